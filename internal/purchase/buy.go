@@ -1,0 +1,279 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// keyTaken says that another purchase was made under the same client key.
+type keyTaken struct{ other ID }
+
+func (e *keyTaken) Error() string { return "client key is taken" }
+
+// reserveBlock is how many sequence numbers a node reserves at a time. What it
+// does not use is lost when it stops.
+const reserveBlock = 16_384
+
+// nextSequence hands out one sequence number, reserving a block when none is left.
+func (e *Engine) nextSequence(ctx context.Context) (int64, error) {
+	e.idMu.Lock()
+	defer e.idMu.Unlock()
+	if e.nextID == e.limitID {
+		first, err := e.cfg.Store.Reserve(ctx, e.cfg.Shard, reserveBlock, SequenceFloor(e.cfg.Clock.Now()))
+		if err != nil {
+			return 0, fmt.Errorf("reserve purchase numbers: %w", err)
+		}
+		e.nextID, e.limitID = first, first+reserveBlock
+	}
+	e.nextID++
+	return e.nextID - 1, nil
+}
+
+// Buy makes a purchase and returns when its intent is durable; the payer is
+// asked from then on. replay is true when the client had made it before under
+// the same key with the same digest; then the earlier purchase is returned as
+// it stands. If ctx ends first the purchase may still be made: ask again with
+// the same key.
+//
+// Errors: ErrKeyConflict (same key, another digest), *RepeatError (a like
+// purchase is recent: ask the customer, then set Again), *PausedError (a
+// partner is failing), ErrBusy (too many open), ErrUnavailable (the store cannot
+// write, or the node is starting or stopping). In each case nothing was
+// written and nothing is charged.
+func (e *Engine) Buy(ctx context.Context, r Request) (p Purchase, replay bool, err error) {
+	if e.cfg.Admit != nil {
+		if err := e.cfg.Admit(&r); err != nil {
+			return e.replayInstead(ctx, &r, err)
+		}
+	}
+	sequence, err := e.nextSequence(ctx)
+	if err != nil {
+		return Purchase{}, false, err
+	}
+	type made struct {
+		p   Purchase
+		err error
+	}
+	result := make(chan made, 1)
+	done := func(p Purchase, err error) { result <- made{p, err} }
+	joined, err := e.submit(MakeID(e.cfg.Shard, sequence), r, done)
+	if err != nil {
+		return e.replayInstead(ctx, &r, err)
+	}
+	select {
+	case m := <-result:
+		var taken *keyTaken
+		if errors.As(m.err, &taken) {
+			return e.replay(ctx, &r, taken.other)
+		}
+		return m.p, joined && m.err == nil, m.err
+	case <-ctx.Done():
+		return Purchase{}, false, fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())
+	}
+}
+
+// submit admits a purchase, or joins the same one that is being made.
+func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := &e.core
+	switch {
+	case !e.running || e.draining:
+		return false, fmt.Errorf("%w: this node is starting or stopping", ErrUnavailable)
+	case len(c.lanes) == 0 || c.lanes[r.Payer] == nil || c.lanes[r.Provider] == nil:
+		return false, fmt.Errorf("%w: partner %q or %q is not configured", ErrUnavailable, r.Payer, r.Provider)
+	}
+	if it := c.making[clientKey{r.Client, r.ClientKey}]; it != nil {
+		if it.p.Digest != r.Digest {
+			return false, ErrKeyConflict
+		}
+		it.creators = append(it.creators, done)
+		return true, nil
+	}
+	if it := c.likes[likenessOf(&r)]; it != nil && !r.Again {
+		return false, &RepeatError{it.p.ID}
+	}
+	if len(c.open) >= e.cfg.MaxOpen || len(c.pending) >= e.cfg.MaxPending {
+		return false, ErrBusy
+	}
+	c.create(id, r, e.cfg.Clock.Now(), done)
+	e.work.Signal()
+	return false, nil
+}
+
+// replayInstead answers a request that is not admitted with the purchase that
+// the client already made under its key, if there is one: a refusal must not
+// hide a purchase that exists.
+func (e *Engine) replayInstead(ctx context.Context, r *Request, refusal error) (Purchase, bool, error) {
+	if errors.Is(refusal, ErrKeyConflict) {
+		return Purchase{}, false, refusal
+	}
+	id, err := e.cfg.Store.FindKey(ctx, r.Client, r.ClientKey)
+	if err != nil {
+		return Purchase{}, false, refusal
+	}
+	return e.replay(ctx, r, id)
+}
+
+// replay answers with an earlier purchase if it was made by the same request.
+func (e *Engine) replay(ctx context.Context, r *Request, id ID) (Purchase, bool, error) {
+	records, err := e.cfg.Store.Load(ctx, id)
+	if err != nil {
+		return Purchase{}, false, fmt.Errorf("load earlier purchase: %w", err)
+	}
+	if len(records) == 0 {
+		return Purchase{}, false, fmt.Errorf("%w: earlier purchase %d", ErrNotFound, id)
+	}
+	p := records[0].Purchase
+	if p.Digest != r.Digest {
+		return Purchase{}, false, ErrKeyConflict
+	}
+	e.mu.Lock()
+	e.core.counts.Replayed++
+	e.mu.Unlock()
+	return p, true, nil
+}
+
+// Watch delivers the purchase after each durable change while this node holds
+// it open; only the latest is kept for a slow reader. The channel is closed when
+// the purchase is closed for good, at once if this node does not hold it. stop
+// must be called.
+func (e *Engine) Watch(id ID) (updates <-chan Purchase, stop func()) {
+	ch := make(chan Purchase, 1)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	it := e.core.open[id]
+	if it == nil {
+		close(ch)
+		return ch, func() {}
+	}
+	it.watchers = append(it.watchers, ch)
+	return ch, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for i, w := range it.watchers {
+			if w == ch {
+				it.watchers = append(it.watchers[:i], it.watchers[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+// Callback hands over what a partner told by itself; the caller has
+// authenticated it. When it returns nil the news is durable: applied, or parked
+// for the node that owns the purchase, or known before. It returns ErrNotFound
+// for a purchase that does not exist.
+func (e *Engine) Callback(ctx context.Context, id ID, ev Event) error {
+	if ev.Leg == 0 || ev.Outcome.Kind == 0 {
+		return errors.New("callback: no leg or no outcome")
+	}
+	ev.Source, ev.AskedAt = FromCallback, 0
+	return e.deliver(ctx, id, ev)
+}
+
+// deliver applies an event to a purchase wherever it is, and waits until that is durable.
+func (e *Engine) deliver(ctx context.Context, id ID, ev Event) error {
+	if done, here := e.deliverHere(id, ev, nil); here {
+		return durable(ctx, done)
+	}
+	records, err := e.cfg.Store.Load(ctx, id)
+	if err != nil {
+		return fmt.Errorf("load purchase: %w", err)
+	}
+	if len(records) == 0 {
+		return fmt.Errorf("%w: %d", ErrNotFound, id)
+	}
+	r := &records[0]
+	e.mu.Lock()
+	mine := r.Purchase.Epoch == e.core.epoch
+	e.mu.Unlock()
+	if r.Purchase.Open() && !mine {
+		parked := Parked{Purchase: id, Event: ev, At: e.cfg.Clock.Now()}
+		if err := e.cfg.Store.Park(ctx, parked); err != nil {
+			return fmt.Errorf("park callback: %w", err)
+		}
+		return nil
+	}
+	done, here := e.deliverHere(id, ev, r)
+	if !here {
+		return fmt.Errorf("%w: this node is starting or stopping", ErrUnavailable)
+	}
+	return durable(ctx, done)
+}
+
+// deliverHere applies an event to a purchase in memory, or to the given record.
+func (e *Engine) deliverHere(id ID, ev Event, r *Record) (done chan error, here bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.running {
+		return nil, false
+	}
+	now := e.cfg.Clock.Now()
+	it := e.core.open[id]
+	if it == nil {
+		if r == nil {
+			return nil, false
+		}
+		it = e.core.adopt(r, now)
+	}
+	done = make(chan error, 1)
+	it.idle = append(it.idle, func(err error) { done <- err })
+	e.core.event(it, ev, now)
+	e.work.Signal()
+	e.rearm()
+	return done, true
+}
+
+func durable(ctx context.Context, done chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("callback not confirmed durable: %w", ctx.Err())
+	}
+}
+
+// Ready returns nil while purchases are admitted, else why not.
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.stopped != nil:
+		return e.stopped
+	case !e.running:
+		return fmt.Errorf("%w: this node is starting", ErrUnavailable)
+	case e.draining:
+		return errStopped
+	case e.cfg.Clock.Now() > e.sureTill:
+		return fmt.Errorf("%w: the lease is not renewed", ErrUnavailable)
+	case len(e.core.open) >= e.cfg.MaxOpen || len(e.core.pending) >= e.cfg.MaxPending:
+		return ErrBusy
+	}
+	return nil
+}
+
+// Stats are an engine's gauges and counters at one moment.
+type Stats struct {
+	Counts
+	Epoch   int64
+	Open    int
+	Pending int
+	Lanes   map[string]LaneStats
+}
+
+// LaneStats are the gauges of one partner.
+type LaneStats struct{ Waiting, UnderWay int }
+
+// Stats returns the present figures.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Stats{Counts: e.core.counts, Epoch: e.core.epoch, Open: len(e.core.open),
+		Pending: len(e.core.pending) + e.core.committing, Lanes: make(map[string]LaneStats, len(e.core.lanes))}
+	for name, l := range e.core.lanes {
+		s.Lanes[name] = LaneStats{l.waiting(), l.underWay}
+	}
+	return s
+}

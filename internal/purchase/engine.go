@@ -1,0 +1,522 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Member is a partner with the number of calls that it may be asked at once.
+type Member struct {
+	Partner
+	Concurrency int
+}
+
+// Config is what an engine is built from. Store, Keys, Clock, Wording, Node,
+// Partners and Rules are needed; the rest has defaults.
+type Config struct {
+	Store    Store
+	Keys     *Keyring
+	Clock    Clock
+	Wording  Wording
+	Node     string // unique among the nodes of a store
+	Shard    int
+	Rules    Rules
+	Partners []Member
+	// Alternates returns, in order, the providers that can credit a purchase.
+	Alternates func(*Purchase) []string
+	// Admit refuses a purchase before anything is written, with *PausedError
+	// for a partner that is failing. Nil admits all.
+	Admit func(*Request) error
+	// Notices is called, without waiting, after notices were committed.
+	Notices func()
+	Log     *slog.Logger
+
+	MaxOpen    int           // purchases open at once (default 1 000 000)
+	MaxPending int           // changes waiting for a commit (default 20 000)
+	MaxBatch   int           // changes in one commit (default 512)
+	Committers int           // commits under way at once (default 2)
+	LeaseTTL   time.Duration // how long a silent node keeps its purchases (default 10 s)
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Store == nil || c.Keys == nil || c.Clock == nil || c.Wording == nil || c.Log == nil:
+		return errors.New("engine: store, keys, clock, wording and log are needed")
+	case c.Node == "":
+		return errors.New("engine: the node needs a name")
+	case c.Shard < 0 || c.Shard >= 1<<ShardBits:
+		return fmt.Errorf("engine: shard %d is not between 0 and %d", c.Shard, 1<<ShardBits-1)
+	}
+	orDefault := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orDefault(&c.MaxOpen, 1_000_000)
+	orDefault(&c.MaxPending, 20_000)
+	orDefault(&c.MaxBatch, 512)
+	orDefault(&c.Committers, 2)
+	if c.LeaseTTL <= 0 {
+		c.LeaseTTL = 10 * time.Second
+	}
+	return c.Rules.Check()
+}
+
+// Engine drives every open purchase of a node. Between New and the start of Run
+// it admits nothing. All its methods are safe for concurrent use.
+type Engine struct {
+	cfg Config
+
+	mu       sync.Mutex
+	core     core
+	work     *sync.Cond // committers wait: something is pending, or the engine ends
+	life     *sync.Cond // Run waits: the engine drains, is quiet, or ends
+	running  bool       // lease held, purchases resumed
+	draining bool
+	stopped  error   // why no more is committed
+	sureFrom Instant // the lease is certain from here
+	sureTill Instant // to here
+	armed    Instant // when the timer loop wakes next, zero when it does not sleep
+	reload   []ID    // purchases to read again, because someone else wrote them
+
+	idMu    sync.Mutex
+	nextID  int64
+	limitID int64
+
+	timer chan struct{} // a sooner timer may have been set
+	lease chan struct{} // something for the lease's step to do
+	seen  map[int64]sighting
+}
+
+// New checks the configuration and returns an engine that does nothing yet.
+func New(cfg Config) (*Engine, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, timer: make(chan struct{}, 1), lease: make(chan struct{}, 1), seen: map[int64]sighting{}}
+	e.work, e.life = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
+	e.core = core{keys: cfg.Keys, wording: cfg.Wording, open: map[ID]*item{}, lanes: map[string]*lane{},
+		making: map[clientKey]*item{}, likes: map[likeness]*item{}}
+	for _, m := range cfg.Partners {
+		if e.core.lanes[m.Name()] != nil || m.Concurrency <= 0 {
+			return nil, fmt.Errorf("engine: partner %q is named twice or has no concurrency", m.Name())
+		}
+		cond := sync.NewCond(&e.mu)
+		e.core.lanes[m.Name()] = &lane{partner: m.Partner, concurrency: m.Concurrency, wake: cond.Signal, sleep: cond.Wait, wakeAll: cond.Broadcast}
+	}
+	e.core.terms = Terms{Rules: cfg.Rules, Capability: e.capability, Alternate: e.alternate}
+	return e, nil
+}
+
+func (e *Engine) capability(partner string, leg Leg) Capability {
+	if l := e.core.lanes[partner]; l != nil {
+		return l.partner.Capability(leg)
+	}
+	return Capability{}
+}
+
+// alternate is the next provider after the present one that can credit p.
+func (e *Engine) alternate(p *Purchase) string {
+	if e.cfg.Alternates == nil {
+		return ""
+	}
+	found := false
+	for _, name := range e.cfg.Alternates(p) {
+		if found && e.core.lanes[name] != nil {
+			return name
+		}
+		found = found || name == p.Provider
+	}
+	return ""
+}
+
+// Run acquires a lease, resumes this node's purchases, and works until ctx ends
+// or the lease is lost. When ctx ends it stops admitting, lets calls under way
+// end (for at most drain), commits what they taught, and returns nil; what is
+// still open is resumed by the next Run on the store. It returns an error
+// wrapping ErrFenced when another node took over. Run is called once.
+func (e *Engine) Run(ctx context.Context, drain time.Duration) error {
+	lease, err := e.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var callers, committers, loops sync.WaitGroup
+	for range e.cfg.Committers {
+		committers.Go(func() { e.commitLoop(work) })
+	}
+	for _, l := range e.core.lanes {
+		for range l.concurrency {
+			callers.Go(func() { e.callLoop(work, l) })
+		}
+	}
+	loops.Go(func() { e.timerLoop(work) })
+	loops.Go(func() { e.leaseLoop(work, lease) })
+
+	e.await(ctx)
+	e.drain(drain)
+	e.halt(errStopped)
+	stop()
+	callers.Wait()
+	committers.Wait()
+	loops.Wait()
+	return e.end()
+}
+
+var errStopped = fmt.Errorf("%w: this node is stopping", ErrUnavailable)
+
+// await returns when ctx ends or the engine was halted.
+func (e *Engine) await(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		e.mu.Lock()
+		e.draining = true
+		e.life.Broadcast()
+		e.mu.Unlock()
+	})
+	defer stop()
+	e.mu.Lock()
+	for !e.draining && e.stopped == nil {
+		e.life.Wait()
+	}
+	e.draining = true
+	e.mu.Unlock()
+}
+
+// drain waits until no call and no change is under way, but not longer than most.
+func (e *Engine) drain(most time.Duration) {
+	timeout := e.cfg.Clock.After(most)
+	over := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-timeout:
+			e.halt(errStopped)
+		case <-over:
+		}
+	})
+	e.mu.Lock()
+	for e.stopped == nil && !e.quiet() {
+		e.life.Wait()
+	}
+	e.mu.Unlock()
+	close(over)
+	watch.Wait()
+}
+
+// quiet reports whether nothing is under way. The lanes stop taking calls once draining is set.
+func (e *Engine) quiet() bool {
+	if len(e.core.pending) > 0 || e.core.committing > 0 {
+		return false
+	}
+	for _, l := range e.core.lanes {
+		if l.underWay > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// halt makes every loop end. The first reason stays.
+func (e *Engine) halt(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopLocked(why)
+}
+
+// end releases everyone who still waits, and says why the engine ended.
+func (e *Engine) end() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, it := range e.core.open {
+		for _, done := range it.creators {
+			done(it.p, e.stopped)
+		}
+		it.creators = nil
+		e.core.lose(it, e.stopped)
+	}
+	if errors.Is(e.stopped, errStopped) {
+		return nil
+	}
+	return e.stopped
+}
+
+// commitLoop writes what is pending, as one transaction at a time.
+func (e *Engine) commitLoop(ctx context.Context) {
+	var changes []Change
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for {
+		for len(e.core.pending) == 0 && e.stopped == nil {
+			e.work.Wait()
+		}
+		if e.stopped != nil {
+			return
+		}
+		batch := e.core.batch(e.cfg.MaxBatch)
+		epoch := e.core.epoch
+		e.core.committing += len(batch)
+		e.mu.Unlock()
+		changes = changes[:0]
+		noticed := false
+		for _, it := range batch {
+			e.core.word(it.change)
+			noticed = noticed || len(it.change.Change.Notices) > 0
+			changes = append(changes, it.change.Change)
+		}
+		verdicts, err := e.cfg.Store.Commit(ctx, epoch, changes)
+		if err == nil || errors.Is(err, ErrCommitUnknown) {
+			verdicts, err = e.certain(ctx, epoch, batch, verdicts)
+		}
+		if err == nil && noticed && e.cfg.Notices != nil {
+			e.cfg.Notices()
+		}
+		e.pauseAfter(ctx, err)
+		e.mu.Lock()
+		e.core.committing -= len(batch)
+		e.settle(batch, verdicts, err)
+	}
+}
+
+// pauseAfter keeps a store that failed from being asked again at once.
+func (e *Engine) pauseAfter(ctx context.Context, err error) {
+	if err == nil || errors.Is(err, ErrFenced) {
+		return
+	}
+	e.cfg.Log.Error("commit failed", "err", err)
+	select {
+	case <-e.cfg.Clock.After(100 * time.Millisecond):
+	case <-ctx.Done():
+	}
+}
+
+// certain replaces what a commit left unknown by what the store shows: no
+// verdicts at all after a failed COMMIT, or a stale change that may have been
+// written by an earlier commit of our own.
+func (e *Engine) certain(ctx context.Context, epoch int64, batch []*item, verdicts []Verdict) ([]Verdict, error) {
+	var doubtful []ID
+	for i, it := range batch {
+		if verdicts == nil || verdicts[i].Result == Stale || verdicts[i].Other == it.p.ID {
+			doubtful = append(doubtful, it.p.ID)
+		}
+	}
+	if len(doubtful) == 0 {
+		return verdicts, nil
+	}
+	records, err := e.read(ctx, doubtful)
+	if err != nil {
+		return nil, err
+	}
+	stored := make(map[ID]*Purchase, len(records))
+	for i := range records {
+		stored[records[i].Purchase.ID] = &records[i].Purchase
+	}
+	if verdicts == nil {
+		verdicts = make([]Verdict, len(batch))
+	}
+	for i, it := range batch {
+		change := &it.change.Change
+		was := stored[it.p.ID]
+		switch {
+		case verdicts[i].Result != 0 && verdicts[i].Result != Stale && verdicts[i].Other != it.p.ID:
+		case was != nil && was.Version == change.Now.Version && was.Epoch == epoch:
+			verdicts[i] = Verdict{Result: Written}
+		case verdicts[i].Result == Stale:
+		case was == nil && change.Now.Version == 1,
+			was != nil && was.Version == change.Now.Version-1 && was.Epoch == change.WasEpoch:
+			verdicts[i] = Verdict{} // not written: again
+		default:
+			verdicts[i] = Verdict{Result: Stale}
+		}
+	}
+	return verdicts, nil
+}
+
+// read loads purchases, as often as it takes: until they are read nothing is
+// known of them. It gives up only when the engine ends.
+func (e *Engine) read(ctx context.Context, ids []ID) ([]Record, error) {
+	for {
+		records, err := e.cfg.Store.Load(ctx, ids...)
+		if err == nil {
+			return records, nil
+		}
+		e.cfg.Log.Error("read after an unknown commit failed", "err", err, "purchases", len(ids))
+		select {
+		case <-e.cfg.Clock.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read after an unknown commit: %w", ctx.Err())
+		}
+	}
+}
+
+// settle applies what became of a batch. err means that nothing was written.
+func (e *Engine) settle(batch []*item, verdicts []Verdict, err error) {
+	now := e.cfg.Clock.Now()
+	if errors.Is(err, ErrFenced) {
+		e.stopLocked(err)
+		return
+	}
+	e.core.counts.Commits++
+	var again []*item
+	for i, it := range batch {
+		fresh := it.change.Change.Now.Version == 1
+		switch {
+		case err != nil && fresh && !errors.Is(err, context.Canceled):
+			e.core.reject(it, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		case err != nil || verdicts[i].Result == 0:
+			again = append(again, it)
+		case verdicts[i].Result == Written:
+			e.core.written(it, now)
+		case verdicts[i].Result == KeyTaken:
+			e.core.reject(it, &keyTaken{verdicts[i].Other})
+		case verdicts[i].Result == Repeat:
+			e.core.reject(it, &RepeatError{verdicts[i].Other})
+		default:
+			e.core.counts.Stale++
+			e.reload = append(e.reload, it.p.ID)
+			e.core.lose(it, ErrUnavailable)
+			e.kick(e.lease)
+		}
+	}
+	if len(again) > 0 {
+		e.core.pending = append(again, e.core.pending...)
+	}
+	if len(e.core.pending) > 0 {
+		e.work.Broadcast()
+	}
+	if e.draining {
+		e.life.Broadcast()
+	}
+	e.rearm()
+}
+
+// stopLocked is halt for who holds the lock.
+func (e *Engine) stopLocked(why error) {
+	if e.stopped == nil {
+		e.stopped = why
+	}
+	e.running = false
+	e.work.Broadcast()
+	e.life.Broadcast()
+	for _, l := range e.core.lanes {
+		l.wakeAll()
+	}
+}
+
+// kick wakes a loop without waiting.
+func (e *Engine) kick(loop chan struct{}) {
+	select {
+	case loop <- struct{}{}:
+	default:
+	}
+}
+
+// callLoop is one of a lane's concurrent callers.
+func (e *Engine) callLoop(ctx context.Context, l *lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for {
+		var k *call
+		for k == nil {
+			if e.stopped != nil {
+				return
+			}
+			if !e.draining {
+				k = e.core.take(l, e.cfg.Clock.Now())
+			}
+			if k == nil {
+				l.sleep()
+			}
+		}
+		var outcome Outcome
+		if k.Op == OpDo && (k.at < e.sureFrom || k.at > e.sureTill) {
+			outcome = Outcome{Kind: Unsent, Reason: ReasonClosed, Detail: "lease not renewed"}
+		} else {
+			e.mu.Unlock()
+			outcome = ask(ctx, l.partner, k)
+			e.mu.Lock()
+		}
+		pending := len(e.core.pending)
+		e.core.answer(l, k, outcome, e.cfg.Clock.Now())
+		if len(e.core.pending) > pending {
+			e.work.Signal()
+		}
+		if e.draining {
+			e.life.Broadcast()
+		}
+		e.rearm()
+	}
+}
+
+// ask makes one call of a partner within its timeout. An adapter that panics
+// has answered nothing.
+func ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			o = Outcome{Kind: Unknown, Detail: fmt.Sprintf("adapter panicked: %v", r)}
+		}
+	}()
+	timeout := partner.Capability(k.Leg).Timeout
+	if timeout <= 0 {
+		timeout = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	switch k.Op {
+	case OpQuery:
+		return partner.Query(ctx, k.order)
+	case OpCancel:
+		return partner.Cancel(ctx, k.order)
+	case OpDo:
+	}
+	return partner.Do(ctx, k.order)
+}
+
+// timerLoop fires what is due.
+func (e *Engine) timerLoop(ctx context.Context) {
+	for {
+		now := e.cfg.Clock.Now()
+		next := e.Tick(now)
+		sleep := time.Minute
+		if next != 0 {
+			sleep = max(next.Sub(now), time.Millisecond)
+		}
+		select {
+		case <-e.cfg.Clock.After(sleep):
+		case <-e.timer:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Tick fires the purchases due at now and returns when the next is due, zero
+// for none. Run calls it; it is safe to call more often.
+func (e *Engine) Tick(now Instant) Instant {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining || e.stopped != nil || !e.running {
+		return 0
+	}
+	const most = 10_000 // purchases fired while the lock is held
+	next := e.core.tick(now, most)
+	if len(e.core.pending) > 0 {
+		e.work.Broadcast()
+	}
+	e.armed = next
+	return next
+}
+
+// rearm wakes the timer loop if something is due sooner than it sleeps.
+func (e *Engine) rearm() {
+	if len(e.core.due) > 0 {
+		if head := e.core.due[0].p.DueAt; e.armed == 0 || head < e.armed {
+			e.armed = head
+			e.kick(e.timer)
+		}
+	}
+}

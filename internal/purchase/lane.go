@@ -1,0 +1,115 @@
+package purchase
+
+// call is a request to a partner that waits in a lane or is under way.
+type call struct {
+	Call
+	item  *item
+	try   int16
+	order Order
+	at    Instant // begun
+}
+
+// lane is a partner's queue of calls. Sales that are new go before those that
+// are stuck, but one in every stuckShare calls is a stuck one's. It needs no
+// bound of its own: it holds at most one call per open purchase, and those are
+// bounded on admission.
+type lane struct {
+	partner     Partner
+	concurrency int
+	fresh       []*call
+	stuck       []*call
+	turn        int
+	underWay    int
+	// Wake one caller, wake all, wait to be woken: the engine's condition variable.
+	wake, wakeAll, sleep func()
+}
+
+const stuckShare = 8
+
+func (l *lane) push(k *call) {
+	if k.Op == OpDo && k.try == 1 {
+		l.fresh = append(l.fresh, k)
+	} else {
+		l.stuck = append(l.stuck, k)
+	}
+	l.wake()
+}
+
+// pop takes the next call that is still wanted, or nil.
+func (l *lane) pop() *call {
+	for {
+		from := &l.fresh
+		if l.turn++; len(l.fresh) == 0 || l.turn%stuckShare == 0 && len(l.stuck) > 0 {
+			from = &l.stuck
+		}
+		if len(*from) == 0 {
+			return nil
+		}
+		k := (*from)[0]
+		(*from)[0] = nil
+		*from = (*from)[1:]
+		if k.item.queued == k {
+			return k
+		}
+	}
+}
+
+// waiting counts the calls in the lane, those no longer wanted included.
+func (l *lane) waiting() int { return len(l.fresh) + len(l.stuck) }
+
+// take begins the next call of a lane: from here on it may have left the node.
+func (c *core) take(l *lane, now Instant) *call {
+	k := l.pop()
+	if k == nil {
+		return nil
+	}
+	it := k.item
+	it.queued = nil
+	it.calls++
+	l.underWay++
+	k.at = now
+	if k.Op == OpDo {
+		it.p.Legs[k.Leg].LastAt = now
+	}
+	k.order = c.order(&it.p, k.Leg)
+	return k
+}
+
+// order is the request of a leg, complete in itself.
+func (c *core) order(p *Purchase, leg Leg) Order {
+	o := Order{Purchase: p.ID, Reference: c.keys.Reference(p.ID), Leg: leg, Key: c.keys.Key(p.ID, leg),
+		Try: int(p.Legs[leg].Tries), FirstAt: p.Legs[leg].FirstAt, Product: p.Product, Bundle: p.Bundle}
+	switch leg {
+	case Charge:
+		o.Account, o.Amount = p.PayerNumber, p.total()
+	case Refund:
+		o.Account, o.Amount, o.Original = p.PayerNumber, p.Charged, p.Legs[Charge].Ref
+	case Credit:
+		o.Account, o.Amount = p.Recipient, p.units()
+	case Reversal:
+		o.Account, o.Amount, o.Original = p.Recipient, p.units(), p.Legs[Credit].Ref
+	}
+	return o
+}
+
+// answer ends a call with its outcome.
+func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
+	l.underWay--
+	it := k.item
+	it.calls--
+	if c.open[it.p.ID] != it {
+		return
+	}
+	source := FromAnswer
+	switch k.Op {
+	case OpQuery:
+		source = FromQuery
+	case OpCancel:
+		source = FromCancel
+	case OpDo:
+		if o.Kind == Unsent {
+			source = FromNode
+		}
+	}
+	c.event(it, Event{Leg: k.Leg, Source: source, Outcome: o, AskedAt: k.at}, now)
+}

@@ -1,0 +1,278 @@
+package purchase
+
+import (
+	"tenu/internal/ledger"
+	"tenu/internal/money"
+)
+
+// Op is what to ask of a partner about a leg.
+type Op uint8
+
+// The operations, as the methods of Partner.
+const (
+	OpDo Op = iota + 1
+	OpQuery
+	OpCancel
+)
+
+var opNames = [...]string{OpDo: "do", OpQuery: "query", OpCancel: "cancel"}
+
+// String is the operation's word.
+func (o Op) String() string { return name(opNames[:], int(o), "op") }
+
+// Call is something to ask of a partner; the zero Call is nothing.
+type Call struct {
+	Leg Leg
+	Op  Op
+}
+
+// Step is the answer of the table to one event.
+type Step struct {
+	// Row is the rule that matched.
+	Row *Row
+	// Durable says that Change must be committed before Call is made and
+	// before Change.Now is believed; otherwise only memory changes, to Change.Now.
+	Durable bool
+	Change  Change
+	// Facts are the notices to write into Change.
+	Facts []Fact
+	// Call is what to ask next.
+	Call Call
+}
+
+// step is the state of one evaluation of the table.
+type step struct {
+	terms *Terms
+	ev    Event
+	now   Instant
+	busy  bool // a call for this purchase is under way
+	p     Purchase
+	out   Step
+}
+
+// Begin is the first change of a purchase: its row and its charge attempt.
+func (t *Terms) Begin(r Request, id ID, epoch int64, now Instant) Step {
+	s := step{terms: t, now: now, p: Purchase{ID: id, Epoch: epoch, Request: r, State: Charging, CreatedAt: now}}
+	s.attempt(Charge)
+	if t.RepeatWithin > 0 && !r.Again {
+		s.out.Change.RepeatSince = now.Add(-t.RepeatWithin)
+	}
+	return s.finish(0, epoch)
+}
+
+// Next is what an event does to a purchase at an instant: the whole state
+// machine. It is pure. busy says that a call for the purchase is under way, so
+// that no other may be made. epoch is the lease to write under.
+func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64) Step {
+	s := step{terms: t, ev: normal(ev), now: now, busy: busy, p: *p}
+	row := s.match()
+	s.out.Row = row
+	s.p.State = row.To
+	if row.To == 0 {
+		s.p.State = p.State
+	}
+	for _, effect := range row.Do {
+		effect.do(&s)
+	}
+	if s.p.State != p.State {
+		s.out.Durable = true
+	}
+	return s.finish(p.Epoch, epoch)
+}
+
+// normal makes what a partner said safe to compute with: a movement without a
+// positive amount of a known currency proves nothing.
+func normal(ev Event) Event {
+	o := &ev.Outcome
+	if o.Kind == Done || o.Kind == Reversed {
+		if _, err := money.ParseCurrency(string(o.Amount.Currency)); err != nil || o.Amount.Minor <= 0 {
+			o.Kind = Unknown
+			o.Detail = "no amount stated; " + o.Detail
+		}
+	}
+	o.Detail, o.Ref = clip(o.Detail), clip(o.Ref)
+	return ev
+}
+
+func clip(text string) string {
+	if len(text) > MaxDetail {
+		text = text[:MaxDetail]
+	}
+	return text
+}
+
+// finish fixes the due time and the versions.
+func (s *step) finish(was, epoch int64) Step {
+	s.p.DueAt = s.due()
+	if s.out.Durable {
+		s.p.Version++
+		s.out.Change.WasEpoch = was
+		s.p.Epoch = epoch
+		if s.out.Change.Evidence != nil {
+			s.out.Change.Evidence.Version = s.p.Version
+		}
+	}
+	s.out.Change.Now = s.p
+	return s.out
+}
+
+// due is the next time that the purchase must act by itself, or zero.
+func (s *step) due() Instant {
+	p, at := &s.p, s.p.ActAt
+	sooner := func(i Instant, wanted bool) {
+		if wanted && i != 0 && (at == 0 || i < at) {
+			at = i
+		}
+	}
+	switch p.State {
+	case Charging:
+		sooner(p.CreatedAt.Add(s.terms.DeliverWithin), p.Legs[Charge].Doubt && !p.Told.Has(FactUnconfirmed))
+		sooner(p.CreatedAt.Add(s.terms.ResolveWithin), !s.busy)
+	case Crediting:
+		sooner(p.DeliverBy, !p.Told.Has(FactPending))
+		sooner(p.ResolveBy.Add(-s.terms.ResolveMargin), !s.busy)
+	case Refunding:
+		sooner(p.RefundBy, !p.Opened.Has(MatterLateRefund))
+		sooner(p.ResolveBy.Add(-s.terms.ResolveMargin), !p.Exposed)
+	case Credited, Refunded, Declined:
+		if p.WatchTill == 0 || p.watched() == 0 {
+			return 0
+		}
+		sooner(p.WatchTill, !s.busy)
+	}
+	if at == 0 {
+		at = s.now.Add(s.terms.RetryMost)
+	}
+	return at
+}
+
+// watched is the leg whose late evidence a closed purchase still looks for, or 0.
+func (p *Purchase) watched() Leg {
+	for _, leg := range []Leg{Charge, Credit, Refund} {
+		l := &p.Legs[leg]
+		if l.Doubt && !l.Closed && !l.Done {
+			return leg
+		}
+	}
+	return 0
+}
+
+func (s *step) leg() *LegState { return &s.p.Legs[s.ev.Leg] }
+
+func (s *step) capability(leg Leg) Capability {
+	return s.terms.Capability(s.p.Partner(leg), leg)
+}
+
+// active is the leg that the state is waiting for, or 0.
+func (s *step) active() Leg {
+	switch s.p.State {
+	case Charging:
+		return Charge
+	case Crediting:
+		return Credit
+	case Refunding:
+		return Refund
+	case Credited, Refunded, Declined:
+		return s.p.watched()
+	}
+	return 0
+}
+
+// attempt records the intent of one more try and asks for it to be sent.
+func (s *step) attempt(leg Leg) {
+	l := &s.p.Legs[leg]
+	l.Tries++
+	if l.FirstAt == 0 {
+		l.FirstAt = s.now
+	}
+	l.LastAt, l.Unsent = s.now, false
+	s.out.Change.Attempt = &Attempt{Leg: leg, Try: l.Tries, Partner: s.p.Partner(leg), At: s.now}
+	s.out.Durable = true
+	s.ask(leg, OpDo)
+}
+
+// ask makes a call the step's last word.
+func (s *step) ask(leg Leg, op Op) {
+	s.out.Call = Call{leg, op}
+	s.p.ActAt = 0
+	if op == OpDo {
+		s.p.ActAt = s.sendLimit(leg)
+	}
+}
+
+// pause sets when the active leg is looked at again: after a growing backoff,
+// or just after the lateness bound if that is sooner.
+func (s *step) pause(leg Leg) {
+	l := &s.p.Legs[leg]
+	s.p.ActAt = s.now.Add(s.terms.backoff(s.p.ID, l.Queries))
+	if l.Queries < 1000 {
+		l.Queries++
+	}
+	if h := s.capability(leg).Lateness; h > 0 && l.Doubt {
+		if certain := l.LastAt.Add(h) + 1; certain > s.now && certain < s.p.ActAt {
+			s.p.ActAt = certain
+		}
+	}
+	if limit := s.sendLimit(leg); limit > s.now && limit < s.p.ActAt {
+		s.p.ActAt = limit
+	}
+}
+
+// sendLimit is until when a leg that never left this node is tried.
+func (s *step) sendLimit(leg Leg) Instant {
+	switch leg {
+	case Charge:
+		return s.p.CreatedAt.Add(s.terms.DeliverWithin)
+	case Credit:
+		return s.p.DeliverBy
+	case Refund, Reversal:
+	}
+	return 0
+}
+
+// expected is what the event's leg should have moved.
+func (s *step) expected() money.Amount {
+	switch s.ev.Leg {
+	case Charge:
+		return s.p.total()
+	case Refund:
+		return money.Amount{Minor: s.p.Held, Currency: s.p.Charged.Currency}
+	case Credit, Reversal:
+	}
+	return s.p.units()
+}
+
+// book posts a movement under the event's evidence, at most once per effect.
+func (s *step) book(effect Effect, debit, credit ledger.Account, amount money.Amount) bool {
+	leg := s.ev.Leg
+	posting := Posting{Leg: leg, Effect: effect,
+		Posting: ledger.Posting{Debit: debit, Credit: credit, Amount: amount}, At: s.now}
+	if s.p.Posted.Has(leg, effect) || posting.Check() != nil {
+		s.open(MatterUnbooked)
+		return false
+	}
+	s.p.Posted = s.p.Posted.With(leg, effect)
+	s.out.Change.Postings = append(s.out.Change.Postings, posting)
+	s.out.Durable = true
+	return true
+}
+
+// open opens a case, once per matter.
+func (s *step) open(m Matter) {
+	if s.p.Opened.Has(m) {
+		return
+	}
+	s.p.Opened = s.p.Opened.With(m)
+	s.out.Change.Cases = append(s.out.Change.Cases, Case{m, s.now})
+	s.out.Durable = true
+}
+
+// tell writes a notice, once per fact.
+func (s *step) tell(f Fact) {
+	if s.p.Told.Has(f) {
+		return
+	}
+	s.p.Told = s.p.Told.With(f)
+	s.out.Facts = append(s.out.Facts, f)
+	s.out.Durable = true
+}

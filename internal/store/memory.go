@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"tenu/internal/purchase"
+)
+
+// Memory is a purchase.Store that keeps nothing beyond its own life. It is for
+// simulation, where volume matters, and passes the same conformance suite as
+// the databases.
+type Memory struct {
+	mu      sync.Mutex
+	records map[purchase.ID]*purchase.Record
+	keys    map[[2]string]purchase.ID
+	numbers map[purchase.MSISDN][]purchase.ID // by payer and recipient, ascending
+	leases  []purchase.Lease
+	parked  []purchase.Parked
+	seq     int64
+	next    map[int]int64
+}
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory {
+	return &Memory{records: map[purchase.ID]*purchase.Record{}, keys: map[[2]string]purchase.ID{},
+		numbers: map[purchase.MSISDN][]purchase.ID{}, next: map[int]int64{}}
+}
+
+// Commit is purchase.Store.
+func (m *Memory) Commit(_ context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.lease(epoch); l == nil || l.Fenced {
+		return nil, purchase.ErrFenced
+	}
+	verdicts := make([]purchase.Verdict, len(changes))
+	for i := range changes {
+		if c := &changes[i]; c.Now.Version == 1 {
+			verdicts[i] = m.insert(c)
+		} else {
+			verdicts[i] = m.update(c)
+		}
+	}
+	return verdicts, nil
+}
+
+func (m *Memory) insert(c *purchase.Change) purchase.Verdict {
+	p := &c.Now
+	key := [2]string{p.Client, p.ClientKey}
+	if m.records[p.ID] != nil {
+		return purchase.Verdict{Result: purchase.KeyTaken, Other: p.ID}
+	}
+	if other, taken := m.keys[key]; taken {
+		return purchase.Verdict{Result: purchase.KeyTaken, Other: other}
+	}
+	if c.RepeatSince != 0 {
+		for _, id := range slices.Backward(m.numbers[p.PayerNumber]) {
+			q := &m.records[id].Purchase
+			if q.CreatedAt >= c.RepeatSince && q.PayerNumber == p.PayerNumber && q.Recipient == p.Recipient &&
+				q.Product == p.Product && q.Total == p.Total && q.State != purchase.Declined {
+				return purchase.Verdict{Result: purchase.Repeat, Other: id}
+			}
+		}
+	}
+	m.keys[key] = p.ID
+	m.records[p.ID] = &purchase.Record{}
+	for _, number := range slices.Compact([]purchase.MSISDN{p.PayerNumber, p.Recipient}) {
+		ids := m.numbers[number]
+		at, _ := slices.BinarySearch(ids, p.ID)
+		m.numbers[number] = slices.Insert(ids, at, p.ID)
+	}
+	m.apply(c)
+	return purchase.Verdict{Result: purchase.Written}
+}
+
+func (m *Memory) update(c *purchase.Change) purchase.Verdict {
+	r := m.records[c.Now.ID]
+	if r == nil || r.Purchase.Version != c.Now.Version-1 || r.Purchase.Epoch != c.WasEpoch {
+		return purchase.Verdict{Result: purchase.Stale}
+	}
+	m.apply(c)
+	return purchase.Verdict{Result: purchase.Written}
+}
+
+func (m *Memory) apply(c *purchase.Change) {
+	r := m.records[c.Now.ID]
+	r.Purchase = c.Now
+	if c.Attempt != nil {
+		r.Attempts = append(r.Attempts, *c.Attempt)
+	}
+	if c.Evidence != nil {
+		r.Evidence = append(r.Evidence, *c.Evidence)
+	}
+	r.Postings = append(r.Postings, c.Postings...)
+	r.Notices = append(r.Notices, c.Notices...)
+	r.Cases = append(r.Cases, c.Cases...)
+}
+
+// Load is purchase.Store.
+func (m *Memory) Load(_ context.Context, ids ...purchase.ID) ([]purchase.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	var records []purchase.Record
+	for _, id := range ids {
+		if r := m.records[id]; r != nil {
+			records = append(records, clone(r))
+		}
+	}
+	return records, nil
+}
+
+func clone(r *purchase.Record) purchase.Record {
+	return purchase.Record{Purchase: r.Purchase, Attempts: slices.Clone(r.Attempts), Evidence: slices.Clone(r.Evidence),
+		Postings: slices.Clone(r.Postings), Notices: slices.Clone(r.Notices), Cases: slices.Clone(r.Cases)}
+}
+
+// LoadOpen is purchase.Store.
+func (m *Memory) LoadOpen(_ context.Context, epoch int64, after purchase.ID, limit int) ([]purchase.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var records []purchase.Record
+	for _, id := range m.openIDs(epoch) {
+		if id > after && len(records) < limit {
+			records = append(records, clone(m.records[id]))
+		}
+	}
+	return records, nil
+}
+
+func (m *Memory) openIDs(epoch int64) []purchase.ID {
+	var ids []purchase.ID
+	for id, r := range m.records {
+		if r.Purchase.Epoch == epoch && r.Purchase.Open() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// FindKey is purchase.Store.
+func (m *Memory) FindKey(_ context.Context, client, clientKey string) (purchase.ID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if id, ok := m.keys[[2]string{client, clientKey}]; ok {
+		return id, nil
+	}
+	return 0, purchase.ErrNotFound
+}
+
+// List is purchase.Store.
+func (m *Memory) List(_ context.Context, page purchase.Page) ([]purchase.Purchase, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []purchase.Purchase
+	for _, id := range slices.Backward(m.numbers[page.Number]) {
+		p := &m.records[id].Purchase
+		if (page.Client == "" || p.Client == page.Client) && (page.Before == 0 || id < page.Before) && len(found) < page.Limit {
+			found = append(found, *p)
+		}
+	}
+	return found, nil
+}
+
+// Reserve is purchase.Store.
+func (m *Memory) Reserve(_ context.Context, shard int, n, floor int64) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := max(m.next[shard], floor, 1)
+	m.next[shard] = first + n
+	return first, nil
+}
+
+func (m *Memory) lease(epoch int64) *purchase.Lease {
+	if epoch < 1 || epoch > int64(len(m.leases)) {
+		return nil
+	}
+	return &m.leases[epoch-1]
+}
+
+// Acquire is purchase.Store.
+func (m *Memory) Acquire(_ context.Context, node string) (purchase.Lease, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leases = append(m.leases, purchase.Lease{Epoch: int64(len(m.leases) + 1), Node: node})
+	return m.leases[len(m.leases)-1], nil
+}
+
+// Renew is purchase.Store.
+func (m *Memory) Renew(_ context.Context, epoch int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lease(epoch)
+	if l == nil || l.Fenced {
+		return purchase.ErrFenced
+	}
+	l.Renewals++
+	return nil
+}
+
+// Leases is purchase.Store.
+func (m *Memory) Leases(context.Context) ([]purchase.Lease, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var leases []purchase.Lease
+	for _, l := range m.leases {
+		if !l.Fenced || len(m.openIDs(l.Epoch)) > 0 {
+			leases = append(leases, l)
+		}
+	}
+	return leases, nil
+}
+
+// Takeover is purchase.Store.
+func (m *Memory) Takeover(_ context.Context, lost purchase.Lease, epoch int64, limit int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.lease(epoch); l == nil || l.Fenced {
+		return 0, purchase.ErrFenced
+	}
+	l := m.lease(lost.Epoch)
+	if l == nil || !l.Fenced && l.Renewals != lost.Renewals {
+		return -1, nil
+	}
+	l.Fenced = true
+	ids := m.openIDs(lost.Epoch)
+	ids = ids[:min(limit, len(ids))]
+	for _, id := range ids {
+		m.records[id].Purchase.Epoch = epoch
+	}
+	return len(ids), nil
+}
+
+// Park is purchase.Store.
+func (m *Memory) Park(_ context.Context, parked purchase.Parked) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seq++
+	parked.Seq = m.seq
+	m.parked = append(m.parked, parked)
+	return nil
+}
+
+// TakeParked is purchase.Store.
+func (m *Memory) TakeParked(_ context.Context, epoch int64, limit int) ([]purchase.Parked, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var mine []purchase.Parked
+	for _, p := range m.parked {
+		if r := m.records[p.Purchase]; r != nil && r.Purchase.Epoch == epoch && len(mine) < limit {
+			mine = append(mine, p)
+		}
+	}
+	return mine, nil
+}
+
+// Unpark is purchase.Store.
+func (m *Memory) Unpark(_ context.Context, seqs []int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parked = slices.DeleteFunc(m.parked, func(p purchase.Parked) bool { return slices.Contains(seqs, p.Seq) })
+	return nil
+}
