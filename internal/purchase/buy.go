@@ -81,8 +81,10 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 	switch {
 	case !e.running || e.draining:
 		return false, fmt.Errorf("%w: this node is starting or stopping", ErrUnavailable)
-	case len(c.lanes) == 0 || c.lanes[r.Payer] == nil || c.lanes[r.Provider] == nil:
-		return false, fmt.Errorf("%w: partner %q or %q is not configured", ErrUnavailable, r.Payer, r.Provider)
+	case !e.capability(r.Payer, Charge).Supported || !e.capability(r.Payer, Refund).Supported:
+		return false, fmt.Errorf("%w: %q is not a payer that can charge and refund", ErrUnavailable, r.Payer)
+	case !e.capability(r.Provider, Credit).Supported:
+		return false, fmt.Errorf("%w: %q is not a provider that can credit", ErrUnavailable, r.Provider)
 	}
 	if it := c.making[clientKey{r.Client, r.ClientKey}]; it != nil {
 		if it.p.Digest != r.Digest {
@@ -220,7 +222,10 @@ func (e *Engine) deliverHere(id ID, ev Event, r *Record) (done chan error, here 
 	}
 	done = make(chan error, 1)
 	it.idle = append(it.idle, func(err error) { done <- err })
-	e.core.event(it, ev, now)
+	if !e.core.event(it, ev, now) {
+		it.idle = it.idle[:len(it.idle)-1]
+		done <- ErrBusy
+	}
 	e.work.Signal()
 	e.rearm()
 	return done, true

@@ -30,6 +30,7 @@ type Counts struct {
 	Changes  int64 // changes made durable
 	Commits  int64 // transactions
 	Stale    int64 // changes refused because someone else had written
+	Rejected int64 // changes that the store refused for what they say: always a defect
 	Replayed int64 // requests answered with an earlier purchase
 	ByState  [len(stateNames)]int64
 	ByKind   [len(kindNames)]int64 // outcomes
@@ -86,27 +87,32 @@ func (c *core) adopt(r *Record, now Instant) *item {
 	return it
 }
 
-// event lets a purchase meet an event, or queues it behind the change being committed.
-func (c *core) event(it *item, ev Event, now Instant) {
-	if ev.Leg != 0 {
-		c.counts.ByKind[ev.Outcome.Kind]++
-	}
+// event lets a purchase meet an event, or queues it behind the change being
+// committed. It returns false when there is no room left to queue it.
+func (c *core) event(it *item, ev Event, now Instant) bool {
 	if it.change != nil {
-		if ev.Leg != 0 && len(it.queue) < maxQueued {
+		if ev.Leg != 0 {
+			if len(it.queue) == maxQueued {
+				return false
+			}
 			it.queue = append(it.queue, ev)
 		}
-		return
+		return true
+	}
+	if ev.Leg != 0 {
+		c.counts.ByKind[ev.Outcome.Kind]++
 	}
 	step := c.terms.Next(&it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
 	if step.Durable {
 		it.change = &step
 		c.pending = append(c.pending, it)
 		c.unschedule(it)
-		return
+		return true
 	}
 	it.p = step.Change.Now
 	c.issue(it, step.Call, now)
 	c.rest(it)
+	return true
 }
 
 // maxQueued bounds the events of one purchase that wait for a commit.
@@ -247,7 +253,6 @@ func (c *core) written(it *item, now Instant) {
 	for len(it.queue) > 0 && it.change == nil {
 		ev := it.queue[0]
 		it.queue = it.queue[1:]
-		c.counts.ByKind[ev.Outcome.Kind]--
 		c.event(it, ev, now)
 	}
 	if c.open[it.p.ID] == it {

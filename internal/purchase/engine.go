@@ -247,7 +247,6 @@ func (e *Engine) end() error {
 
 // commitLoop writes what is pending, as one transaction at a time.
 func (e *Engine) commitLoop(ctx context.Context) {
-	var changes []Change
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for {
@@ -258,40 +257,62 @@ func (e *Engine) commitLoop(ctx context.Context) {
 			return
 		}
 		batch := e.core.batch(e.cfg.MaxBatch)
-		epoch := e.core.epoch
 		e.core.committing += len(batch)
 		e.mu.Unlock()
-		changes = changes[:0]
-		noticed := false
 		for _, it := range batch {
 			e.core.word(it.change)
-			noticed = noticed || len(it.change.Change.Notices) > 0
-			changes = append(changes, it.change.Change)
 		}
-		verdicts, err := e.cfg.Store.Commit(ctx, epoch, changes)
-		if err == nil || errors.Is(err, ErrCommitUnknown) {
-			verdicts, err = e.certain(ctx, epoch, batch, verdicts)
-		}
-		if err == nil && noticed && e.cfg.Notices != nil {
-			e.cfg.Notices()
-		}
-		e.pauseAfter(ctx, err)
+		verdicts, err := e.commit(ctx, batch)
 		e.mu.Lock()
 		e.core.committing -= len(batch)
 		e.settle(batch, verdicts, err)
 	}
 }
 
-// pauseAfter keeps a store that failed from being asked again at once.
-func (e *Engine) pauseAfter(ctx context.Context, err error) {
-	if err == nil || errors.Is(err, ErrFenced) {
-		return
+// commit writes a batch and returns what became of each change for certain, or
+// an error when nothing was written. A change that the store refuses for what
+// it says, which no change should be, is set apart so that it harms no other.
+func (e *Engine) commit(ctx context.Context, batch []*item) ([]Verdict, error) {
+	epoch := e.core.epoch
+	changes := make([]Change, len(batch))
+	noticed := false
+	for i, it := range batch {
+		changes[i] = it.change.Change
+		noticed = noticed || len(changes[i].Notices) > 0
 	}
-	e.cfg.Log.Error("commit failed", "err", err)
-	select {
-	case <-e.cfg.Clock.After(100 * time.Millisecond):
-	case <-ctx.Done():
+	verdicts, err := e.cfg.Store.Commit(ctx, epoch, changes)
+	if err == nil || errors.Is(err, ErrCommitUnknown) {
+		verdicts, err = e.certain(ctx, epoch, batch, verdicts)
 	}
+	switch {
+	case err == nil:
+		if noticed && e.cfg.Notices != nil {
+			e.cfg.Notices()
+		}
+		return verdicts, nil
+	case errors.Is(err, ErrFenced), ctx.Err() != nil:
+		return nil, err
+	case errors.Is(err, ErrUnavailable):
+		e.cfg.Log.Error("commit failed", "err", err, "changes", len(batch))
+		select { // do not ask again at once
+		case <-e.cfg.Clock.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+		return nil, err
+	case len(batch) == 1:
+		e.cfg.Log.Error("the store refuses a change", "err", err, "purchase", int64(batch[0].p.ID))
+		return []Verdict{{Result: Rejected}}, nil
+	}
+	half := len(batch) / 2
+	first, err := e.commit(ctx, batch[:half])
+	if err != nil {
+		return nil, err
+	}
+	second, err := e.commit(ctx, batch[half:])
+	if err != nil { // the first half is written: read both back as it now stands
+		return e.certain(ctx, epoch, batch, append(first, make([]Verdict, len(batch)-half)...))
+	}
+	return append(first, second...), nil
 }
 
 // certain replaces what a commit left unknown by what the store shows: no
@@ -300,7 +321,7 @@ func (e *Engine) pauseAfter(ctx context.Context, err error) {
 func (e *Engine) certain(ctx context.Context, epoch int64, batch []*item, verdicts []Verdict) ([]Verdict, error) {
 	var doubtful []ID
 	for i, it := range batch {
-		if verdicts == nil || verdicts[i].Result == Stale || verdicts[i].Other == it.p.ID {
+		if verdicts == nil || verdicts[i].Result == 0 || verdicts[i].Result == Stale || verdicts[i].Other == it.p.ID {
 			doubtful = append(doubtful, it.p.ID)
 		}
 	}
@@ -375,6 +396,9 @@ func (e *Engine) settle(batch []*item, verdicts []Verdict, err error) {
 			e.core.reject(it, &keyTaken{verdicts[i].Other})
 		case verdicts[i].Result == Repeat:
 			e.core.reject(it, &RepeatError{verdicts[i].Other})
+		case verdicts[i].Result == Rejected:
+			e.core.counts.Rejected++
+			e.core.reject(it, fmt.Errorf("%w: the store refuses the change", ErrUnavailable))
 		default:
 			e.core.counts.Stale++
 			e.reload = append(e.reload, it.p.ID)

@@ -53,7 +53,7 @@ func newPartner(name string, c purchase.Capability, behave func(*partner, purcha
 		cancelled: map[string]bool{}, executed: map[string]int{}}
 }
 
-func (p *partner) Name() string                                 { return p.name }
+func (p *partner) Name() string                                { return p.name }
 func (p *partner) Capability(purchase.Leg) purchase.Capability { return p.capability }
 
 func (p *partner) Do(_ context.Context, o purchase.Order) purchase.Outcome { return p.behave(p, o) }

@@ -149,6 +149,7 @@ const (
 	Stale           // version or epoch had moved on: someone else wrote
 	KeyTaken        // new purchase: (client, client key) exists
 	Repeat          // new purchase: a like one is recent
+	Rejected        // the change itself breaks a rule of the store; only the engine says so
 )
 
 // Record is a purchase with everything recorded about it, in order of time.
