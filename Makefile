@@ -1,0 +1,64 @@
+# What there is to do with tenu. `make` alone lists it.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PACKAGES ?= ./...
+FUZZTIME ?= 30s
+ARGS     ?=
+
+TOOLS := tools/go.mod tools/go.sum
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/tenu.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tenu ./cmd/tenu
+
+.PHONY: demo
+demo: build ## Sell airtime to partners on this machine, and keep running.
+	bin/tenu demo $(ARGS)
+
+.PHONY: test
+test: bin/gotestsum ## Install what the tests need, then run them all.
+	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -timeout 20m $(ARGS) $(PACKAGES)
+
+.PHONY: race
+race: bin/gotestsum ## The same with the race detector (needs a C compiler).
+	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -race -timeout 40m $(ARGS) $(PACKAGES)
+
+.PHONY: lint
+lint: bin/golangci-lint ## Check the code against the house rules.
+	bin/golangci-lint run $(PACKAGES)
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## Format the code.
+	bin/golangci-lint fmt
+
+.PHONY: generate
+generate: ## Write again what is generated from the code.
+	go test ./internal/purchase -run '^TestStatesPage$$' -update
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s).
+	@grep -rEl --include='*_test.go' '^func Fuzz' cmd internal | while read -r file; do \
+		sed -nE 's/^func (Fuzz\w+)\(.*/\1/p' "$$file" | while read -r target; do \
+			echo "== $${file%/*} $$target"; \
+			go test "./$${file%/*}" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: check
+check: lint race ## What a change must pass before it is sent.
+	go mod tidy -diff
+	go mod verify
+
+# The tools are built at the versions that tools/go.mod pins.
+bin/golangci-lint: $(TOOLS)
+	go build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/gotestsum: $(TOOLS)
+	go build -modfile=tools/go.mod -o $@ gotest.tools/gotestsum
