@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"tenu/internal/purchase"
+)
+
+// dialect is where the two databases' SQL differs outside of Commit.
+type dialect struct {
+	name string // of the folder of migrations
+	// among follows a column and holds a list as its first parameter.
+	among string
+	// list makes numbers the parameter of among.
+	list func([]int64) any
+	// triples selects a list of three numbers each, the parameters after the first.
+	triples string
+	// zip makes the parameters of triples.
+	zip func([][3]int64) []any
+	// share and drain follow a SELECT of a lease: hold it against fencing, and
+	// wait for all who hold it. SQLite has one writer at a time and needs neither.
+	share, drain string
+	// tables counts the tables of a name.
+	tables string
+}
+
+var sqliteDialect = dialect{
+	name:    "sqlite",
+	among:   ` IN (SELECT value FROM json_each($1))`,
+	list:    func(values []int64) any { return jsonText(values) },
+	triples: `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
+	zip:     func(rows [][3]int64) []any { return []any{jsonText(rows)} },
+	tables:  `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+}
+
+// In PostgreSQL a key-share lock conflicts with a lock for update only, so that
+// renewals and commits do not wait for each other.
+var postgresDialect = dialect{
+	name:    "postgres",
+	among:   ` = ANY ($1)`,
+	list:    func(values []int64) any { return values },
+	triples: `SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[])`,
+	zip:     columnsOf,
+	share:   ` FOR KEY SHARE`,
+	drain:   ` FOR UPDATE`,
+	tables:  `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1`,
+}
+
+func jsonText(values any) string {
+	text, err := json.Marshal(values)
+	if err != nil { // integers always have a text
+		return "[]"
+	}
+	return string(text)
+}
+
+func columnsOf(rows [][3]int64) []any {
+	var columns [3][]int64
+	for _, row := range rows {
+		for i, v := range row {
+			columns[i] = append(columns[i], v)
+		}
+	}
+	return []any{columns[0], columns[1], columns[2]}
+}
+
+// each runs a query and reads its rows one by one.
+func each(ctx context.Context, tx *sql.Tx, read func(*sql.Rows) error, query string, arguments ...any) error {
+	rows, err := tx.QueryContext(ctx, query, arguments...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// change runs a statement and returns how many rows it changed.
+func change(ctx context.Context, tx *sql.Tx, statement string, arguments ...any) (int, error) {
+	result, err := tx.ExecContext(ctx, statement, arguments...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// unavailable marks an error of a call that wrote nothing.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", purchase.ErrUnavailable, err) }
+
+// uncertain marks an error of a call that may have written.
+func uncertain(err error) error { return fmt.Errorf("%w: %w", purchase.ErrCommitUnknown, err) }

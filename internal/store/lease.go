@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"tenu/internal/purchase"
+)
+
+// Reserve is purchase.Store.
+func (s *Store) Reserve(ctx context.Context, shard int, n int64, floor int64) (first int64, err error) {
+	if n <= 0 {
+		return 0, fmt.Errorf("reserve %d purchase numbers: at least one is needed", n)
+	}
+	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `INSERT INTO sequence AS s (shard, next) VALUES ($1, $2 + $3)
+			ON CONFLICT (shard) DO UPDATE SET next = CASE WHEN s.next > $2 THEN s.next ELSE $2 END + $3
+			RETURNING next - $3`, shard, max(floor, 1), n).Scan(&first)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reserve purchase numbers: %w", err)
+	}
+	return first, nil
+}
+
+// Acquire is purchase.Store.
+func (s *Store) Acquire(ctx context.Context, node string) (purchase.Lease, error) {
+	lease := purchase.Lease{Node: clean(node)}
+	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `INSERT INTO lease (node) VALUES ($1) RETURNING epoch`, lease.Node).Scan(&lease.Epoch)
+	})
+	if err != nil {
+		return purchase.Lease{}, fmt.Errorf("acquire a lease: %w", err)
+	}
+	return lease, nil
+}
+
+// Renew is purchase.Store.
+func (s *Store) Renew(ctx context.Context, epoch int64) error {
+	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		n, err := change(ctx, tx, `UPDATE lease SET renewals = renewals + 1 WHERE epoch = $1 AND fenced = 0`, epoch)
+		if err == nil && n == 0 {
+			return purchase.ErrFenced
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("renew lease %d: %w", epoch, err)
+	}
+	return nil
+}
+
+// Leases is purchase.Store.
+func (s *Store) Leases(ctx context.Context) ([]purchase.Lease, error) {
+	var leases []purchase.Lease
+	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var l purchase.Lease
+			err := rows.Scan(&l.Epoch, &l.Node, &l.Renewals, &l.Fenced)
+			leases = append(leases, l)
+			return err
+		}, `SELECT epoch, node, renewals, fenced FROM lease l
+			WHERE fenced = 0 OR EXISTS (SELECT 1 FROM purchase p WHERE p.epoch = l.epoch AND p.due_at <> 0) ORDER BY epoch`)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list leases: %w", err)
+	}
+	return leases, nil
+}
+
+// errRenewed says that a lease to be taken over lives.
+var errRenewed = errors.New("lease was renewed")
+
+// Takeover is purchase.Store. The lease is fenced in a transaction of its own,
+// which the fenced node's commits do not hold up; the next waits for those
+// that had passed the fence before it, and none can pass it any more.
+func (s *Store) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, limit int) (moved int, err error) {
+	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.hold(ctx, tx, epoch); err != nil {
+			return err
+		}
+		n, err := change(ctx, tx, `UPDATE lease SET fenced = 1 WHERE epoch = $1 AND (fenced = 1 OR renewals = $2)`, lost.Epoch, lost.Renewals)
+		if err == nil && n == 0 {
+			return errRenewed
+		}
+		return err
+	})
+	if errors.Is(err, errRenewed) {
+		return -1, nil
+	}
+	if err == nil {
+		err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			if err := s.hold(ctx, tx, epoch); err != nil {
+				return err
+			}
+			var fenced int
+			if err := tx.QueryRowContext(ctx, `SELECT fenced FROM lease WHERE epoch = $1`+s.db.dialect().drain, lost.Epoch).Scan(&fenced); err != nil {
+				return err
+			}
+			moved, err = change(ctx, tx, `UPDATE purchase SET epoch = $1 WHERE id IN
+				(SELECT id FROM purchase WHERE epoch = $2 AND due_at <> 0 ORDER BY id LIMIT $3)`, epoch, lost.Epoch, limit)
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("take over lease %d: %w", lost.Epoch, err)
+	}
+	return moved, nil
+}
+
+// hold returns ErrFenced unless the lease may write, and until the end of the
+// transaction nobody can fence it and think that it has ended.
+func (s *Store) hold(ctx context.Context, tx *sql.Tx, epoch int64) error {
+	var one int
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM lease WHERE epoch = $1 AND fenced = 0`+s.db.dialect().share, epoch).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return purchase.ErrFenced
+	}
+	return err
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"tenu/internal/purchase"
+)
+
+// postgres is a PostgreSQL database, or one that speaks its protocol.
+type postgres struct {
+	pool *sql.DB
+	idle chan *committer // those not at work
+	all  []*committer
+	log  *slog.Logger
+}
+
+// commitTimeout ends a commit that the database does not answer.
+const commitTimeout = 30 * time.Second
+
+func openPostgres(dsn string, options Options) (*postgres, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	p := &postgres{idle: make(chan *committer, options.Committers), log: options.Log}
+	p.pool = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(durable))
+	p.pool.SetMaxOpenConns(options.Readers + 1)
+	p.pool.SetMaxIdleConns(options.Readers + 1)
+	for i := range options.Committers {
+		c := newCommitter(config, int64(i))
+		p.all = append(p.all, c)
+		p.idle <- c
+	}
+	return p, nil
+}
+
+// durable makes a connection's COMMIT wait for the disk where the server's
+// configuration would not. A database without the setting always waits.
+func durable(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+	var unknown *pgconn.PgError
+	if errors.As(err, &unknown) {
+		return nil
+	}
+	return err
+}
+
+func (p *postgres) dialect() *dialect { return &postgresDialect }
+
+func (p *postgres) lend(use func(goose.Dialect, *sql.DB) error) error {
+	return use(goose.DialectPostgres, p.pool)
+}
+
+func (p *postgres) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for range p.all {
+		(<-p.idle).disconnect(ctx)
+	}
+	return p.pool.Close()
+}
+
+func (p *postgres) view(ctx context.Context, read func(context.Context, *sql.Tx) error) error {
+	return snapshot(ctx, p.pool, judgePostgres, read)
+}
+
+func (p *postgres) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
+	begin := func(ctx context.Context) (*sql.Tx, error) {
+		return p.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	}
+	return transact(ctx, begin, judgePostgres, write)
+}
+
+// judgePostgres goes by the class of the error's code. Without a code the
+// connection was lost: before COMMIT was sent, that undid the transaction.
+func judgePostgres(err error, commit bool) error {
+	var answer *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrTxCommitRollback):
+		return unavailable(err)
+	case !errors.As(err, &answer):
+		if commit {
+			return uncertain(err)
+		}
+		return fmt.Errorf("%w: %w", errAgain, unavailable(err))
+	}
+	switch answer.Code[:min(2, len(answer.Code))] {
+	case "40": // serialization failure, deadlock: undone, COMMIT included
+		return fmt.Errorf("%w: %w", errAgain, unavailable(err))
+	case "22", "23": // a value or a constraint
+		return fmt.Errorf("%w: %w", errRejected, err)
+	}
+	if commit {
+		return uncertain(err)
+	}
+	return unavailable(err)
+}
+
+func (p *postgres) commit(ctx context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	var c *committer
+	select {
+	case c = <-p.idle:
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	}
+	defer func() { p.idle <- c }()
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		verdicts, err := c.commit(ctx, epoch, changes)
+		if !errors.Is(err, errAgain) || try == mostTries || ctx.Err() != nil {
+			return verdicts, err
+		}
+	}
+}
+
+// The statements of a commit. Each but the first takes one array per column.
+const (
+	checkLease = iota
+	findRepeats
+	insertPurchases
+	updatePurchases
+	insertAttempts
+	insertEvidence
+	insertPostings
+	addBalances
+	insertNotices
+	insertCases
+	statementCount
+)
+
+// statement is the text of a statement and the columns of its arrays.
+type statement struct {
+	text    string
+	columns [][]column
+}
+
+func commitStatements() (s [statementCount]statement) {
+	insert := func(table string, columns []column, more string) statement {
+		return statement{`INSERT INTO ` + table + ` (` + names(columns, "") + `) SELECT * FROM ` + unnest(columns) + more, [][]column{columns}}
+	}
+	s[checkLease] = statement{text: `SELECT 1 FROM lease WHERE epoch = $1 AND fenced = 0` + postgresDialect.share}
+	s[findRepeats] = statement{`SELECT v.id, p.id FROM ` + unnest(repeatColumns) + ` AS v (` + names(repeatColumns, "") + `)
+		JOIN purchase p ON p.recipient = v.recipient AND p.created_at >= v.since AND p.payer_number = v.payer_number
+		AND p.total = v.total AND p.product = v.product AND p.state <> 6`, [][]column{repeatColumns}}
+	s[insertPurchases] = insert("purchase", purchaseColumns, ` ON CONFLICT DO NOTHING`)
+	var sets []string
+	for _, c := range progressColumns {
+		sets = append(sets, c.name+` = v.`+c.name)
+	}
+	s[updatePurchases] = statement{`UPDATE purchase p SET ` + strings.Join(sets, ", ") + ` FROM ` + unnest(progressColumns, matchColumns) +
+		` AS v (` + names(progressColumns, "") + `, ` + names(matchColumns, "") + `)
+		WHERE p.id = v.id AND p.version = v.was_version AND p.epoch = v.was_epoch`, [][]column{progressColumns, matchColumns}}
+	s[insertAttempts] = insert("attempt", attemptColumns, "")
+	s[insertEvidence] = insert("evidence", evidenceColumns, "")
+	s[insertPostings] = insert("posting", postingColumns, "")
+	s[addBalances] = insert("balance", balanceColumns,
+		` ON CONFLICT (account, stripe) DO UPDATE SET amount = balance.amount + excluded.amount`)
+	s[insertNotices] = insert("notice", noticeColumns, "")
+	s[insertCases] = insert("care_case", caseColumns, "")
+	return s
+}
+
+// unnest makes rows of one array parameter per column.
+func unnest(columns ...[]column) string {
+	var b strings.Builder
+	n := 0
+	for _, part := range columns {
+		for _, c := range part {
+			if n++; n > 1 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "$%d::%s[]", n, widthNames[c.width])
+		}
+	}
+	return "unnest(" + b.String() + ")"
+}

@@ -1,0 +1,169 @@
+// Package store keeps purchases: the only SQL of tenu, on SQLite and on
+// PostgreSQL, and a store in memory for simulation. It implements
+// purchase.Store and the outbox, and verifies the invariants on a live
+// database. It must not know the time, chance, the table of states, or why a
+// change is made.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"tenu/internal/purchase"
+)
+
+// Options are what a store may be told beside its address.
+type Options struct {
+	// Log is told of what no caller can act on; nil discards it.
+	Log *slog.Logger
+	// Committers is how many Commits PostgreSQL runs at once (default 2); more wait.
+	Committers int
+	// Readers is how many reads run at once (default 4); more wait.
+	Readers int
+
+	create bool // make the file of a SQLite database that does not exist
+}
+
+func (o *Options) fill() {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Committers <= 0 {
+		o.Committers = 2
+	}
+	if o.Readers <= 0 {
+		o.Readers = 4
+	}
+}
+
+// Store is a database of purchases. It is a purchase.Store, and safe for
+// concurrent use.
+type Store struct {
+	db  database
+	log *slog.Logger
+}
+
+// database is what differs between the two products.
+type database interface {
+	// view reads on one consistent snapshot. Errors wrap ErrUnavailable.
+	view(context.Context, func(context.Context, *sql.Tx) error) error
+	// update writes in one durable transaction, again if it lost a race. What
+	// the function returns is returned as it is when nothing was written, database errors
+	// wrapping ErrUnavailable; a failed COMMIT is ErrCommitUnknown.
+	update(context.Context, func(context.Context, *sql.Tx) error) error
+	// commit is Store.Commit, but fails with errRejected, nothing written, when
+	// a change breaks a constraint.
+	commit(ctx context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error)
+	// lend gives a pool that writes to goose.
+	lend(func(goose.Dialect, *sql.DB) error) error
+	dialect() *dialect
+	close() error
+}
+
+// errRejected says that a constraint refuses one of a batch's changes.
+var errRejected = errors.New("rejected by a constraint")
+
+// Open opens the store at an address: "sqlite:PATH", or "postgres://..." as
+// libpq has it. The caller closes it. It returns a *SchemaError, and does not
+// touch the database, when the schema is not the one that this program was
+// built for; Migrate makes it so.
+func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
+	s, err := connect(dsn, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSchema(ctx); err != nil {
+		_ = s.db.close() // the reason to report is the schema
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect makes a store without looking at its schema.
+func connect(dsn string, options Options) (*Store, error) {
+	options.fill()
+	kind, path, _ := strings.Cut(dsn, ":")
+	var db database
+	var err error
+	switch kind {
+	case "sqlite":
+		db, err = openSQLite(path, options)
+	case "postgres", "postgresql":
+		db, err = openPostgres(dsn, options)
+	default:
+		err = errors.New("its address begins with neither sqlite: nor postgres:")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return &Store{db: db, log: options.Log}, nil
+}
+
+// Close ends the store. Calls under way must have returned.
+func (s *Store) Close() error {
+	if err := s.db.close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Commit is purchase.Store. When a change breaks a constraint nothing is
+// written, and the error wraps none of the three that purchase.Store names: the
+// same batch would fail again.
+func (s *Store) Commit(ctx context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	for i := range changes {
+		if err := sound(&changes[i]); err != nil {
+			return nil, fmt.Errorf("commit: %w", err)
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	verdicts, err := s.db.commit(ctx, epoch, changes)
+	if err != nil {
+		return nil, fmt.Errorf("commit %d changes: %w", len(changes), err)
+	}
+	return verdicts, nil
+}
+
+// sound returns errRejected for a change that no row could carry.
+func sound(c *purchase.Change) error {
+	p := &c.Now
+	switch {
+	case p.ID <= 0 || p.Version < 1:
+		return fmt.Errorf("%w: purchase %d has version %d", errRejected, p.ID, p.Version)
+	case len(c.Postings) > 0 && c.Evidence == nil:
+		return fmt.Errorf("%w: purchase %d posts without evidence", errRejected, p.ID)
+	case c.Evidence != nil && c.Evidence.Version != p.Version:
+		return fmt.Errorf("%w: purchase %d of version %d records evidence of version %d", errRejected, p.ID, p.Version, c.Evidence.Version)
+	}
+	for i := range c.Postings {
+		if err := c.Postings[i].Check(); err != nil {
+			return fmt.Errorf("%w: purchase %d: %w", errRejected, p.ID, err)
+		}
+	}
+	return nil
+}
+
+// Secret returns the installation's secret, which never changes: the fresh one
+// given if none was stored before. It is durable on return.
+func (s *Store) Secret(ctx context.Context, fresh []byte) ([]byte, error) {
+	var secret []byte
+	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('secret', $1) ON CONFLICT (name) DO NOTHING`, fresh)
+		if err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&secret)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the installation's secret: %w", err)
+	}
+	return secret, nil
+}
