@@ -1,0 +1,71 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"tenu/internal/purchase"
+)
+
+// maxAnswer bounds how much of a centre's answer is read.
+const maxAnswer = 64 << 10
+
+// SandboxCentre hands messages to the sandbox's message centre over HTTP: POST
+// BASE/messages with {"id", "to", "text"}. It is safe for concurrent use.
+type SandboxCentre struct {
+	messages string
+	client   *http.Client
+}
+
+// NewSandboxCentre returns a client of the centre at a base address such as
+// "http://127.0.0.1:8090/sms". The client's transport keeps the connections.
+func NewSandboxCentre(base string, client *http.Client) (*SandboxCentre, error) {
+	address, err := url.Parse(base)
+	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Host == "" {
+		return nil, fmt.Errorf("message centre: %q is not an address such as http://127.0.0.1:8090", base)
+	}
+	if client == nil {
+		return nil, fmt.Errorf("message centre %s: an HTTP client is needed", base)
+	}
+	return &SandboxCentre{address.JoinPath("messages").String(), client}, nil
+}
+
+type message struct {
+	ID   string `json:"id"`
+	To   string `json:"to"`
+	Text string `json:"text"`
+}
+
+// Send is Centre. Any answer of 200 to 299 means that the centre has the
+// message; 400, 409, 413 and 422 that it will not take it.
+func (c *SandboxCentre) Send(ctx context.Context, id string, to purchase.MSISDN, text string) error {
+	body, err := json.Marshal(message{id, to.String(), text})
+	if err != nil {
+		return fmt.Errorf("write message: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.messages, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("message centre: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("message centre: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be used again
+	switch status := response.StatusCode; status {
+	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return fmt.Errorf("%w: status %d", ErrRefused, status)
+	default:
+		if status < 200 || status > 299 {
+			return fmt.Errorf("message centre: status %d", status)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,134 @@
+// Package yamlfile reads configuration files strictly: unknown and repeated
+// keys are refused, and every error names the file, the line and the key. It
+// knows nothing of what the files mean.
+package yamlfile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// MaxBytes bounds a file.
+const MaxBytes = 1 << 20
+
+// File remembers where each key of a file stands, so that a later check can
+// point at it.
+type File struct {
+	name string
+	tree *ast.File
+}
+
+// Decode reads one YAML document into a struct, following its yaml tags. The
+// name is only used in errors. An error reads "bf.yaml:12: operators[1].code: ...".
+func Decode(name string, data []byte, into any) (*File, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("%s: file has %d bytes, at most %d are read", name, len(data), MaxBytes)
+	}
+	tree, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, (&File{name: name}).locate(err)
+	}
+	f := &File{name, tree}
+	switch {
+	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil || tree.Docs[0].Body.Type() == ast.NullType:
+		return nil, fmt.Errorf("%s:1: file is empty", name)
+	case len(tree.Docs) > 1:
+		return nil, fmt.Errorf("%s: file holds %d YAML documents, one expected", name, len(tree.Docs))
+	}
+	if err := yaml.NodeToValue(tree.Docs[0].Body, into, yaml.Strict()); err != nil {
+		return nil, f.locate(err)
+	}
+	return f, nil
+}
+
+// Errorf returns an error about the key at a path such as
+// "operators[1].code". Where the file does not hold the key, the line is that
+// of the nearest part of the path that it holds.
+func (f *File) Errorf(path, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s: %w", f.name, f.line(path), path, fmt.Errorf(format, args...))
+}
+
+func (f *File) line(path string) int {
+	for path != "" {
+		if p, err := yaml.PathString("$." + path); err == nil {
+			if node, err := p.FilterFile(f.tree); err == nil && node != nil {
+				return start(node)
+			}
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return 1
+}
+
+// start is the first line of a node. The token of a mapping is the colon after
+// its first key, which stands on the same line.
+func start(node ast.Node) int {
+	if m, ok := node.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		return m.Values[0].Key.GetToken().Position.Line
+	}
+	return node.GetToken().Position.Line
+}
+
+// locate gives an error of the YAML library our form.
+func (f *File) locate(err error) error {
+	var at yaml.Error
+	if !errors.As(err, &at) || at.GetToken() == nil {
+		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	tk := at.GetToken()
+	var wrongType *yaml.TypeError
+	message := at.GetMessage()
+	if errors.As(err, &wrongType) {
+		message = fmt.Sprintf("%q is not %s", tk.Value, kindOf(wrongType))
+	}
+	if key := f.key(tk); key != "" {
+		message = key + ": " + message
+	}
+	return fmt.Errorf("%s:%d: %s", f.name, tk.Position.Line, message)
+}
+
+func kindOf(err *yaml.TypeError) string {
+	switch kind := err.DstType.Kind().String(); {
+	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "uint"):
+		return "a whole number"
+	case kind == "slice", kind == "array":
+		return "a list"
+	case kind == "map", kind == "struct":
+		return "a block of keys"
+	case kind == "bool":
+		return "true or false"
+	default:
+		return "a " + kind
+	}
+}
+
+// key is the path of the node that a token begins.
+func (f *File) key(tk *token.Token) string {
+	if f.tree == nil {
+		return ""
+	}
+	finder := &finder{offset: tk.Position.Offset}
+	for _, doc := range f.tree.Docs {
+		ast.Walk(finder, doc)
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(finder.path, "$"), ".")
+}
+
+type finder struct {
+	offset int
+	path   string
+}
+
+// Visit implements ast.Visitor.
+func (v *finder) Visit(node ast.Node) ast.Visitor {
+	if tk := node.GetToken(); v.path == "" && tk != nil && tk.Position != nil && tk.Position.Offset == v.offset {
+		v.path = node.GetPath()
+	}
+	return v
+}
