@@ -1,0 +1,379 @@
+package gsma_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tenu/internal/partner"
+	"tenu/internal/partner/gsma"
+	"tenu/internal/purchase"
+	"tenu/internal/sandbox"
+)
+
+const repository = "../../.."
+
+// absent skips the test for want of something, or fails it where nothing may be wanting.
+func absent(t *testing.T, format string, arguments ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, arguments...)
+	}
+	t.Skipf(format, arguments...)
+}
+
+// description is the published description of the API.
+func description(t *testing.T) string {
+	t.Helper()
+	folder := os.Getenv("TENU_SPECS")
+	if folder == "" {
+		folder = filepath.Join(repository, "../shared/specs")
+	}
+	file, err := filepath.Abs(filepath.Join(folder, "gsma-mobile-money-1.2.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		absent(t, "the published description is not here: %v", err)
+	}
+	return file
+}
+
+// prismProgram is the validator that is not ours, installed when it is not there.
+func prismProgram(t *testing.T) string {
+	t.Helper()
+	folder := filepath.Join(repository, "test/prism")
+	program := filepath.Join(folder, "node_modules/@stoplight/prism-cli/dist/index.js")
+	if _, err := exec.LookPath("node"); err != nil {
+		absent(t, "Node.js is not here: %v", err)
+	}
+	if _, err := os.Stat(program); err == nil {
+		return program
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		absent(t, "npm is not here: %v", err)
+	}
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install.Dir = folder
+	if output, err := install.CombinedOutput(); err != nil {
+		absent(t, "npm ci in test/prism: %v\n%s", err, output)
+	}
+	return program
+}
+
+// prism stands between adapter and wallet, and fails what the description does
+// not have, in either direction. It returns its address.
+func prism(t *testing.T, upstream string) string {
+	t.Helper()
+	file, program := description(t), prismProgram(t)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	command := exec.CommandContext(ctx, "node", program, "proxy", file, upstream, "--errors", "--host", "127.0.0.1", "--port", port)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = command.Stdout
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready, ended := make(chan bool, 1), make(chan struct{})
+	var said bytes.Buffer
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(output); lines.Scan(); {
+			said.WriteString(lines.Text() + "\n")
+			if strings.Contains(lines.Text(), "Prism is listening") {
+				ready <- true
+			}
+		}
+		ready <- false
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-ended
+		_ = command.Wait() // it was killed
+		if t.Failed() {
+			t.Logf("prism said:\n%s", said.Bytes()[max(0, said.Len()-8000):])
+		}
+	})
+	if !<-ready {
+		t.Fatal("prism did not start")
+	}
+	return "http://127.0.0.1:" + port
+}
+
+// exceptions are what the published description itself gets wrong.
+var exceptions = []*regexp.Regexp{}
+
+// witness notes what prism objects to, and which operations passed it.
+type witness struct {
+	next http.RoundTripper
+
+	mu     sync.Mutex
+	passed map[string]int
+	wrong  []string
+}
+
+var variable = regexp.MustCompile(`MP\d{10}|[0-9a-f]{8}-[0-9a-f-]{27}|\+?226\d{8}|CALLBACK\d+`)
+
+// RoundTrip is http.RoundTripper.
+func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := w.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	what := fmt.Sprintf("%s %s %d", r.Method, variable.ReplaceAllString(r.URL.Path, "*"), response.StatusCode)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if response.Header.Get("Content-Type") != "application/problem+json" && response.Header.Get("Sl-Violations") == "" {
+		w.passed[what]++
+		return response, err
+	}
+	text := string(body) + response.Header.Get("Sl-Violations")
+	if !slices.ContainsFunc(exceptions, func(e *regexp.Regexp) bool { return e.MatchString(text) }) {
+		w.wrong = append(w.wrong, what+": "+text)
+	}
+	return response, err
+}
+
+// TestPublishedDescription drives every operation of adapter and sandbox, well
+// and badly, through a validator that knows only the published description.
+func TestPublishedDescription(t *testing.T) {
+	callbacks := &mailbox{}
+	b := newBench(t, func(c *sandbox.WalletConfig) {
+		c.Phones = map[string]sandbox.Phone{"22670000006": {Balance: 1_000_000, After: time.Hour}}
+		for number, phone := range phones {
+			c.Phones[number] = phone
+		}
+	})
+	upstream := httptest.NewServer(callbacks.before(b.Wallet))
+	t.Cleanup(upstream.Close)
+	inbox := httptest.NewServer(callbacks)
+	t.Cleanup(inbox.Close)
+	url := prism(t, upstream.URL)
+	transport := partner.Transport(16, 5*time.Second, nil)
+	t.Cleanup(transport.CloseIdleConnections)
+	w := &witness{next: transport, passed: map[string]int{}}
+	p, err := gsma.New(gsma.Config{Name: "moov-money", URL: url, APIKey: "secret", ClientID: "tenu", CallbackURL: inbox.URL + "/callbacks/moov-money",
+		Merchant: gsma.Party{Key: "organisationid", Value: "tenu"}, CallbackKeys: [][]byte{callbackKey}}, b.keys, w, clock{}.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	drive(t, b, p)
+	accounts(t, url, w)
+	b.quietUntil(t, 1) // the charge that waits an hour
+	callbacks.check(t, url, w)
+	for _, wrong := range w.wrong {
+		t.Errorf("not as published: %s", wrong)
+	}
+	for _, what := range []string{
+		"POST /transactions/type/merchantpay 201", "POST /transactions/type/merchantpay 202", "POST /transactions/type/merchantpay 400",
+		"POST /transactions/type/merchantpay 401", "POST /transactions/type/merchantpay 404", "POST /transactions/type/merchantpay 500",
+		"POST /transactions/type/merchantpay 503", "POST /transactions/*/reversals 201", "POST /transactions/*/reversals 202",
+		"POST /transactions/*/reversals 400", "POST /transactions/*/reversals 404", "POST /transactions/*/reversals 500",
+		"POST /transactions/*/reversals 503", "GET /responses/* 200", "GET /responses/* 404", "GET /responses/* 500", "GET /responses/* 503",
+		"GET /transactions/* 200", "GET /transactions/* 404", "GET /requeststates/* 200", "GET /requeststates/* 404", "GET /heartbeat 200", "GET /heartbeat 500",
+		"GET /accounts/msisdn/*/balance 200", "GET /accounts/msisdn/*/status 200", "GET /accounts/msisdn/*/transactions 200",
+		"GET /accounts/organisationid/tenu/balance 200", "GET /accounts/msisdn/*/balance 503",
+	} {
+		if w.passed[what] == 0 {
+			t.Errorf("never passed the validator: %s", what)
+		}
+	}
+}
+
+// drive makes the adapter do all it can.
+func drive(t *testing.T, b *bench, p *gsma.Wallet) {
+	ctx := t.Context()
+	done := func(o purchase.Order) purchase.Order { // and its refund
+		t.Helper()
+		out := p.Do(ctx, o)
+		for out.Kind == purchase.Pending && ctx.Err() == nil {
+			out = p.Query(ctx, o)
+		}
+		if again := p.Query(ctx, o); out.Kind != purchase.Done || again.Kind != purchase.Done || again.Ref != out.Ref {
+			t.Fatalf("got %+v, then %+v", out, again)
+		}
+		return b.refund(o, out.Ref)
+	}
+	done(done(b.order(22670112233)))
+	b.fault(t, sandbox.Fault{Operation: "charge", Kind: sandbox.CallbackEarly, Next: 1})
+	b.fault(t, sandbox.Fault{Operation: "refund", Kind: sandbox.CallbackEarly, Next: 1})
+	done(done(b.order(22670112233)))
+	for _, account := range []purchase.MSISDN{poor, barred, nobody, denying, silent, 22670000006} {
+		o := b.order(account)
+		want := p.Do(ctx, o)
+		if got := p.Query(ctx, o); got.Kind != want.Kind || got.Kind == purchase.Unknown {
+			t.Errorf("%s: got %+v, then %+v", account.Masked(), want, got)
+		}
+	}
+	b.fault(t, sandbox.Fault{Operation: "charge", Kind: sandbox.ReverseLater, Next: 1, DelayMS: 1})
+	done(b.order(22670112244))
+	for _, code := range []string{"insufficientFunds", "identifierError", "requestDeclined", "clientAuthorisationError", "duplicateRequest",
+		"dailyValueLimitExceeded", "formatError", "rateLimitError", "maxBalanceExceeded", "servicingPartyAuthorisationError"} {
+		b.fault(t, sandbox.Fault{Operation: "charge", Kind: sandbox.Refuse, Code: code, Next: 1})
+		p.Do(ctx, b.order(22670112233))
+	}
+	refund := done(b.order(22670112233))
+	tooMuch, unknown := refund, refund
+	tooMuch.Amount.Minor *= 2
+	unknown.Original = "MP9999999999"
+	p.Do(ctx, tooMuch)
+	p.Do(ctx, unknown)
+	for _, operation := range []string{"charge", "refund", "query", "heartbeat"} {
+		for _, kind := range []sandbox.Kind{sandbox.Outage, sandbox.ServerError, sandbox.NotFound, sandbox.Degraded} {
+			for skip := range int64(2) {
+				if _, err := b.Faults().Add(sandbox.Fault{Operation: operation, Kind: kind, Skip: skip, Next: 1}); err != nil {
+					break // not a fault of this operation
+				}
+				p.Do(ctx, refund)
+				p.Do(ctx, b.order(22670112233))
+				p.Query(ctx, refund)
+				p.Query(ctx, b.order(22670112233))
+				p.Probe(ctx)
+				b.Faults().Clear()
+			}
+		}
+	}
+	stuck := b.order(22670000006) // its request state, not found
+	p.Do(ctx, stuck)
+	b.fault(t, sandbox.Fault{Operation: "query", Kind: sandbox.NotFound, Skip: 1, Next: 1})
+	p.Query(ctx, stuck)
+	p.Probe(ctx)
+}
+
+// accounts asks what the adapter does not.
+func accounts(t *testing.T, url string, w *witness) {
+	for _, path := range []string{"/accounts/msisdn/+22670112233/balance", "/accounts/msisdn/+22670112233/status", "/accounts/msisdn/+22670000003/status",
+		"/accounts/msisdn/+22670000002/status", "/accounts/msisdn/+22670112233/transactions", "/accounts/msisdn/+22670112233/transactions?limit=2&offset=1",
+		"/accounts/organisationid/tenu/balance", "/accounts/walletid/7/balance"} {
+		fetch(t, w, http.MethodGet, url+path, "")
+	}
+}
+
+func fetch(t *testing.T, w *witness, method, url, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-API-Key", "secret")
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	response, err := w.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+}
+
+// mailbox keeps callbacks, and shows each again as the answer to a request, so
+// that the validator sees it: prism's proxy does not see callbacks.
+type mailbox struct {
+	mu     sync.Mutex
+	bodies [][]byte
+}
+
+func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		m.mu.Lock()
+		m.bodies = append(m.bodies, body)
+		m.mu.Unlock()
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// before answers for transactions named CALLBACKn, and leaves the rest to next.
+func (m *mailbox) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var n int
+		if _, err := fmt.Sscanf(r.URL.Path, "/transactions/CALLBACK%d", &n); err != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		m.mu.Lock()
+		body := m.bodies[n]
+		m.mu.Unlock()
+		status := http.StatusOK
+		switch {
+		case strings.Contains(string(body), "errorCategory"):
+			status = http.StatusBadRequest
+		case r.Method == http.MethodPost:
+			status = http.StatusCreated
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
+	})
+}
+
+// check has every callback validated as a transaction, a reversal or an error.
+func (m *mailbox) check(t *testing.T, url string, w *witness) {
+	m.mu.Lock()
+	bodies := slices.Clone(m.bodies)
+	m.mu.Unlock()
+	kinds := map[string]int{}
+	for n, body := range bodies {
+		var what struct{ Type, TransactionStatus, ErrorCode string }
+		if err := json.Unmarshal(body, &what); err != nil {
+			t.Errorf("callback %q: %v", body, err)
+		}
+		kinds[what.Type+what.TransactionStatus+what.ErrorCode]++
+		fetch(t, w, http.MethodGet, fmt.Sprintf("%s/transactions/CALLBACK%d", url, n), "")
+		if what.Type == "reversal" {
+			fetch(t, w, http.MethodPost, fmt.Sprintf("%s/transactions/CALLBACK%d/reversals", url, n), `{"type":"reversal"}`)
+		}
+	}
+	for _, kind := range []string{"merchantpaycompleted", "merchantpayreversed", "reversalcompleted"} {
+		if kinds[kind] == 0 {
+			t.Errorf("no callback %s among %v", kind, kinds)
+		}
+	}
+}
+
+// quietUntil waits until the wallet has nothing to do for the next half hour.
+func (b *bench) quietUntil(t *testing.T, _ int) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		next, err := b.Book().NextDue(t.Context())
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if next == 0 || next > (clock{}).Now().Add(30*time.Minute) {
+			return
+		}
+	}
+}
