@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tenu/internal/api"
+	"tenu/internal/notify"
+	"tenu/internal/partner"
+	"tenu/internal/purchase"
+	"tenu/internal/sale"
+	"tenu/internal/store"
+	"tenu/internal/telemetry"
+)
+
+// drainWithin is how long a node that is told to stop may take: half of it to
+// answer its clients, half to hear what its partners say.
+const drainWithin = 30 * time.Second
+
+// maxConnections is how many connections the API holds when the configuration
+// does not say.
+const maxConnections = 4096
+
+// node is everything that `tenu serve` runs.
+type node struct {
+	app     *app
+	cfg     *config
+	log     *slog.Logger
+	store   *store.Store
+	parts   *parts
+	engine  *purchase.Engine
+	desk    *sale.Desk
+	outbox  *notify.Outbox
+	api     *api.API
+	metrics *telemetry.Metrics
+	sms     *http.Transport
+}
+
+// openNode opens the store and builds the node. close must be called.
+func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *node, err error) {
+	n = &node{app: a, cfg: cfg, log: log, sms: &http.Transport{MaxConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	dsn, err := cfg.dsn(a.env)
+	if err != nil {
+		return n, usage(err)
+	}
+	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers})
+	if err != nil {
+		return n, openAdvice(err)
+	}
+	keys, err := keyring(ctx, a, n.store)
+	if err != nil {
+		return n, err
+	}
+	if n.parts, err = cfg.parts(a, keys); err != nil {
+		return n, usage(err)
+	}
+	if err = n.buildEngine(keys); err != nil {
+		return n, err
+	}
+	return n, n.buildAPI(keys)
+}
+
+// openAdvice says what to do about a store that is not migrated.
+func openAdvice(err error) error {
+	var schema *store.SchemaError
+	if errors.As(err, &schema) && schema.Have < schema.Want {
+		return fmt.Errorf("%w (tenu migrate does it)", err)
+	}
+	return err
+}
+
+// keyring is the installation's, of the secret that the store keeps.
+func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, error) {
+	fresh := make([]byte, 32)
+	if _, err := a.random.Read(fresh); err != nil {
+		return nil, fmt.Errorf("make a secret: %w", err)
+	}
+	secret, err := s.Secret(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return purchase.NewKeyring(secret)
+}
+
+func (n *node) buildEngine(keys *purchase.Keyring) error {
+	centre, err := notify.NewSandboxCentre(n.cfg.SMS.URL, &http.Client{Transport: n.sms, Timeout: orElse(n.cfg.SMS.Timeout.Duration, 10*time.Second)})
+	if err != nil {
+		return usage(n.cfg.file.Errorf("sms.url", "%w", err))
+	}
+	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference})
+	if err != nil {
+		return err
+	}
+	var desk *sale.Desk // made of the engine, which asks it only once it runs
+	n.engine, err = purchase.New(purchase.Config{
+		Store: n.store, Keys: keys, Clock: n.app.clock, Wording: n.parts.wording, Node: n.cfg.Node, Shard: n.cfg.Shard,
+		Rules: n.parts.rules, Partners: n.parts.members, Log: n.log,
+		Alternates: func(p *purchase.Purchase) []string { return desk.Alternates(p) },
+		Admit:      n.admit, Notices: n.outbox.Wake, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.cfg.Store.Committers,
+	})
+	if err != nil {
+		return err
+	}
+	names, readers := []string{}, map[string]purchase.BalanceReader{}
+	for name, guard := range n.parts.guards {
+		names = append(names, name)
+		readers[name] = guard
+	}
+	desk, err = sale.New(sale.Config{Directory: n.parts.directory, Catalogue: n.parts.catalogue, Engine: n.engine, Archive: n.store,
+		Clock: n.app.clock, Reference: keys.Reference, Partners: names, Readers: readers})
+	if err != nil {
+		return usage(n.cfg.file.Errorf("catalogue", "%w", err))
+	}
+	n.desk = desk
+	return nil
+}
+
+// admit refuses a purchase while a partner that it needs is failing.
+func (n *node) admit(r *purchase.Request) error {
+	for _, name := range []string{r.Payer, r.Provider} {
+		if guard := n.parts.guards[name]; guard != nil {
+			if err := guard.Admit(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (n *node) buildAPI(keys *purchase.Keyring) (err error) {
+	n.metrics = telemetry.NewMetrics(version, n.engine.Stats, n.partnerStates)
+	n.api, err = api.New(api.Config{Version: version, Desk: n.desk, Engine: n.engine, Purchases: n.store, Numbers: n.parts.directory,
+		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log})
+	return err
+}
+
+func (n *node) partnerStates() []telemetry.Partner {
+	states := make([]telemetry.Partner, 0, len(n.parts.guards))
+	for name, guard := range n.parts.guards {
+		s := guard.State()
+		states = append(states, telemetry.Partner{Name: name, Closed: s.Circuit == partner.Closed,
+			Available: s.Health.Status != partner.Unavailable, HeldBack: s.HeldBack, Retries: s.Retries})
+	}
+	return states
+}
+
+// listen opens the API's listener and, where there is one, the administration's.
+func (n *node) listen(ctx context.Context) (web, admin net.Listener, err error) {
+	var lc net.ListenConfig
+	web, err = lc.Listen(ctx, "tcp", n.cfg.Listen.API)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for the API: %w", err)
+	}
+	if tlsFiles := n.cfg.Listen.TLS; tlsFiles.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(n.cfg.path(tlsFiles.Certificate), n.cfg.path(tlsFiles.Key))
+		if err != nil {
+			return nil, nil, errors.Join(usage(n.cfg.file.Errorf("listen.tls", "%w", err)), web.Close())
+		}
+		web = tls.NewListener(web, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	}
+	if n.cfg.Listen.Admin == "" {
+		return web, nil, nil
+	}
+	if admin, err = lc.Listen(ctx, "tcp", n.cfg.Listen.Admin); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("listen for the administration: %w", err), web.Close())
+	}
+	return web, admin, nil
+}
+
+// run serves until ctx ends or the node cannot go on, then drains. It closes
+// the listeners. It returns an error wrapping purchase.ErrFenced when another
+// node took over.
+func (n *node) run(ctx context.Context, web, admin net.Listener) error {
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+
+	engine := make(chan error, 1)
+	go func() {
+		engine <- n.engine.Run(working, drainWithin/2)
+		stopServing() // without an engine there is nothing to serve
+	}()
+	var loops sync.WaitGroup
+	loops.Go(func() { n.outbox.Run(working) })
+	for _, guard := range n.parts.guards {
+		loops.Go(func() { n.probe(working, guard) })
+	}
+	if admin != nil {
+		loops.Go(func() {
+			site := api.Site{Listener: admin, Handler: n.adminRoutes(), MaxConns: 64, Log: n.log}
+			if err := api.Serve(working, site, time.Second); err != nil {
+				n.log.Error("administration ended", slog.Any("error", err))
+				stopServing()
+			}
+		})
+	}
+	site := api.Site{Listener: web, Handler: n.api, MaxConns: orElse(n.cfg.Listen.MaxConnections, maxConnections), Drain: n.api.Drain, Log: n.log}
+	err := api.Serve(serving, site, drainWithin/2)
+	stopWorking()
+	err = errors.Join(<-engine, err)
+	loops.Wait()
+	return err
+}
+
+// probe asks after a partner's health for as long as ctx lasts.
+func (n *node) probe(ctx context.Context, guard *partner.Guard) {
+	for ctx.Err() == nil {
+		next, err := guard.Step(ctx, n.app.clock.Now())
+		if next == 0 || err != nil {
+			return // cannot be probed, or ctx ended
+		}
+		select {
+		case <-ctx.Done():
+		case <-n.app.clock.After(max(next.Sub(n.app.clock.Now()), time.Millisecond)):
+		}
+	}
+}
+
+// adminRoutes are for operators, on a listener that customers cannot reach.
+func (n *node) adminRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", n.metrics.Handler())
+	mux.Handle("GET /healthz", n.api)
+	mux.Handle("GET /readyz", n.api)
+	return mux
+}
+
+// close closes what openNode opened.
+func (n *node) close() error {
+	n.sms.CloseIdleConnections()
+	if n.parts != nil {
+		for _, each := range n.parts.adapters {
+			each.transport.CloseIdleConnections()
+		}
+	}
+	if n.store != nil {
+		return n.store.Close()
+	}
+	return nil
+}

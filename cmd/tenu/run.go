@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"tenu/internal/purchase"
+)
+
+// The codes that the command exits with.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // the command line or the configuration is wrong
+	exitFenced = 3 // another node took over this one's lease: restart is safe
+)
+
+// commands is the command line.
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Serve the API and drive purchases, until told to stop."`
+	Demo    demoCmd    `cmd:"" help:"Sell 1 050 F CFA of airtime to partners started beside it, and keep running."`
+	Sandbox sandboxCmd `cmd:"" help:"Run a wallet, a charging system and an SMS centre to try things against."`
+	Buy     buyCmd     `cmd:"" help:"Buy through the API of a running tenu."`
+	Show    showCmd    `cmd:"" help:"Show a purchase and its timeline, through the API of a running tenu."`
+	//Verify  verifyCmd  `cmd:"" help:"Check every invariant on a database; exit 1 on the first that is violated."`
+	Migrate migrateCmd `cmd:"" help:"Bring a database to this version's tables."`
+	Config  configCmd  `cmd:"" help:"Check a configuration, or make an API key."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// app is what every subcommand gets from its caller.
+type app struct {
+	out, err io.Writer
+	env      func(string) string
+	clock    purchase.Clock
+	random   io.Reader
+}
+
+// wall is the system's clock.
+type wall struct{}
+
+func (wall) Now() purchase.Instant                  { return purchase.At(time.Now()) }
+func (wall) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// exitError is an error that asks for an exit code of its own.
+type exitError struct {
+	code int
+	error
+}
+
+func (e exitError) Unwrap() error { return e.error }
+
+// usage is an error of whoever typed the command or wrote the configuration.
+func usage(err error) error { return exitError{exitUsage, err} }
+
+// Run runs the command with its arguments and returns the code to exit with.
+// It ends soon after ctx does. env looks up the environment.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
+	var line commands
+	a := &app{out: stdout, err: stderr, env: env, clock: wall{}, random: rand.Reader}
+	asked := -1 // the code that kong asked to exit with, after printing help
+	parser, err := kong.New(&line, kong.Name("tenu"), kong.Writers(stdout, stderr),
+		kong.Description("Airtime and bundles, kept as promised: confirmed means credited, and what was taken is credited or given back."),
+		kong.Exit(func(code int) { asked = max(asked, code) }), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a))
+	if err != nil {
+		fmt.Fprintln(stderr, "tenu:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case asked >= 0:
+		return asked
+	case err != nil:
+		fmt.Fprintf(stderr, "tenu: %v (see tenu --help)\n", err)
+		return exitUsage
+	}
+	err = parsed.Run()
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(stderr, "tenu:", err)
+	var own exitError
+	switch {
+	case errors.As(err, &own):
+		return own.code
+	case errors.Is(err, purchase.ErrFenced):
+		return exitFenced
+	}
+	return exitFailed
+}
+
+// terminal reports whether w is one that a person looks at.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is small
+}
+
+// paint marks text for a terminal; elsewhere, and where NO_COLOR is set, it
+// leaves the text alone.
+type paint bool
+
+func (a *app) paint() paint { return paint(terminal(a.out) && a.env("NO_COLOR") == "") }
+
+func (p paint) code(code, text string) string {
+	if !p {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p paint) bold(text string) string  { return p.code("1", text) }
+func (p paint) faint(text string) string { return p.code("2", text) }
+func (p paint) good(text string) string  { return p.code("32", text) }
+func (p paint) bad(text string) string   { return p.code("31", text) }
+func (p paint) busy(text string) string  { return p.code("33", text) }
+
+// json writes a document for machines.
+func (a *app) json(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+// printf writes for people. A reader that left is no reason to stop.
+func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }

@@ -1,0 +1,180 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+
+	"tenu/internal/auth"
+	"tenu/internal/purchase"
+)
+
+// call is what is known of one request, for its handlers, the log and the metrics.
+type call struct {
+	id     string
+	client *auth.Client // nil before and without authentication
+	cause  error        // behind an answer that does not tell it
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// ServeHTTP answers one request. Whatever happens, the answer is of this
+// package's making, and one line of log and one observation are left.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := a.clock.Now()
+	c := &call{id: a.requestID(r)}
+	rec := &recorder{ResponseWriter: w}
+	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	defer func() {
+		if thrown := recover(); thrown != nil {
+			a.recovered(rec, c, thrown)
+		}
+		a.finish(rec, r, c, start)
+		if rec.broken {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
+	}()
+	dress(w.Header(), c.id, r.TLS != nil)
+	if p := a.unroutable(rec, r); p != nil {
+		p.Instance = instance(c.id)
+		w.Header().Set("Connection", "close") // and leave any body unread
+		p.write(rec)
+		return
+	}
+	a.mux.ServeHTTP(rec, r)
+}
+
+// dress sets the headers that every answer has.
+func dress(h http.Header, id string, secure bool) {
+	h.Set("X-Request-Id", id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Cache-Control", "no-store")
+	if secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// unroutable says why no route takes the request, or returns nil.
+func (a *API) unroutable(w http.ResponseWriter, r *http.Request) *Problem {
+	lost := problem(CodeRoute, "see /docs for what there is")
+	if r.URL.Path != path.Clean("/"+r.URL.Path) || r.Method == http.MethodConnect {
+		return lost // the mux would answer with a redirection
+	}
+	handler, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		return nil
+	}
+	answer := muted{header: http.Header{}}
+	handler.ServeHTTP(&answer, r)
+	if answer.status != http.StatusMethodNotAllowed {
+		return lost
+	}
+	allow := answer.header.Get("Allow")
+	w.Header().Set("Allow", allow)
+	return problem(CodeMethod, "use "+allow)
+}
+
+func instance(id string) string { return "urn:tenu:request:" + id }
+
+// requestID is the identity that the caller gave the request, where it is fit
+// for a log, or a new one.
+func (a *API) requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	fit := id != "" && len(id) <= 64 && !strings.ContainsFunc(id, func(ch rune) bool {
+		return (ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z') && (ch < '0' || ch > '9') && ch != '-' && ch != '_' && ch != '.'
+	})
+	// Digits alone may be a customer's number, which no log may hold.
+	if !fit || !strings.ContainsFunc(id, func(ch rune) bool { return ch >= 'A' }) {
+		return a.newID()
+	}
+	return id
+}
+
+// recovered answers for a handler that panicked.
+func (a *API) recovered(rec *recorder, c *call, thrown any) {
+	if thrown == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+		rec.broken = true
+		return
+	}
+	c.cause = fmt.Errorf("panic: %v\n%s", thrown, debug.Stack())
+	if rec.status != 0 {
+		rec.broken = true
+		return
+	}
+	p := problem(CodeInternal, "")
+	p.Instance = instance(c.id)
+	p.write(rec)
+}
+
+// finish leaves one line of log and one observation. The path is logged as its
+// pattern, because a path may hold a customer's number.
+func (a *API) finish(rec *recorder, r *http.Request, c *call, start purchase.Instant) {
+	took := a.clock.Now().Sub(start)
+	route := r.Pattern
+	if route == "" {
+		route = "none"
+	}
+	client := "-"
+	if c.client != nil {
+		client = c.client.Name
+	}
+	a.meter.Request(route, client, rec.status, took)
+	level := slog.LevelInfo
+	fields := []slog.Attr{slog.String("request", c.id), slog.String("client", client), slog.String("route", route),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took)}
+	if c.cause != nil {
+		fields = append(fields, slog.String("error", c.cause.Error()))
+		if rec.status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	a.log.LogAttrs(r.Context(), level, "request", fields...)
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	broken bool
+}
+
+// WriteHeader sends the status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends part of the body.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err //nolint:wrapcheck // an io.Writer passes on what it meets
+}
+
+// Unwrap gives http.ResponseController the connection's own writer.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// muted takes an answer that nobody shall see, for its status and headers.
+type muted struct {
+	header http.Header
+	status int
+}
+
+func (m *muted) Header() http.Header         { return m.header }
+func (m *muted) Write(b []byte) (int, error) { return len(b), nil }
+func (m *muted) WriteHeader(status int)      { m.status = status }
