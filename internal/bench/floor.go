@@ -1,0 +1,182 @@
+package bench
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"tenu/internal/purchase"
+)
+
+// Floor writes the rows of load.Purchases purchases in three transactions per
+// batch, as the engine does, with nothing around: no engine, no checks of what
+// was stored, no answers. It returns purchases per second. It is the yardstick
+// that the engine is measured against, on a database of its own whose schema is
+// in place. committers is how many batches are written at once.
+type Floor struct {
+	Load       Load
+	Batch      int
+	Committers int
+	Clock      purchase.Clock
+}
+
+// writer writes the three transactions of one batch of purchases, numbered
+// from first on.
+type writer func(ctx context.Context, first, n int) error
+
+func (f Floor) run(ctx context.Context, write writer) (float64, error) {
+	batch := max(f.Batch, 1)
+	var next atomic.Int64
+	errs := make([]error, f.Committers)
+	var committers sync.WaitGroup
+	began := f.Clock.Now()
+	for c := range f.Committers {
+		committers.Go(func() {
+			for errs[c] == nil {
+				first := int(next.Add(int64(batch))) - batch
+				if first >= f.Load.Purchases {
+					return
+				}
+				errs[c] = write(ctx, first, min(batch, f.Load.Purchases-first))
+			}
+		})
+	}
+	committers.Wait()
+	took := f.Clock.Now().Sub(began).Seconds()
+	for _, err := range errs {
+		if err != nil {
+			return 0, fmt.Errorf("write the floor: %w", err)
+		}
+	}
+	return float64(f.Load.Purchases) / took, nil
+}
+
+// The columns of a purchase that differ from one to the next are parameters,
+// the others stand as constants.
+const (
+	purchaseColumns = `(id, version, epoch, payer_number, recipient, total, fee, units, created_at, charged_at,
+		closed_at, deliver_by, resolve_by, refund_by, watch_till, due_at, charged, held, offer, told, state, bundle, again,
+		orphan, exposed, unproven, doubt, closed, acknowledged, client, client_key, channel, language, payer, provider,
+		product, currency, charged_currency, digest)`
+	evidenceColumns = `(purchase, version, at, amount, account, leg, source, kind, partner, ref, currency, product, reason, detail)`
+	noticeText      = `Recharge de 1 000 F CFA recue au 70 00 00 00. Solde 1 234 F CFA. Ref K7M2-Q4XD-9T`
+)
+
+// FloorPostgres is the floor on PostgreSQL, with arrays and one round trip per
+// transaction.
+func (f Floor) FloorPostgres(ctx context.Context, pool *pgxpool.Pool) (float64, error) {
+	const rows = ` FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS r(id, number, label, at)`
+	steps := [][]string{{
+		`INSERT INTO purchase ` + purchaseColumns + ` SELECT id, 1, 1, number, number, 1050, 50, 1000, at, 0, 0, 0, 0, 0, 0,
+			at + 60000000, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'floor', label, 'api', 'fr', 'wallet', 'ocs', 'airtime',
+			'XOF', '', '\x00000000000000000000000000000000'` + rows,
+		`INSERT INTO attempt (purchase, version, at, leg, try, partner) SELECT id, 1, at, 1, 1, 'wallet'` + rows,
+	}, {
+		`UPDATE purchase p SET version = 2, epoch = 1, state = 2, charged_at = r.at, deliver_by = r.at + 60000000, resolve_by = r.at + 86400000000,
+			due_at = r.at + 60000000, charged = 1050, held = 1050, charged_currency = 'XOF'` + rows + ` WHERE p.id = r.id AND p.version = 1 AND p.epoch = 1`,
+		`INSERT INTO evidence ` + evidenceColumns + ` SELECT id, 2, at, 1050, number, 1, 1, 1, 'wallet', 'w' || label, 'XOF', '', '', ''` + rows,
+		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) SELECT id, 2, 1, 2, 1050, at, 1, 1` + rows,
+		`INSERT INTO attempt (purchase, version, at, leg, try, partner) SELECT id, 2, at, 2, 1, 'ocs'` + rows,
+	}, {
+		`UPDATE purchase p SET version = 3, epoch = 1, state = 3, closed_at = r.at, due_at = 0, held = 0, told = 2` + rows +
+			` WHERE p.id = r.id AND p.version = 2 AND p.epoch = 1`,
+		`INSERT INTO evidence ` + evidenceColumns + ` SELECT id, 3, at, 1000, number, 2, 1, 1, 'ocs', 'o' || label, 'XOF', '', '', ''` + rows,
+		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) SELECT id, 3, 2, 3, 1000, at, 2, 1` + rows,
+		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) SELECT id, 3, 2, 4, 50, at, 2, 2` + rows,
+		`INSERT INTO notice (purchase, version, to_number, at, sent_at, fact, language, text) SELECT id, 3, number, at, 0, 1, 'fr', '` + noticeText + `'` + rows,
+	}}
+	return f.run(ctx, func(ctx context.Context, first, n int) error {
+		r := f.rows(first, n)
+		for _, step := range steps {
+			var batch pgx.Batch // pgx wraps a batch in a transaction of its own
+			for _, text := range step {
+				batch.Queue(text, r.ids, r.numbers, r.labels, r.ats)
+			}
+			if err := pool.SendBatch(ctx, &batch).Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// FloorSQLite is the floor on SQLite, with one prepared statement per row.
+func (f Floor) FloorSQLite(ctx context.Context, db *sql.DB) (float64, error) {
+	// ?1 id, ?2 number, ?3 label, ?4 instant
+	steps := [][]string{{
+		`INSERT INTO purchase ` + purchaseColumns + ` VALUES (?1, 1, 1, ?2, ?2, 1050, 50, 1000, ?4, 0, 0, 0, 0, 0, 0,
+			?4 + 60000000, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'floor', ?3, 'api', 'fr', 'wallet', 'ocs', 'airtime',
+			'XOF', '', x'00000000000000000000000000000000')`,
+		`INSERT INTO attempt (purchase, version, at, leg, try, partner) VALUES (?1, 1, ?4, 1, 1, 'wallet')`,
+	}, {
+		`UPDATE purchase SET version = 2, epoch = 1, state = 2, charged_at = ?4, deliver_by = ?4 + 60000000, resolve_by = ?4 + 86400000000,
+			due_at = ?4 + 60000000, charged = 1050, held = 1050, charged_currency = 'XOF' WHERE id = ?1 AND version = 1 AND epoch = 1`,
+		`INSERT INTO evidence ` + evidenceColumns + ` VALUES (?1, 2, ?4, 1050, ?2, 1, 1, 1, 'wallet', 'w' || ?3, 'XOF', '', '', '')`,
+		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) VALUES (?1, 2, 1, 2, 1050, ?4, 1, 1)`,
+		`INSERT INTO attempt (purchase, version, at, leg, try, partner) VALUES (?1, 2, ?4, 2, 1, 'ocs')`,
+	}, {
+		`UPDATE purchase SET version = 3, epoch = 1, state = 3, closed_at = ?4, due_at = 0, held = 0, told = 2 WHERE id = ?1 AND version = 2 AND epoch = 1`,
+		`INSERT INTO evidence ` + evidenceColumns + ` VALUES (?1, 3, ?4, 1000, ?2, 2, 1, 1, 'ocs', 'o' || ?3, 'XOF', '', '', '')`,
+		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) VALUES (?1, 3, 2, 3, 1000, ?4, 2, 1)`,
+		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) VALUES (?1, 3, 2, 4, 50, ?4, 2, 2)`,
+		`INSERT INTO notice (purchase, version, to_number, at, sent_at, fact, language, text) VALUES (?1, 3, ?2, ?4, 0, 1, 'fr', '` + noticeText + `')`,
+	}}
+	db.SetMaxOpenConns(1)
+	prepared := make([][]*sql.Stmt, len(steps))
+	for i, step := range steps {
+		for _, text := range step {
+			stmt, err := db.PrepareContext(ctx, text)
+			if err != nil {
+				return 0, fmt.Errorf("prepare the floor: %w", err)
+			}
+			defer stmt.Close() //nolint:errcheck,revive // closed with its database
+			prepared[i] = append(prepared[i], stmt)
+		}
+	}
+	return f.run(ctx, func(ctx context.Context, first, n int) error {
+		r := f.rows(first, n)
+		for _, step := range prepared {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			for _, stmt := range step {
+				own := tx.StmtContext(ctx, stmt)
+				for i := range r.ids {
+					if _, err := own.ExecContext(ctx, r.ids[i], r.numbers[i], r.labels[i], r.ats[i]); err != nil {
+						_ = tx.Rollback()
+						return err
+					}
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// floorRows are the columns that differ from one purchase to the next.
+type floorRows struct {
+	ids, numbers, ats []int64
+	labels            []string
+}
+
+func (f Floor) rows(first, n int) floorRows {
+	r := floorRows{make([]int64, n), make([]int64, n), make([]int64, n), make([]string, n)}
+	at := int64(f.Clock.Now())
+	for i := range n {
+		r.ids[i] = int64(first + i + 1)
+		r.numbers[i] = 22670000000 + int64((first+i)%max(f.Load.Customers, 1))
+		r.labels[i] = "key-" + strconv.Itoa(first+i)
+		r.ats[i] = at
+	}
+	return r
+}
