@@ -51,6 +51,7 @@ type storeConfig struct {
 	DSN        string `yaml:"dsn"`
 	Committers int    `yaml:"committers"`
 	MaxBatch   int    `yaml:"max_batch"`
+	Lease      span   `yaml:"lease"`
 }
 
 // profileConfig overrides single rules of purchase.DefaultRules.
@@ -139,8 +140,8 @@ func (c *config) checkNode() error {
 		return c.file.Errorf("shard", "must be between 0 and %d", 1<<purchase.ShardBits-1)
 	case c.Store.DSN == "":
 		return c.file.Errorf("store.dsn", "where purchases are kept is needed")
-	case c.Store.Committers < 0 || c.Store.MaxBatch < 0:
-		return c.file.Errorf("store", "committers and max_batch must not be negative")
+	case c.Store.Committers < 0 || c.Store.MaxBatch < 0 || c.Store.Lease.Duration < 0:
+		return c.file.Errorf("store", "committers, max_batch and lease must not be negative")
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func TestConfigErrors(t *testing.T) {
 		"half of TLS":        {"# tls: {certificate: api.crt, key: api.key}", "tls: {certificate: api.crt}", "listen.tls: certificate and key are needed together"},
 		"no store":           {"dsn: sqlite:tenu.db", `dsn: ""`, "store.dsn: "},
 		"bad rule":           {"refund_within: 30s", "refund_within: 0s", "profile: rules: refund_within must be positive"},
-		"negative":           {"refund_within: 30s", "refund_within: -30s", "tenu.yaml:29: profile.refund_within: must not be negative"},
+		"negative":           {"refund_within: 30s", "refund_within: -30s", "tenu.yaml:30: profile.refund_within: must not be negative"},
 		"bad duration":       {"refund_within: 30s", "refund_within: soon", "profile.refund_within: "},
 		"timezone":           {"timezone: Africa/Ouagadougou", "timezone: Africa/Atlantis", "profile.timezone: unknown time zone"},
 		"no plan":            {`plan: "" `, "plan: absent.yaml ", "numbering.plan: open absent.yaml"},

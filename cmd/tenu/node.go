@@ -110,7 +110,7 @@ func (n *node) buildEngine(keys *purchase.Keyring) error {
 		Store: n.store, Keys: keys, Clock: n.app.clock, Wording: n.parts.wording, Node: n.cfg.Node, Shard: n.cfg.Shard,
 		Rules: n.parts.rules, Partners: n.parts.members, Log: n.log,
 		Alternates: func(p *purchase.Purchase) []string { return desk.Alternates(p) },
-		Admit:      n.admit, Notices: n.outbox.Wake, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.cfg.Store.Committers,
+		Admit:      n.admit, Notices: n.outbox.Wake, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.cfg.Store.Committers, LeaseTTL: n.cfg.Store.Lease.Duration,
 	})
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func (c *config) numbers(p *parts) error {
 	if err != nil {
 		return c.file.Errorf("numbering.ported", "%w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	ported, err := plan.ReadPorted(c.path(c.Numbering.Ported), file)
 	if err != nil {
 		return err

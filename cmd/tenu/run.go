@@ -31,9 +31,10 @@ type commands struct {
 	Sandbox sandboxCmd `cmd:"" help:"Run a wallet, a charging system and an SMS centre to try things against."`
 	Buy     buyCmd     `cmd:"" help:"Buy through the API of a running tenu."`
 	Show    showCmd    `cmd:"" help:"Show a purchase and its timeline, through the API of a running tenu."`
-	//Verify  verifyCmd  `cmd:"" help:"Check every invariant on a database; exit 1 on the first that is violated."`
+	Verify  verifyCmd  `cmd:"" help:"Check every invariant on a database; exit 1 on the first that is violated."`
 	Migrate migrateCmd `cmd:"" help:"Bring a database to this version's tables."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or make an API key."`
+	Bench   benchCmd   `cmd:"" help:"Measure the engine against a bare loop that writes the same rows."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -74,7 +75,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a))
 	if err != nil {
-		fmt.Fprintln(stderr, "tenu:", err)
+		a.complain("%v", err)
 		return exitFailed
 	}
 	if len(args) == 0 {
@@ -85,14 +86,14 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	case asked >= 0:
 		return asked
 	case err != nil:
-		fmt.Fprintf(stderr, "tenu: %v (see tenu --help)\n", err)
+		a.complain("%v (see tenu --help)", err)
 		return exitUsage
 	}
 	err = parsed.Run()
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "tenu:", err)
+	a.complain("%v", err)
 	var own exitError
 	switch {
 	case errors.As(err, &own):
@@ -106,7 +107,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 // terminal reports whether w is one that a person looks at.
 func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is small
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // paint marks text for a terminal; elsewhere, and where NO_COLOR is set, it
@@ -137,6 +138,11 @@ func (a *app) json(v any) error {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
+}
+
+// complain says what went wrong.
+func (a *app) complain(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.err, "tenu: "+format+"\n", args...)
 }
 
 // printf writes for people. A reader that left is no reason to stop.

@@ -184,7 +184,7 @@ func start(t *testing.T, change func(*rig, []auth.Client)) *rig {
 
 // run starts the engine and the server, and ends both with the test.
 func (r *rig) run(a *api.API, log *slog.Logger) {
-	listener := must[net.Listener](r.t)(net.Listen("tcp", "127.0.0.1:0"))
+	listener := must[net.Listener](r.t)(new(net.ListenConfig).Listen(r.t.Context(), "tcp", "127.0.0.1:0"))
 	r.url = "http://" + listener.Addr().String()
 	r.http = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	ctx, stopEngine := context.WithCancel(context.Background())
@@ -281,7 +281,11 @@ func (r *rig) do(method, path, body string, headers ...string) *answer {
 			request.Header.Set(name, value)
 		}
 	}
-	response := must[*http.Response](r.t)(r.http.Do(request))
+	response, err := r.http.Do(request)
+	if err != nil {
+		r.t.Error(err)
+		return &answer{Response: &http.Response{Header: http.Header{}}}
+	}
 	defer response.Body.Close()
 	return &answer{response, must[[]byte](r.t)(io.ReadAll(response.Body))}
 }

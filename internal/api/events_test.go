@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -25,7 +26,10 @@ func (r *rig) stream(reference string, headers ...string) (next func() (event, b
 		name, value, _ := strings.Cut(h, ": ")
 		request.Header.Set(name, value)
 	}
-	response := must[*http.Response](r.t)(r.http.Do(request))
+	response, err := r.http.Do(request) //nolint:bodyclose // closed by stop
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
 		r.t.Fatalf("%s: Content-Type %s", response.Status, got)
 	}
@@ -34,7 +38,7 @@ func (r *rig) stream(reference string, headers ...string) (next func() (event, b
 		for {
 			line, err := lines.ReadString('\n')
 			if err != nil {
-				if err != io.EOF { //nolint:errorlint // a bufio.Reader returns the very value
+				if !errors.Is(err, io.EOF) {
 					r.t.Errorf("stream: %v", err)
 				}
 				return event{}, false

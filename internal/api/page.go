@@ -74,12 +74,13 @@ func renderPage(doc *huma.OpenAPI) (http.Handler, error) {
 	slices.Sort(paths)
 	for _, path := range paths {
 		item := doc.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put} {
+		for _, op := range []*huma.Operation{item.Post, item.Get, item.Put} {
 			if op != nil {
 				p.add(doc, op)
 			}
 		}
 	}
+	slices.SortStableFunc(p.Groups, func(x, y group) int { return tagAt(doc, x.Name) - tagAt(doc, y.Name) })
 	registry := doc.Components.Schemas.Map()
 	names := make([]string, 0, len(registry))
 	for name := range registry {
@@ -137,6 +138,11 @@ func (p *page) add(doc *huma.OpenAPI, op *huma.Operation) {
 	p.Groups[at].Operations = append(p.Groups[at].Operations, o)
 }
 
+// tagAt is where a tag stands in the document.
+func tagAt(doc *huma.OpenAPI, name string) int {
+	return slices.IndexFunc(doc.Tags, func(t *huma.Tag) bool { return t.Name == name })
+}
+
 // curl is a command line that makes the request.
 func curl(o *operation) string {
 	if o.Scope == "" {
@@ -150,7 +156,7 @@ func curl(o *operation) string {
 	if o.Body != nil {
 		var members []string
 		for _, f := range o.Body.Fields {
-			if f.Required {
+			if f.Required || f.Name == "amount" { // airtime needs one
 				members = append(members, fmt.Sprintf("%q: %s", f.Name, f.Example))
 			}
 		}

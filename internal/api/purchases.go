@@ -204,7 +204,7 @@ func preferredWait(header string) time.Duration {
 		if err != nil {
 			return 0 // the first one counts
 		}
-		return min(time.Duration(seconds)*time.Second, waitMost) //nolint:gosec // 32 bits
+		return min(time.Duration(seconds)*time.Second, waitMost)
 	}
 	return 0
 }

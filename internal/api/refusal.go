@@ -28,7 +28,7 @@ func sold(s *sale.Problem, language string) *Problem {
 	p := problem(Code(s.Code), "").of(s.Field)
 	p.Message = s.Message(language)
 	if s.RetryAfter > 0 {
-		p.after(s.RetryAfter)
+		p = p.after(s.RetryAfter)
 	}
 	if s.Limit.Currency != "" {
 		limit := amount(s.Limit.Minor, s.Limit.Currency)

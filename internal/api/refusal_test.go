@@ -216,16 +216,20 @@ func TestLimits(t *testing.T) {
 // A body that never ends must not hold a connection, nor one that lies about its length.
 func TestCutBody(t *testing.T) {
 	r := start(t, nil)
-	conn := must[net.Conn](t)(net.Dial("tcp", strings.TrimPrefix(r.url, "http://")))
+	conn := must[net.Conn](t)(new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://")))
 	defer conn.Close()
 	_, err := fmt.Fprintf(conn, "POST /v1/purchases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nIdempotency-Key: cut\r\nContent-Length: 500\r\n\r\n%s", r.key, airtime)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		t.Fatal("the connection cannot be half closed")
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	response := must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
 	defer response.Body.Close()
 	a := &answer{response, must[[]byte](t)(io.ReadAll(response.Body))}
 	if p := a.problem(t); p.Code != api.CodeBody || r.written() != 0 {

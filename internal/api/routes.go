@@ -16,10 +16,17 @@ import (
 // metaStream marks operations that are counted as streams, not as requests.
 const metaStream = "stream"
 
+// The tags, in the order of the page.
+const (
+	purchases = "Purchases"
+	products  = "Products"
+	lines     = "Lines"
+	partners  = "Partners"
+)
+
 // route registers the whole surface.
 func (a *API) route(version string) error {
 	h := a.huma(version)
-	const purchases, products, lines, partners = "Purchases", "Products", "Lines", "Partners"
 
 	huma.Register(h, huma.Operation{
 		OperationID: "buy", Method: http.MethodPost, Path: "/v1/purchases", Tags: []string{purchases},
@@ -77,15 +84,20 @@ func (a *API) route(version string) error {
 		}, a.callback)
 	}
 
+	return a.pages(h.OpenAPI())
+}
+
+// pages adds what is not part of the document, the document itself included.
+func (a *API) pages(doc *huma.OpenAPI) error {
 	// huma's own problems are turned into ours (sign), so nobody meets them.
 	for _, foreign := range []string{"ErrorModel", "ErrorDetail"} {
-		delete(h.OpenAPI().Components.Schemas.Map(), foreign)
+		delete(doc.Components.Schemas.Map(), foreign)
 	}
-	document, err := json.Marshal(h.OpenAPI())
+	document, err := json.Marshal(doc)
 	if err != nil {
 		return fmt.Errorf("write the OpenAPI document: %w", err)
 	}
-	page, err := renderPage(h.OpenAPI())
+	page, err := renderPage(doc)
 	if err != nil {
 		return fmt.Errorf("render the API's page: %w", err)
 	}
@@ -123,6 +135,12 @@ func (a *API) huma(version string) huma.API {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{Title: "tenu", Version: version, Description: "Airtime and bundles, kept as promised: a purchase " +
 				"that is confirmed has been credited, and money that was taken is credited or given back."},
+			Tags: []*huma.Tag{
+				{Name: purchases, Description: "Buying, and what became of it."},
+				{Name: products, Description: "What is sold."},
+				{Name: lines, Description: "What a customer's line holds."},
+				{Name: partners, Description: "What wallets and charging systems tell."},
+			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{scheme: {Type: "http", Scheme: "bearer",

@@ -22,7 +22,13 @@ type call struct {
 
 type callKey struct{}
 
-func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+// callOf is the call of a request's context, or one that nobody looks at.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{}
+}
 
 // ServeHTTP answers one request. Whatever happens, the answer is of this
 // package's making, and one line of log and one observation are left.

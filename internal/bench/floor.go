@@ -68,9 +68,9 @@ const (
 	noticeText      = `Recharge de 1 000 F CFA recue au 70 00 00 00. Solde 1 234 F CFA. Ref K7M2-Q4XD-9T`
 )
 
-// FloorPostgres is the floor on PostgreSQL, with arrays and one round trip per
+// Postgres is the floor on PostgreSQL, with arrays and one round trip per
 // transaction.
-func (f Floor) FloorPostgres(ctx context.Context, pool *pgxpool.Pool) (float64, error) {
+func (f Floor) Postgres(ctx context.Context, pool *pgxpool.Pool) (float64, error) {
 	const rows = ` FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS r(id, number, label, at)`
 	steps := [][]string{{
 		`INSERT INTO purchase ` + purchaseColumns + ` SELECT id, 1, 1, number, number, 1050, 50, 1000, at, 0, 0, 0, 0, 0, 0,
@@ -106,8 +106,8 @@ func (f Floor) FloorPostgres(ctx context.Context, pool *pgxpool.Pool) (float64, 
 	})
 }
 
-// FloorSQLite is the floor on SQLite, with one prepared statement per row.
-func (f Floor) FloorSQLite(ctx context.Context, db *sql.DB) (float64, error) {
+// SQLite is the floor on SQLite, with one prepared statement per row.
+func (f Floor) SQLite(ctx context.Context, db *sql.DB) (float64, error) {
 	// ?1 id, ?2 number, ?3 label, ?4 instant
 	steps := [][]string{{
 		`INSERT INTO purchase ` + purchaseColumns + ` VALUES (?1, 1, 1, ?2, ?2, 1050, 50, 1000, ?4, 0, 0, 0, 0, 0, 0,

@@ -382,8 +382,8 @@ func parseValidity(text string) (time.Duration, error) {
 		unit = 24 * time.Hour
 	}
 	n, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || n == 0 || time.Duration(n)*unit > 3653*24*time.Hour { //nolint:gosec // 16 bits
+	if err != nil || n == 0 || time.Duration(n)*unit > 3653*24*time.Hour {
 		return 0, errValidity
 	}
-	return time.Duration(n) * unit, nil //nolint:gosec // 16 bits
+	return time.Duration(n) * unit, nil
 }

@@ -62,7 +62,8 @@ type rig struct {
 	dir    string
 	dsn    string
 	wallet *sandbox.Wallet
-	pays   *httptest.Server
+	pays   string // the wallet's address
+	sms    string // the SMS centre's
 	cgr    *testpeer.CGR
 	key    string // of the API client
 	hash   auth.Hash
@@ -79,25 +80,17 @@ func newRig(t *testing.T, dsn string) *rig {
 		r.dsn = "sqlite:" + filepath.Join(r.dir, "tenu.db")
 	}
 	var err error
-	r.wallet, err = sandbox.NewWallet(t.Context(), sandbox.WalletConfig{
-		Config: sandbox.Config{Name: "wallet", Path: filepath.Join(r.dir, "wallet.db"), Seed: 1, Clock: clock{},
-			Log: slog.New(slog.DiscardHandler)},
+	r.wallet, err = sandbox.NewWallet(t.Context(), sandbox.WalletConfig{Config: r.sandbox("wallet"),
 		Currency: money.XOF, Opening: 1_000_000_000, MerchantKey: "organisationid", Merchant: "tenu"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.pays = httptest.NewServer(r.wallet)
-	ctx, cancel := context.WithCancel(context.Background())
-	over := make(chan error, 1)
-	go func() { over <- r.wallet.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		<-over
-		r.pays.Close()
-		if err := r.wallet.Close(); err != nil {
-			t.Errorf("close the wallet: %v", err)
-		}
-	})
+	r.pays = r.serve(r.wallet)
+	centre, err := sandbox.NewSMS(t.Context(), sandbox.SMSConfig{Config: r.sandbox("sms")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sms = r.serve(centre)
 	if r.key, err = auth.NewKey("e2e", rand.Reader); err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +102,32 @@ func newRig(t *testing.T, dsn string) *rig {
 		r.ocs("APIerSv2.SetAccount", map[string]any{"Tenant": "cgrates.org", "Account": account(line)}, &ok)
 	}
 	return r
+}
+
+func (r *rig) sandbox(name string) sandbox.Config {
+	return sandbox.Config{Name: name, Path: filepath.Join(r.dir, name+".db"), Seed: 1, Clock: clock{}, Log: slog.New(slog.DiscardHandler)}
+}
+
+// serve runs a sandbox partner until the test ends, and returns its address.
+func (r *rig) serve(partner interface {
+	http.Handler
+	Run(context.Context) error
+	Close() error
+}) string {
+	server := httptest.NewServer(partner)
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- partner.Run(ctx) }()
+	r.t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		cancel()
+		<-over
+		if err := partner.Close(); err != nil {
+			r.t.Errorf("close a sandbox partner: %v", err)
+		}
+	})
+	return server.URL
 }
 
 func account(line purchase.MSISDN) string { return strings.TrimPrefix(line.String(), "+") }
@@ -198,6 +217,7 @@ partners:
     timeout: 2s
     concurrency: 64
     cgrates: {}
+sms: {url: %q}
 clients:
   - name: e2e
     scopes: [purchases:write, purchases:read]
@@ -205,9 +225,12 @@ clients:
     in_flight: 5000
     keys: [{hash: %q}]
 log: {format: text, level: warn}
-`, name, address, r.dsn, profile, r.pays.URL, r.cgr.URL, r.hash)
+`, name, address, r.dsn, profile, r.pays, r.cgr.URL, r.sms, r.hash)
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
+	}
+	if output, err := exec.Command(program, "migrate", "--config", n.config).CombinedOutput(); err != nil {
+		r.t.Fatalf("tenu migrate: %v\n%s", err, output)
 	}
 	return n
 }

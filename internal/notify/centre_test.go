@@ -92,7 +92,7 @@ func TestSandboxCentreFails(t *testing.T) {
 		t.Errorf("no server: %v", err)
 	}
 
-	garbage, err := net.Listen("tcp", "127.0.0.1:0")
+	garbage, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"tenu/internal/purchase"
 )
@@ -33,7 +32,7 @@ type Centre interface {
 	Send(ctx context.Context, id string, to purchase.MSISDN, text string) error
 }
 
-// ErrRefused: the centre does not take this message, though it may take others.
+// ErrRefused says that the centre does not take this message, though it may take others.
 var ErrRefused = errors.New("message refused by the centre")
 
 // OutboxConfig is what an outbox is built from. The first five are needed; the
@@ -224,25 +223,30 @@ func (o *Outbox) due(notices []purchase.Notice, now purchase.Instant, whole bool
 // centre's; the messages not begun by then are left.
 func (o *Outbox) send(ctx context.Context, now purchase.Instant, due []purchase.Notice) error {
 	var failed atomic.Bool
-	tries := make([]try, len(due))
-	var group errgroup.Group
-	group.SetLimit(o.cfg.Concurrency)
-	for _, chain := range byNumber(due) {
-		group.Go(func() error {
-			for _, i := range chain {
-				if failed.Load() || ctx.Err() != nil {
-					return nil
+	var next atomic.Int64
+	var senders sync.WaitGroup
+	chains, tries := byNumber(due), make([]try, len(due))
+	for range min(o.cfg.Concurrency, len(chains)) {
+		senders.Go(func() {
+			for {
+				chain := int(next.Add(1)) - 1
+				if chain >= len(chains) {
+					return
 				}
-				err := o.sendOne(ctx, &due[i])
-				tries[i] = try{true, err}
-				if err != nil && !errors.Is(err, ErrRefused) {
-					failed.Store(true)
+				for _, i := range chains[chain] {
+					if failed.Load() || ctx.Err() != nil {
+						return
+					}
+					err := o.sendOne(ctx, &due[i])
+					tries[i] = try{true, err}
+					if err != nil && !errors.Is(err, ErrRefused) {
+						failed.Store(true)
+					}
 				}
 			}
-			return nil
 		})
 	}
-	_ = group.Wait() // every error is in tries
+	senders.Wait()
 	return o.learn(ctx, now, due, tries)
 }
 

@@ -78,7 +78,7 @@ func paid(p *purchase.Purchase) money.Amount {
 func (v *voice) item(fact purchase.Fact, p *purchase.Purchase, out *purchase.Outcome, x *values) string {
 	units := money.Amount{Minor: p.Units, Currency: p.Currency}
 	if fact == purchase.FactCreditedLate {
-		if out.Product != "" && out.Product != p.Product {
+		if out.Product != "" && out.Product != p.Product || out.Amount.Minor == 0 && !p.Bundle {
 			return v.shortItem(p.Bundle)
 		}
 		units = out.Amount

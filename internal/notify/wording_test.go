@@ -118,6 +118,8 @@ func TestNotice(t *testing.T) {
 		// A late credit is told as it is, not as it was ordered.
 		{purchase.FactCreditedLate, nil, purchase.Outcome{Kind: purchase.Done, Amount: money.Amount{Minor: 700, Currency: money.XOF}},
 			"Correction : un crédit est arrivé après le remboursement de 1 050 F CFA : 700 F CFA d'unités. Réf K7M2-Q4XD-9T"},
+		{purchase.FactCreditedLate, nil, purchase.Outcome{Kind: purchase.Done},
+			"Correction : un crédit est arrivé après le remboursement de 1 050 F CFA : unités. Réf K7M2-Q4XD-9T"},
 		{purchase.FactCreditedLate, []func(*purchase.Purchase){bundle}, purchase.Outcome{Kind: purchase.Done, Product: "data-day"},
 			"Correction : un crédit est arrivé après le remboursement de 1 050 F CFA : forfait. Réf K7M2-Q4XD-9T"},
 		{purchase.FactRefundUndone, []func(*purchase.Purchase){english}, purchase.Outcome{Kind: purchase.Reversed},

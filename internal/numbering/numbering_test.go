@@ -133,17 +133,19 @@ func TestFormat(t *testing.T) {
 }
 
 func TestDigit(t *testing.T) {
-	for ch, want := 0, byte(0); ch <= unicode.MaxRune; ch++ {
+	for ch, want := 0, byte('0'); ch <= unicode.MaxRune; ch++ {
 		if !unicode.IsDigit(rune(ch)) {
-			if want != 0 {
-				t.Fatalf("%U: the digits before it stop at %d", ch, want-1)
+			if want != '0' {
+				t.Fatalf("%U: the digits before it stop at %c", ch, want-1)
 			}
 			continue
 		}
 		if got := digit(rune(ch)); got != want {
-			t.Fatalf("%U: got %d, want %d", ch, got, want)
+			t.Fatalf("%U: got %c, want %c", ch, got, want)
 		}
-		want = (want + 1) % 10
+		if want++; want > '9' {
+			want = '0'
+		}
 	}
 }
 
@@ -209,7 +211,7 @@ func TestCanonical(t *testing.T) {
 		"25 30 11 22":       "+22625301122",
 		"59 00 00 00":       "+22659000000",
 		"+226 59-00-00-00":  "+22659000000",
-		"+33 6 12 34 56 78": "+33612345678",
+		"+33 6 12 34 56 78": "+33 6 12 34 56 78",
 		"7011":              "+2267011",
 		"seven":             "seven",
 		"":                  "",
@@ -230,6 +232,9 @@ func FuzzRead(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if once := p.Canonical(text); p.Canonical(once) != once {
+			t.Fatalf("%q: canonical form %q, whose own is %q", text, once, p.Canonical(once))
+		}
 		number, operator, err := p.Read(text)
 		if err != nil {
 			if number != 0 || operator != "" {

@@ -38,9 +38,10 @@ func (p *Plan) Read(text string) (purchase.MSISDN, Operator, error) {
 	return p.judge(national)
 }
 
-// Canonical is the number that a text means, as "+22670112233", whether or not
-// anything can be sold to it, or the text itself where it means none. Two texts
-// that mean one number have one canonical form, whatever the plan assigns.
+// Canonical is the number of this country that a text means, as "+22670112233",
+// whether or not anything can be sold to it, or the text itself where it means
+// none. Two texts that mean one such number have one canonical form, whatever the
+// plan assigns.
 func (p *Plan) Canonical(text string) string {
 	dialled, err := clean(text)
 	if err != nil {
@@ -50,7 +51,7 @@ func (p *Plan) Canonical(text string) string {
 		return number.String()
 	}
 	code, national, err := p.interpret(dialled)
-	if err != nil {
+	if err != nil || code != p.code {
 		return text
 	}
 	return "+" + code + national
@@ -76,7 +77,7 @@ func clean(text string) (string, error) {
 	for _, ch := range text {
 		switch {
 		case unicode.IsDigit(ch):
-			kept.WriteByte('0' + digit(ch))
+			kept.WriteByte(digit(ch))
 		case ch == '+' || ch == '＋':
 			if kept.Len() > 0 {
 				return "", fmt.Errorf("%w: a plus sign comes first", ErrMalformed)
@@ -94,19 +95,21 @@ func clean(text string) (string, error) {
 	return kept.String(), nil
 }
 
-// digit is the value of a decimal digit of any script. Unicode encodes each
+const digits = "0123456789"
+
+// digit is the ASCII form of a decimal digit of any script. Unicode encodes each
 // script's ten digits in order, and Nd's ranges begin with a zero. (The library
 // reads Latin, Arabic and full-width digits only, not those of N'Ko or Adlam.)
 func digit(ch rune) byte {
 	for _, r := range unicode.Nd.R16 {
-		if lo, hi := rune(r.Lo), rune(r.Hi); lo <= ch && ch <= hi {
-			return byte((ch - lo) % 10)
+		if lo := rune(r.Lo); lo <= ch && ch <= rune(r.Hi) {
+			return digits[(ch-lo)%10]
 		}
 	}
 	for _, r := range unicode.Nd.R32 {
-		if lo, hi := rune(r.Lo), rune(r.Hi); lo <= ch && ch <= hi { //nolint:gosec // code points fit a rune
-			return byte((ch - lo) % 10)
+		if lo := rune(r.Lo); lo <= ch && ch <= rune(r.Hi) { //nolint:gosec // code points fit a rune
+			return digits[(ch-lo)%10]
 		}
 	}
-	return 0
+	return '0'
 }

@@ -49,7 +49,7 @@ const (
 	CodeInternal         Code = "internal"
 )
 
-// ErrKey: the client's idempotency key is missing, too long, or not visible ASCII.
+// ErrKey says that the client's idempotency key is missing, too long, or not visible ASCII.
 var ErrKey = errors.New("idempotency key missing or not valid")
 
 // kind is what all problems of a code share.

@@ -82,7 +82,7 @@ func (b *chargingBench) open() {
 
 func (b *chargingBench) close() {
 	b.server.Close()
-	if err := b.Charging.Close(); err != nil {
+	if err := b.Close(); err != nil {
 		b.t.Error(err)
 	}
 }

@@ -23,7 +23,7 @@ func TestMetrics(t *testing.T) {
 	m.CallbackRefused("wallet")
 
 	w := httptest.NewRecorder()
-	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	body, err := io.ReadAll(w.Result().Body)
 	if err != nil || w.Code != 200 {
 		t.Fatalf("scrape: %d, %v: %s", w.Code, err, body)

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tenu/internal/peer"
 )
 
 // CGR is a running CGRateS 0.10, an open-source charging system, that keeps its
@@ -33,7 +35,7 @@ type CGR struct {
 	binary  string
 	dir     string
 	mu      sync.Mutex
-	process *process
+	process *peer.Process
 }
 
 // cgrConfig is the smallest configuration that charges accounts and keeps
@@ -88,7 +90,7 @@ func (c *CGR) Kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.process != nil {
-		c.process.kill()
+		c.process.Kill()
 		c.process = nil
 	}
 }
@@ -109,14 +111,14 @@ func (c *CGR) signal(s syscall.Signal) {
 	if c.process == nil {
 		c.t.Fatalf("%v to CGRateS: it is not running", s)
 	}
-	if err := c.process.cmd.Process.Signal(s); err != nil {
+	if err := c.process.Cmd.Process.Signal(s); err != nil {
 		c.t.Fatalf("%v to CGRateS: %v", s, err)
 	}
 }
 
 // start runs the process and waits until it answers.
 func (c *CGR) start() error {
-	p, err := launch(c.dir, c.binary, "-config_path", c.dir)
+	p, err := peer.Launch(c.dir, c.binary, "-config_path", c.dir)
 	if err != nil {
 		return err
 	}
@@ -132,11 +134,11 @@ func (c *CGR) start() error {
 			return nil
 		}
 		select {
-		case <-p.done:
-			return fmt.Errorf("ended at once: %s", p.tail())
+		case <-p.Done:
+			return fmt.Errorf("ended at once: %s", p.Tail())
 		case <-ctx.Done():
-			p.kill()
-			return fmt.Errorf("not ready: %s", p.tail())
+			p.Kill()
+			return fmt.Errorf("not ready: %s", p.Tail())
 		case <-tick.C:
 		}
 	}
@@ -208,7 +210,7 @@ func cgrBinary(ctx context.Context) (string, error) {
 	build.Dir = module
 	build.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, lastBytes(output, 600))
+		return "", fmt.Errorf("%w: %s", err, peer.LastBytes(output, 600))
 	}
 	return binary, os.Rename(fresh, binary)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tenu/internal/peer"
 )
 
 // Node is a running Node.js script that talks by lines.
@@ -38,21 +40,21 @@ func RunNode(t testing.TB, folder, script string, arguments ...string) *Node {
 		missing(t, "the packages of %s are not installed and cannot be: run `npm ci` there: %v", folder, err)
 	}
 	reader, writer := io.Pipe()
-	p := prepare(nil, dir, node, append([]string{filepath.Join(dir, script)}, arguments...)...)
-	p.cmd.Stdout = writer
-	input, err := p.cmd.StdinPipe()
+	p := peer.Prepare(nil, dir, node, append([]string{filepath.Join(dir, script)}, arguments...)...)
+	p.Cmd.Stdout = writer
+	input, err := p.Cmd.StdinPipe()
 	if err == nil {
-		err = p.start()
+		err = p.Start()
 	}
 	if err != nil {
 		t.Fatalf("start %s: %v", script, err)
 	}
 	t.Cleanup(func() {
-		input.Close()
-		reader.Close()
-		p.kill()
+		_ = input.Close()
+		_ = reader.Close()
+		p.Kill()
 		if t.Failed() {
-			t.Logf("%s said: %s", script, p.tail())
+			t.Logf("%s said: %s", script, p.Tail())
 		}
 	})
 	return &Node{t: t, input: input, output: bufio.NewReader(reader), reader: reader}
@@ -99,7 +101,7 @@ func installPackages(t testing.TB, dir string) error {
 	npm := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 	npm.Dir = dir
 	if output, err := npm.CombinedOutput(); err != nil {
-		t.Logf("npm ci: %s", lastBytes(output, 600))
+		t.Logf("npm ci: %s", peer.LastBytes(output, 600))
 		return err
 	}
 	return nil

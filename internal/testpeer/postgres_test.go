@@ -36,7 +36,7 @@ func TestPostgresStopsWithItsLastUser(t *testing.T) {
 	var dir string
 	t.Run("user", func(t *testing.T) {
 		Postgres(t)
-		dir = durablePostgres.dir
+		dir = durablePostgres.now.Dir
 	})
 	conn, err := pgx.Connect(t.Context(), "postgres:///postgres?user=tenu&host="+dir)
 	if err == nil {

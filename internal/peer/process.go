@@ -1,0 +1,95 @@
+// Package peer runs real programs as private child processes, PostgreSQL first
+// of all, for tests and for measurements. It knows nothing of tenu's own packages.
+package peer
+
+import (
+	"bytes"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// Process is a child that dies with this one.
+type Process struct {
+	// Cmd is the child as os/exec has it.
+	Cmd *exec.Cmd
+	// Done is closed when it has ended.
+	Done   chan struct{}
+	output *tailBuffer
+}
+
+// Launch starts a program as the user that this process is.
+func Launch(dir, name string, arguments ...string) (*Process, error) {
+	return LaunchAs(nil, dir, name, arguments...)
+}
+
+// LaunchAs starts a program as a user, or as our own if who is nil.
+func LaunchAs(who *syscall.Credential, dir, name string, arguments ...string) (*Process, error) {
+	p := Prepare(who, dir, name, arguments...)
+	return p, p.Start()
+}
+
+// Prepare is a program that is not started yet.
+func Prepare(who *syscall.Credential, dir, name string, arguments ...string) *Process {
+	p := &Process{Done: make(chan struct{}), output: new(tailBuffer)}
+	p.Cmd = exec.Command(name, arguments...) //nolint:gosec,noctx // it lives as long as the test, not as a call
+	p.Cmd.Dir, p.Cmd.Stdout, p.Cmd.Stderr = dir, p.output, p.output
+	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: who}
+	return p
+}
+
+// Start starts the program. The kernel kills the child when the thread that
+// started it ends, so one goroutine keeps that thread until the child has ended.
+func (p *Process) Start() error {
+	started := make(chan error, 1)
+	go func() {
+		defer close(p.Done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.Cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.Cmd.Wait() // how it ended is seen in its output
+		}
+	}()
+	return <-started
+}
+
+// Kill ends the process, stopped or not, and waits for its end.
+func (p *Process) Kill() {
+	_ = p.Cmd.Process.Kill() // it may have ended already
+	<-p.Done
+}
+
+// Tail is the end of what it has written.
+func (p *Process) Tail() string { return p.output.String() }
+
+// tailBuffer keeps the last bytes that a process wrote.
+type tailBuffer struct {
+	mu   sync.Mutex
+	last []byte
+}
+
+// Write keeps the end of what was written so far.
+func (b *tailBuffer) Write(text []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = bytes.Clone(LastBytes(append(b.last, text...), 4096))
+	return len(text), nil
+}
+
+// String is what was kept.
+func (b *tailBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.last)
+}
+
+// LastBytes is the end of a text, at most n bytes of it.
+func LastBytes(text []byte, n int) []byte {
+	if len(text) > n {
+		return text[len(text)-n:]
+	}
+	return text
+}
