@@ -77,6 +77,8 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	}
 	err = errors.Join(err, <-nodeOver)
 	stopServing()
+	d.node.hangUp() // or the partners would wait for more requests
+	http.DefaultClient.CloseIdleConnections()
 	stopPartners()
 	<-partnersOver
 	return err

@@ -240,14 +240,20 @@ func (n *node) adminRoutes() http.Handler {
 	return mux
 }
 
+// hangUp closes the connections to partners that nobody uses.
+func (n *node) hangUp() {
+	n.sms.CloseIdleConnections()
+	if n.parts == nil {
+		return
+	}
+	for _, each := range n.parts.adapters {
+		each.transport.CloseIdleConnections()
+	}
+}
+
 // close closes what openNode opened.
 func (n *node) close() error {
-	n.sms.CloseIdleConnections()
-	if n.parts != nil {
-		for _, each := range n.parts.adapters {
-			each.transport.CloseIdleConnections()
-		}
-	}
+	n.hangUp()
 	if n.store != nil {
 		return n.store.Close()
 	}

@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +171,41 @@ func TestBuyAndShow(t *testing.T) {
 	code, _, problems := tenu(t, env, "buy", "70112233", "--amount", "2000", "--yes", "--idempotency-key", "k2")
 	if code != exitFailed || !strings.Contains(problems, "repeat safely with --idempotency-key k2") {
 		t.Errorf("with nobody there: %d: %s", code, problems)
+	}
+}
+
+// verify names the invariant that is violated and the purchase.
+func TestVerify(t *testing.T) {
+	dir := t.TempDir()
+	code, out, problems := tenu(t, noEnv, "demo", "--once", "--json", "--port", "0", "--dir", dir)
+	var s sold
+	if err := json.Unmarshal([]byte(out), &s); code != exitDone || err != nil {
+		t.Fatalf("%d: %s%s", code, out, problems)
+	}
+	file := filepath.Join(dir, "tenu.yaml")
+	if code, out, problems := tenu(t, noEnv, "verify", "--config", file); code != exitDone || !strings.Contains(out, "no violation") {
+		t.Fatalf("a sound database: %d: %s%s", code, out, problems)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "tenu.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), `DELETE FROM evidence WHERE leg = 2`)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	code, _, problems = tenu(t, noEnv, "verify", "--config", file)
+	if code != exitFailed || !regexp.MustCompile(`violated: [LPN][0-9]+: purchase `+s.Purchase.Reference).MatchString(problems) {
+		t.Errorf("without the credit's evidence: %d: %s", code, problems)
+	}
+	code, out, _ = tenu(t, noEnv, "verify", "--config", file, "--all", "--json")
+	var result struct {
+		OK         bool
+		Violations []violation
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil || code != exitFailed || result.OK ||
+		!slices.ContainsFunc(result.Violations, func(v violation) bool { return v.Invariant == "P1" && v.Purchase == s.Purchase.Reference }) {
+		t.Errorf("all violations: %d: %s", code, out)
 	}
 }
 

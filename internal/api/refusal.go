@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"tenu/internal/numbering"
@@ -26,6 +27,9 @@ func refusal(err error, language string) *Problem {
 // sold is a problem of the sales desk as a problem document.
 func sold(s *sale.Problem, language string) *Problem {
 	p := problem(Code(s.Code), "").of(s.Field)
+	if p.Code != Code(s.Code) { // a code that this package has no words for yet
+		p.Code, p.Type, p.Title, p.Status = Code(s.Code), "/docs#"+string(s.Code), http.StatusText(s.Status), s.Status
+	}
 	p.Message = s.Message(language)
 	if s.RetryAfter > 0 {
 		p = p.after(s.RetryAfter)

@@ -132,18 +132,21 @@ func (g *Guard) call(ctx context.Context, o *purchase.Order, otherwise purchase.
 	if why := g.enter(ctx, retry); why != "" {
 		return purchase.Outcome{Kind: otherwise, Reason: purchase.ReasonClosed, Detail: "held back: " + why}
 	}
-	failed, known := true, false // as for a call that panics
+	failed, known := true, true // as for a call that panics
 	defer func() { g.leave(failed, known) }()
-	if timeout := g.Capability(o.Leg).Timeout; timeout > 0 {
-		limited, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		out := ask(limited)
-		failed, known = trouble(&out), !errors.Is(ctx.Err(), context.Canceled)
-		return out
-	}
-	out := ask(ctx)
+	limited, cancel := within(ctx, g.Capability(o.Leg).Timeout)
+	defer cancel()
+	out := ask(limited)
 	failed, known = trouble(&out), !errors.Is(ctx.Err(), context.Canceled)
 	return out
+}
+
+// within is a context that ends after d, or with ctx when d is not positive.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
 }
 
 // trouble reports whether an outcome speaks of the partner's health rather than
@@ -214,12 +217,9 @@ func (g *Guard) Balance(ctx context.Context, line purchase.MSISDN) (purchase.Bal
 	}
 	failed := true
 	defer func() { g.leave(failed, !errors.Is(ctx.Err(), context.Canceled)) }()
-	if g.limits.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, g.limits.Timeout)
-		defer cancel()
-	}
-	balances, err := reader.Balance(ctx, line)
+	limited, cancel := within(ctx, g.limits.Timeout)
+	defer cancel()
+	balances, err := reader.Balance(limited, line)
 	failed = err != nil && !errors.Is(err, purchase.ErrUnknownLine)
 	return balances, err
 }

@@ -119,7 +119,7 @@ var checks = []check{
 		LEFT JOIN notice n ON n.purchase = x.purchase AND n.fact = 1 AND n.version = x.version
 		WHERE x.leg = 2 AND x.effect = 1 AND n.purchase IS NULL`},
 	{"N3", `SELECT purchase, '', 'fact ' || fact || ' was told ' || count(*) || ' times' FROM notice
-		GROUP BY purchase, fact HAVING count(*) > 1`},
+		GROUP BY purchase, fact, to_number HAVING count(*) > 1`},
 	{"N4", `SELECT x.purchase, '', 'the credit was taken back, and nobody told' FROM posting x
 		LEFT JOIN notice n ON n.purchase = x.purchase AND n.fact = 7
 		WHERE x.leg = 2 AND x.effect = 7 AND x.credit IN {holding} AND n.purchase IS NULL`},

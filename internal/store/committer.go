@@ -195,13 +195,15 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 		}
 	}
 	err = p.Sync()
-	fits, leased := true, false
+	fits, leased := true, true
 	for _, i := range c.sent {
+		var rows int64
+		if err == nil {
+			rows, err = result(p)
+		}
 		if err != nil {
 			break
 		}
-		var rows int64
-		rows, err = result(p)
 		switch i {
 		case checkLease:
 			leased = rows == 1
@@ -214,13 +216,16 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 	if closing := p.Close(); err == nil {
 		err = closing
 	}
+	if err != nil {
+		err = judgePostgres(err, false)
+	}
 	switch {
-	case err != nil:
-		return false, judgePostgres(err, false)
 	case !leased:
 		return false, purchase.ErrFenced
+	case !fits && errors.Is(err, errRejected):
+		return false, nil // rows of changes that do not fit broke a constraint, as they would
 	}
-	return fits, nil
+	return fits, err
 }
 
 var binaryFormat = []int16{1}

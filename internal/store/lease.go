@@ -15,9 +15,9 @@ func (s *Store) Reserve(ctx context.Context, shard int, n int64, floor int64) (f
 		return 0, fmt.Errorf("reserve %d purchase numbers: at least one is needed", n)
 	}
 	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `INSERT INTO sequence AS s (shard, next) VALUES ($1, $2 + $3)
-			ON CONFLICT (shard) DO UPDATE SET next = CASE WHEN s.next > $2 THEN s.next ELSE $2 END + $3
-			RETURNING next - $3`, shard, max(floor, 1), n).Scan(&first)
+		return tx.QueryRowContext(ctx, `INSERT INTO sequence AS s (shard, next) VALUES ($1, $2)
+			ON CONFLICT (shard) DO UPDATE SET next = CASE WHEN s.next > $3 THEN s.next ELSE $3 END + $4
+			RETURNING next - $4`, shard, max(floor, 1)+n, max(floor, 1), n).Scan(&first)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reserve purchase numbers: %w", err)

@@ -145,7 +145,7 @@ func (v *values) text(x string)  { v.put(x) }
 func (v *values) bytes(x []byte) { v.put(x) }
 func (v *values) absent()        { v.put(nil) }
 
-func (s *sqlite) commit(ctx context.Context, epoch int64, changes []purchase.Change) (verdicts []purchase.Verdict, err error) {
+func (s *sqlite) commit(ctx context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -155,11 +155,15 @@ func (s *sqlite) commit(ctx context.Context, epoch int64, changes []purchase.Cha
 		return nil, s.judge(err, false)
 	}
 	defer conn.Close() // it goes back to the pool
-	err = conn.Raw(func(dc any) error {
-		verdicts, err = s.commitOn(ctx, dc, epoch, changes)
-		return nil // a driver's error must not end the connection before it was judged
-	})
-	return verdicts, err
+	var verdicts []purchase.Verdict
+	var failure error // database/sql must not judge it: it would end the connection
+	if err := conn.Raw(func(dc any) error {
+		verdicts, failure = s.commitOn(ctx, dc, epoch, changes)
+		return nil
+	}); err != nil {
+		return nil, s.judge(err, false)
+	}
+	return verdicts, failure
 }
 
 // commitOn writes a batch on a connection. From BEGIN on it does not heed ctx:

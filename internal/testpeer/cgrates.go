@@ -8,6 +8,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -214,3 +216,52 @@ func cgrBinary(ctx context.Context) (string, error) {
 	}
 	return binary, os.Rename(fresh, binary)
 }
+
+// Open makes an account of the tenant cgrates.org, named by a number without
+// the plus sign, with units on its main balance.
+func (c *CGR) Open(account string, units int64) {
+	c.t.Helper()
+	var ok string
+	params := map[string]any{"Tenant": "cgrates.org", "Account": account}
+	if err := c.Call("APIerSv1.SetAccount", params, &ok); err != nil {
+		c.t.Fatalf("open an account: %v", err)
+	}
+	if units == 0 {
+		return
+	}
+	params["BalanceType"], params["Value"], params["Balance"] = "*monetary", units, map[string]any{"ID": "*default"}
+	if err := c.Call("APIerSv1.AddBalance", params, &ok); err != nil {
+		c.t.Fatalf("open an account: %v", err)
+	}
+}
+
+// Call makes a call of the test's own, as in APIerSv2.GetCDRs, and reads its
+// result. An error that CGRateS answers is returned as it wrote it.
+func (c *CGR) Call(method string, params, result any) error {
+	body, err := json.Marshal(map[string]any{"id": 1, "method": method, "params": []any{params}})
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, c.URL, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	response, err := callClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Result json.RawMessage
+		Error  *string
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	if answer.Error != nil {
+		return errors.New(*answer.Error)
+	}
+	return json.Unmarshal(answer.Result, result)
+}
+
+var callClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -69,19 +69,13 @@ func (b *bench) through(wrap func(http.RoundTripper) http.RoundTripper) *Partner
 // raw makes a call of the test's own.
 func (b *bench) raw(method string, params, result any) error {
 	b.t.Helper()
-	return b.call(b.t.Context(), method, params, result)
+	return b.peer.Call(method, params, result)
 }
 
 // open makes an account with a main balance.
 func (b *bench) open(number purchase.MSISDN, balance int64) {
 	b.t.Helper()
-	ok := ""
-	if err := b.raw("APIerSv2.SetAccount", map[string]any{"Tenant": "cgrates.org", "Account": accountName(number)}, &ok); err != nil {
-		b.t.Fatalf("open account: %v", err)
-	}
-	if balance != 0 {
-		b.spend("*monetary", "*default", number, -balance)
-	}
+	b.peer.Open(accountName(number), balance)
 }
 
 // spend uses up units of a balance, or with less than zero adds to it.

@@ -1,0 +1,89 @@
+// Package storetest is the conformance suite of a purchase.Store: whoever keeps
+// purchases passes it. It must know nothing of how a store works. It is
+// imported by tests only.
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"tenu/internal/purchase"
+	"tenu/internal/store"
+)
+
+// Subject is a fresh, empty store under test.
+type Subject struct {
+	purchase.Store
+	// Again opens the same store once more, as another process would.
+	Again func(testing.TB) purchase.Store
+}
+
+// Run checks everything that package purchase asks of a store. open gives each
+// test a store of its own and cleans up after it.
+func Run(t *testing.T, open func(testing.TB) Subject) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, Subject)
+	}{
+		{"CommitWritesInOrder", commitWritesInOrder},
+		{"CommitOfNothing", commitOfNothing},
+		{"StaleChangesLeaveNoTrace", staleChangesLeaveNoTrace},
+		{"CommitTwice", commitTwice},
+		{"CommitTakesAnyText", commitTakesAnyText},
+		{"FencedLeaseWritesNothing", fencedLeaseWritesNothing},
+		{"ClientKeyIsUnique", clientKeyIsUnique},
+		{"ClientKeyIsUniqueInABatch", clientKeyIsUniqueInABatch},
+		{"RepeatIsHeldBack", repeatIsHeldBack},
+		{"RepeatIsHeldBackInABatch", repeatIsHeldBackInABatch},
+		{"ReplayIsNoRepeat", replayIsNoRepeat},
+		{"LoadReturnsEveryField", loadReturnsEveryField},
+		{"LoadOrdersAndSkips", loadOrdersAndSkips},
+		{"LoadOpenPages", loadOpenPages},
+		{"ListPages", listPages},
+		{"ReserveNeverRepeats", reserveNeverRepeats},
+		{"LeasesCount", leasesCount},
+		{"TakeoverMovesOpenPurchases", takeoverMovesOpenPurchases},
+		{"TakeoverSparesTheRenewed", takeoverSparesTheRenewed},
+		{"TakeoverAgainstCommits", takeoverAgainstCommits},
+		{"ParkedWaitForTheOwner", parkedWaitForTheOwner},
+		{"SameAsMemory", sameAsMemory},
+		{"CommittersCompete", committersCompete},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
+
+// Database is what a database adds to a store.
+type Database interface {
+	purchase.Store
+	UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error)
+	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
+	Secret(ctx context.Context, fresh []byte) ([]byte, error)
+	Verify(ctx context.Context, v store.Verification) ([]store.Violation, error)
+}
+
+// DatabaseSubject is a fresh, empty database under test.
+type DatabaseSubject struct {
+	Database
+	// Again opens the same database once more, as another process would.
+	Again func(testing.TB) Database
+	// Execute runs a statement behind the store's back.
+	Execute func(t testing.TB, statement string)
+}
+
+// RunDatabase checks what a database adds: outbox, secret and verification.
+func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, DatabaseSubject)
+	}{
+		{"CommitRejectsNonsense", commitRejectsNonsense},
+		{"OutboxOldestFirst", outboxOldestFirst},
+		{"SecretNeverChanges", secretNeverChanges},
+		{"VerifyPassesWhatTheTableMakes", verifyPassesWhatTheTableMakes},
+		{"VerifyFindsWhatIsPlanted", verifyFindsWhatIsPlanted},
+		{"VerifyWhileOthersWrite", verifyWhileOthersWrite},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
