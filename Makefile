@@ -6,6 +6,7 @@ SHELL       := /bin/bash
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PACKAGES ?= ./...
 FUZZTIME ?= 30s
+SOAK     ?= 20
 ARGS     ?=
 
 TOOLS := tools/go.mod tools/go.sum
@@ -41,6 +42,7 @@ fmt: bin/golangci-lint ## Format the code.
 .PHONY: generate
 generate: ## Write again what is generated from the code.
 	go test ./internal/purchase -run '^TestStatesPage$$' -update
+	go test ./internal/sale -run '^TestErrorCodesPage$$' -update
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s).
@@ -50,6 +52,15 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s).
 			go test "./$${file%/*}" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
 		done; \
 	done
+
+.PHONY: bench
+bench: build ## Measure the engine against a bare loop, on both databases.
+	bin/tenu bench --store sqlite $(ARGS)
+	bin/tenu bench --store postgres $(ARGS)
+
+.PHONY: soak
+soak: bin/gotestsum ## Kill, stop and continue real processes, SOAK (20) times as often.
+	TENU_SOAK=$(SOAK) test/setup.sh bin/gotestsum --format standard-verbose -- -timeout 4h -count 1 $(ARGS) ./internal/e2e
 
 .PHONY: check
 check: lint race ## What a change must pass before it is sent.

@@ -289,6 +289,7 @@ partners:
   - name: wallet
     url: {wallet}
     timeout: 5s
+    circuit: {failures: 15, window: 20} # a fifth of faulty calls shall be healed, not paused
     gsma:
       merchant: {key: organisationid, value: tenu}
       callback: {url: "{callback}", keys: ["file:callback-key"]}
@@ -297,6 +298,7 @@ partners:
   - name: ocs
     url: {charging}/Air
     timeout: 5s
+    circuit: {failures: 15, window: 20}
     ucip:
       host_name: tenu-demo
       profile: AIRT

@@ -43,6 +43,7 @@ type node struct {
 	api     *api.API
 	metrics *telemetry.Metrics
 	sms     *http.Transport
+	tls     *tls.Config
 }
 
 // openNode opens the store and builds the node. close must be called.
@@ -71,7 +72,24 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err = n.buildEngine(keys); err != nil {
 		return n, err
 	}
+	if err = n.buildTLS(); err != nil {
+		return n, err
+	}
 	return n, n.buildAPI(keys)
+}
+
+// buildTLS reads the API's certificate, where there is one.
+func (n *node) buildTLS() error {
+	files := n.cfg.Listen.TLS
+	if files.Certificate == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(n.cfg.path(files.Certificate), n.cfg.path(files.Key))
+	if err != nil {
+		return usage(n.cfg.file.Errorf("listen.tls", "%w", err))
+	}
+	n.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return nil
 }
 
 // openAdvice says what to do about a store that is not migrated.
@@ -165,13 +183,6 @@ func (n *node) listen(ctx context.Context) (web, admin net.Listener, err error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen for the API: %w", err)
 	}
-	if tlsFiles := n.cfg.Listen.TLS; tlsFiles.Certificate != "" {
-		pair, err := tls.LoadX509KeyPair(n.cfg.path(tlsFiles.Certificate), n.cfg.path(tlsFiles.Key))
-		if err != nil {
-			return nil, nil, errors.Join(usage(n.cfg.file.Errorf("listen.tls", "%w", err)), web.Close())
-		}
-		web = tls.NewListener(web, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
-	}
 	if n.cfg.Listen.Admin == "" {
 		return web, nil, nil
 	}
@@ -192,7 +203,11 @@ func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 
 	engine := make(chan error, 1)
 	go func() {
-		engine <- n.engine.Run(working, drainWithin/2)
+		err := n.engine.Run(working, drainWithin/2)
+		if working.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // it was told to stop before it had begun
+		}
+		engine <- err
 		stopServing() // without an engine there is nothing to serve
 	}()
 	var loops sync.WaitGroup
@@ -209,7 +224,8 @@ func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 			}
 		})
 	}
-	site := api.Site{Listener: web, Handler: n.api, MaxConns: orElse(n.cfg.Listen.MaxConnections, maxConnections), Drain: n.api.Drain, Log: n.log}
+	site := api.Site{Listener: web, Handler: n.api, TLS: n.tls, MaxConns: orElse(n.cfg.Listen.MaxConnections, maxConnections),
+		Drain: n.api.Drain, Log: n.log}
 	err := api.Serve(serving, site, drainWithin/2)
 	stopWorking()
 	err = errors.Join(<-engine, err)

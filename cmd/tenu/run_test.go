@@ -3,11 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/x509"
 	"database/sql"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -397,5 +402,64 @@ func TestMigrate(t *testing.T) {
 		if code, out, problems := tenu(t, noEnv, "migrate", "--store", dsn); code != exitDone || !strings.Contains(out, want) {
 			t.Errorf("got %d: %s%s, want %q", code, out, problems, want)
 		}
+	}
+}
+
+// The API speaks TLS where a certificate is configured.
+func TestServeTLS(t *testing.T) {
+	dir := t.TempDir()
+	if code, out, problems := tenu(t, noEnv, "demo", "--once", "--port", "0", "--dir", dir); code != exitDone {
+		t.Fatalf("%d: %s%s", code, out, problems)
+	}
+	lender := httptest.NewUnstartedServer(nil) // for its certificate and client
+	lender.EnableHTTP2 = true
+	lender.StartTLS()
+	defer lender.Close()
+	pair := lender.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"api.crt": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "api.key": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := readConfig(filepath.Join(dir, "tenu.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Listen = listenConfig{API: "127.0.0.1:0", TLS: tlsConfig{Certificate: "api.crt", Key: "api.key"}}
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &app{out: io.Discard, err: io.Discard, env: noEnv, clock: wall{}, random: rand.Reader}
+	n, err := openNode(ctx, a, cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, admin, err := n.listen(ctx)
+	if err != nil || admin != nil {
+		t.Fatalf("listen: %v, %v", admin, err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- n.run(ctx, web, admin) }()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+web.Addr().String()+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := lender.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK || response.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("got %s, %v", response.Status, response.Header)
+	}
+	if response.ProtoMajor != 2 {
+		t.Errorf("over TLS %s is spoken", response.Proto)
+	}
+	lender.Client().CloseIdleConnections()
+	cancel()
+	if err := errors.Join(<-over, n.close()); err != nil {
+		t.Error(err)
 	}
 }

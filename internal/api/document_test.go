@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,14 +42,14 @@ type document struct {
 
 // The surface, as it is promised. A line that goes away breaks somebody.
 var surface = []string{
-	"GET /v1/lines/{number}/balance balance:read 200 401 403 404 422 500 503",
-	"GET /v1/products products:read 200 401 403 422 500",
-	"GET /v1/purchases purchases:read 200 400 401 403 422 500",
-	"GET /v1/purchases/{reference} purchases:read 200 400 401 403 404 500",
-	"GET /v1/purchases/{reference}/events purchases:read 200 204 400 401 403 404 422 500",
-	"POST /callbacks/{partner} - 204 400 401 500 503",
+	"GET /v1/lines/{number}/balance balance:read 200 401 403 404 422 429 500 503",
+	"GET /v1/products products:read 200 401 403 422 429 500 503",
+	"GET /v1/purchases purchases:read 200 400 401 403 422 429 500 503",
+	"GET /v1/purchases/{reference} purchases:read 200 400 401 403 404 429 500 503",
+	"GET /v1/purchases/{reference}/events purchases:read 200 204 400 401 403 404 422 429 500 503",
+	"POST /callbacks/{partner} - 204 400 401 413 500 503",
 	"POST /v1/purchases purchases:write 200 201 400 401 403 409 413 415 422 429 500 503",
-	"PUT /callbacks/{partner} - 204 400 401 500 503",
+	"PUT /callbacks/{partner} - 204 400 401 413 500 503",
 }
 
 func TestOpenAPI(t *testing.T) {
@@ -143,5 +144,24 @@ func TestPage(t *testing.T) {
 	}
 	if a := r.do("GET", "/", ""); a.StatusCode != 303 || a.Header.Get("Location") != "/docs" {
 		t.Errorf("/: got %s", a.Status)
+	}
+}
+
+// The page's table of problems and docs/error-codes.md must not contradict each other.
+func TestProblemsAgreeWithTheirPage(t *testing.T) {
+	r := start(t, nil)
+	docs := string(r.do("GET", "/docs", "").body)
+	page, err := os.ReadFile("../../docs/error-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]{3}) \\|").FindAllStringSubmatch(string(page), -1)
+	if len(rows) < 20 {
+		t.Fatalf("the page lists only %d problems", len(rows))
+	}
+	for _, row := range rows {
+		if !strings.Contains(docs, `<tr id="`+row[1]+`"><th scope="row"><code>`+row[1]+`</code></th><td>`+row[2]+`</td>`) {
+			t.Errorf("the API's page does not list %s as %s", row[1], row[2])
+		}
 	}
 }

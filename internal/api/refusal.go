@@ -43,7 +43,7 @@ func sold(s *sale.Problem, language string) *Problem {
 		return p.because(s)
 	case s.Code == sale.CodeAskFirst:
 		p.Earlier = s.Earlier.String()
-		p.Detail = `ask the customer; then repeat under a new Idempotency-Key with "again": true`
+		p.Detail = `ask the customer; then repeat with "again": true`
 	default:
 		p.Detail = s.Unwrap().Error() // written for people, and holds no number
 	}

@@ -33,8 +33,7 @@ func (a *API) route(version string) error {
 		Summary:     "Buy airtime or a bundle",
 		Description: buyDoc, Security: needs(auth.PurchasesWrite), DefaultStatus: http.StatusCreated,
 		SkipValidateParams: true, SkipValidateBody: true, BodyReadTimeout: -1, MaxBodyBytes: bodyLimit + 1,
-		Responses: repeated(refusals("201", "The purchase is made: its intent is durable.", codes(CodeBody, CodeKey, CodeScope, CodeBodyLarge,
-			CodeBodyType, CodeRate, CodeCrowded), wishCodes)),
+		Responses: repeated(refusals("201", "The purchase is made: its intent is durable.", keyed(CodeBody, CodeBodyLarge, CodeBodyType), wishCodes)),
 	}, a.buy)
 
 	huma.Register(h, huma.Operation{
@@ -42,7 +41,7 @@ func (a *API) route(version string) error {
 		Summary:     "List a number's purchases",
 		Description: "The client's own purchases that the number paid for or received, newest first.",
 		Security:    needs(auth.PurchasesRead),
-		Responses:   refusals("200", "A page of purchases.", codes(CodeCursor, CodeRequest, CodeKey, CodeScope), numberCodes),
+		Responses:   refusals("200", "A page of purchases.", keyed(CodeCursor, CodeRequest), numberCodes),
 	}, a.list)
 
 	huma.Register(h, huma.Operation{
@@ -50,28 +49,28 @@ func (a *API) route(version string) error {
 		Summary:     "Show a purchase with its timeline",
 		Description: "Another client's purchase is answered as one that does not exist.",
 		Security:    needs(auth.PurchasesRead),
-		Responses:   refusals("200", "The purchase.", codes(CodeReference, CodePurchase, CodeKey, CodeScope)),
+		Responses:   refusals("200", "The purchase.", keyed(CodeReference, CodePurchase)),
 	}, a.get)
 
 	huma.Register(h, huma.Operation{
 		OperationID: "watch-purchase", Method: http.MethodGet, Path: "/v1/purchases/{reference}/events", Tags: []string{purchases},
 		Summary:     "Follow a purchase as server-sent events",
 		Description: eventsDoc, Security: needs(auth.PurchasesRead), Metadata: map[string]any{metaStream: true},
-		Responses: streamed(refusals("200", "The stream of events.", codes(CodeReference, CodePurchase, CodeRequest, CodeKey, CodeScope))),
+		Responses: streamed(refusals("200", "The stream of events.", keyed(CodeReference, CodePurchase, CodeRequest))),
 	}, a.events)
 
 	huma.Register(h, huma.Operation{
 		OperationID: "list-products", Method: http.MethodGet, Path: "/v1/products", Tags: []string{products},
 		Summary:   "List what is on sale now",
 		Security:  needs(auth.ProductsRead),
-		Responses: refusals("200", "The products.", codes(CodeKey, CodeScope), numberCodes),
+		Responses: refusals("200", "The products.", keyed(CodeRequest), numberCodes),
 	}, a.products)
 
 	huma.Register(h, huma.Operation{
 		OperationID: "get-balance", Method: http.MethodGet, Path: "/v1/lines/{number}/balance", Tags: []string{lines},
 		Summary:   "Ask the charging system for a line's balance",
 		Security:  needs(auth.BalanceRead),
-		Responses: refusals("200", "The balances.", codes(CodeUnavailable, CodeKey, CodeScope), numberCodes, []sale.Code{sale.CodeLineUnknown}),
+		Responses: refusals("200", "The balances.", keyed(CodeRequest), numberCodes, []sale.Code{sale.CodeLineUnknown}),
 	}, a.balance)
 
 	for _, method := range []string{http.MethodPut, http.MethodPost} {
@@ -80,7 +79,7 @@ func (a *API) route(version string) error {
 			Method:      method, Path: "/callbacks/{partner}", Tags: []string{partners},
 			Summary:     "Take what a partner tells by itself",
 			Description: callbackDoc, DefaultStatus: http.StatusNoContent, BodyReadTimeout: -1, MaxBodyBytes: callbackLimit + 1,
-			Responses: refusals("204", "The news is durable.", codes(CodeCallbackBody, CodeCallback, CodeUnavailable)),
+			Responses: refusals("204", "The news is durable.", []Code{CodeCallbackBody, CodeCallback, CodeBodyLarge, CodeUnavailable}),
 		}, a.callback)
 	}
 
@@ -115,7 +114,7 @@ const (
 		"fails on the way. `Prefer: wait=N` (RFC 7240) holds the answer until the outcome, at most N and never more than " +
 		"30 seconds. The same Idempotency-Key with the same body is the same purchase, answered with 200; with another " +
 		"body it is refused with 409. Repeat with the same key after any 5xx or broken connection. A like purchase within " +
-		"a short time is refused with `ask_first`: ask the customer, then repeat under a new key with `again`."
+		"a short time is refused with `ask_first`: ask the customer, then repeat with `again`."
 	eventsDoc = "One event `purchase` for the present state and one after each change; the event's id is the purchase's " +
 		"version. Comments keep the connection alive. The stream ends with the final state; a reconnection with the last " +
 		"id is then answered with 204. A server that is about to stop ends the stream early: reconnect."
@@ -181,10 +180,13 @@ var (
 		sale.CodeProductUnknown, sale.CodeProductOff, sale.CodeProductLine, sale.CodePayWith, sale.CodeCurrency,
 		sale.CodeAmountMissing, sale.CodeAmountMalformed, sale.CodeAmountZero, sale.CodeAmountNegative,
 		sale.CodeAmountFraction, sale.CodeAmountBelow, sale.CodeAmountAbove, sale.CodeAmountStep, sale.CodeAmountPrice,
-		sale.CodePaused, sale.CodeBusy, sale.CodeUnavailable}, numberCodes...)
+		sale.CodePaused, sale.CodeBusy}, numberCodes...)
 )
 
-func codes(list ...Code) []Code { return list }
+// keyed adds to an operation's own problems those of every operation that a key is needed for.
+func keyed(own ...Code) []Code {
+	return append(own, CodeKey, CodeScope, CodeRate, CodeCrowded, CodeUnavailable)
+}
 
 // refusals documents an operation's answers: the good one, and the problems by status.
 func refusals(good, description string, own []Code, desk ...[]sale.Code) map[string]*huma.Response {

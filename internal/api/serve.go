@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,8 @@ const (
 type Site struct {
 	Listener net.Listener
 	Handler  http.Handler
+	// TLS is spoken when it is not nil.
+	TLS *tls.Config
 	// MaxConns is how many connections are held at once; more wait.
 	MaxConns int
 	// Drain is called when the site begins to close.
@@ -43,6 +46,7 @@ func Serve(ctx context.Context, site Site, grace time.Duration) error {
 		WriteTimeout:      writeWithin,
 		IdleTimeout:       idleWithin,
 		MaxHeaderBytes:    headerBytes,
+		TLSConfig:         site.TLS,
 		ErrorLog:          slog.NewLogLogger(site.Log.Handler(), slog.LevelDebug),
 	}
 	if site.Drain != nil {
@@ -58,7 +62,12 @@ func Serve(ctx context.Context, site Site, grace time.Duration) error {
 		}
 		closed <- err
 	})
-	err := server.Serve(netutil.LimitListener(site.Listener, site.MaxConns))
+	listener := netutil.LimitListener(site.Listener, site.MaxConns)
+	serve := server.Serve
+	if site.TLS != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	err := serve(listener)
 	if stop() { // the listener failed by itself
 		return errors.Join(fmt.Errorf("serve %s: %w", site.Listener.Addr(), err), server.Close())
 	}

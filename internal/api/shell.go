@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -134,16 +135,27 @@ func (a *API) finish(rec *recorder, r *http.Request, c *call, start purchase.Ins
 		client = c.client.Name
 	}
 	a.meter.Request(route, client, rec.status, took)
-	level := slog.LevelInfo
 	fields := []slog.Attr{slog.String("request", c.id), slog.String("client", client), slog.String("route", route),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took)}
 	if c.cause != nil {
 		fields = append(fields, slog.String("error", c.cause.Error()))
-		if rec.status >= http.StatusInternalServerError {
-			level = slog.LevelError
-		}
 	}
-	a.log.LogAttrs(r.Context(), level, "request", fields...)
+	a.log.LogAttrs(r.Context(), c.level(rec.status), "request", fields...)
+}
+
+// level is how much an answer should worry an operator. Refusing to sell while
+// a partner fails, or under too much load, is what was designed.
+func (c *call) level(status int) slog.Level {
+	var paused *purchase.PausedError
+	switch {
+	case c.cause == nil || errors.As(c.cause, &paused) || errors.Is(c.cause, purchase.ErrBusy):
+		return slog.LevelInfo
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelWarn
+	case status >= http.StatusInternalServerError:
+		return slog.LevelError
+	}
+	return slog.LevelInfo
 }
 
 // recorder remembers what was answered.

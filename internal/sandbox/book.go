@@ -275,7 +275,7 @@ func (p *Page) change(query string, args ...any) error {
 
 func (p *Page) exec(query string, args ...any) error {
 	ctx := context.Background() // a transaction serves many callers; none may cut it short
-	s, err := p.prepare(ctx, query)
+	s, err := p.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time
 	if err != nil {
 		return err
 	}

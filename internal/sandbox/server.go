@@ -138,8 +138,8 @@ func (c *core) Run(ctx context.Context) error {
 		next, err := c.Step(ctx, now)
 		wait := idle
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil: // and so a step may have failed
+			return nil //nolint:nilerr // ended as it was told to
 		case err != nil:
 			c.Log.Error("sandbox due work failed", slog.String("partner", c.Name), slog.Any("error", err))
 			wait = pause

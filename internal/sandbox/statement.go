@@ -89,7 +89,12 @@ func (s *statement) add(m Movement) error {
 		m.Ref, m.Key = s.book.prefix+strconv.FormatInt(9_000_000_000+m.Seq, 10), ""
 		lines = append(lines, s.line(m, at))
 	}
-	return s.csv.WriteAll(lines)
+	for _, l := range lines {
+		if err := s.csv.Write(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // line formats a movement and counts it.

@@ -42,7 +42,7 @@ func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, erro
 	if stmt := s.ready[query]; stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.db.PrepareContext(ctx, query)
+	stmt, err := s.db.PrepareContext(ctx, query) //nolint:sqlclosecheck // kept for the next time
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -55,7 +55,7 @@ func (s *statements) rows(ctx context.Context, scan func(*sql.Rows) error, query
 	if s.detached {
 		ctx = context.WithoutCancel(ctx)
 	}
-	stmt, err := s.prepare(ctx, query)
+	stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time
 	if err != nil {
 		return err
 	}
@@ -63,12 +63,13 @@ func (s *statements) rows(ctx context.Context, scan func(*sql.Rows) error, query
 	if err != nil {
 		return err
 	}
+	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return errors.Join(err, rows.Close())
+			return err
 		}
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	return rows.Err()
 }
 
 const accountColumns = `number, pocket, balance, unit, status, expires, opened`

@@ -72,7 +72,8 @@ func benchCommit(b *testing.B, dsn string, size, committers int) {
 	}
 	var mu sync.Mutex
 	var times []time.Duration
-	next := int64(1)
+	next := lease.Epoch*100_000_000 + 1 // so that a database may be used again
+	last := next + int64(b.N)
 	var wg sync.WaitGroup
 	before := cpuTime(b)
 	b.ResetTimer()
@@ -81,7 +82,7 @@ func benchCommit(b *testing.B, dsn string, size, committers int) {
 			for {
 				mu.Lock()
 				first := next
-				count := min(int64(size), int64(b.N)+1-first)
+				count := min(int64(size), last-first)
 				next += max(count, 0)
 				mu.Unlock()
 				if count <= 0 {
@@ -89,7 +90,7 @@ func benchCommit(b *testing.B, dsn string, size, committers int) {
 				}
 				var steps [3][]purchase.Change
 				for i := range count {
-					for step, c := range sale(purchase.MakeID(0, first+i), lease.Epoch, 1_800_000_000_000_000+purchase.Instant(first+i)) {
+					for step, c := range sale(purchase.MakeID(0, first+i), lease.Epoch, 1_800_000_000_000_000+1000*purchase.Instant(first+i)) {
 						steps[step] = append(steps[step], c)
 					}
 				}

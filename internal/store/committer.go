@@ -62,7 +62,7 @@ func (c *committer) connect(ctx context.Context) error {
 }
 
 func (c *committer) prepare(ctx context.Context, conn *pgx.Conn) error {
-	if err := durable(ctx, conn); err != nil {
+	if err := settle(ctx, conn); err != nil {
 		return err
 	}
 	// A batch reads few rows by index, however large or new the tables are. A
@@ -263,6 +263,7 @@ func (c *committer) fill(epoch int64) error {
 			putProgress(c.arrays[updatePurchases], p)
 			putMatch(c.arrays[updatePurchases], change)
 		}
+		c.fillOpen(change)
 		if change.Attempt != nil {
 			putAttempt(c.arrays[insertAttempts], p, change.Attempt)
 		}
@@ -287,6 +288,23 @@ func (c *committer) fill(epoch int64) error {
 	}
 	c.fillBalances(epoch)
 	return nil
+}
+
+// fillOpen keeps open_purchase in step with the purchases. One that was never
+// closed is there already.
+func (c *committer) fillOpen(change *purchase.Change) {
+	p := &change.Now
+	put := func(i int, epoch int64) {
+		c.arrays[i].number(epoch)
+		c.arrays[i].number(int64(p.ID))
+	}
+	created, moved := fresh(change), change.WasEpoch != p.Epoch
+	if !created && (moved || !p.Open()) {
+		put(deleteOpen, change.WasEpoch)
+	}
+	if p.Open() && (created || moved || p.ClosedAt != 0) {
+		put(insertOpen, p.Epoch)
+	}
 }
 
 // stripes bounds how many parts a balance has, and committersPerStripe the

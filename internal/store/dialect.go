@@ -23,6 +23,9 @@ type dialect struct {
 	// share and drain follow a SELECT of a lease: hold it against fencing, and
 	// wait for all who hold it. SQLite has one writer at a time and needs neither.
 	share, drain string
+	// moveOpen gives the open purchases of a list from lease $3 to lease $2, where
+	// that does not follow from the purchases themselves.
+	moveOpen string
 	// tables counts the tables of a name.
 	tables string
 }
@@ -80,6 +83,17 @@ func each(ctx context.Context, tx *sql.Tx, read func(*sql.Rows) error, query str
 		}
 	}
 	return rows.Err()
+}
+
+// numbers runs a query that selects numbers.
+func numbers(ctx context.Context, tx *sql.Tx, query string, arguments ...any) (found []int64, err error) {
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var n int64
+		err := rows.Scan(&n)
+		found = append(found, n)
+		return err
+	}, query, arguments...)
+	return found, err
 }
 
 // change runs a statement and returns how many rows it changed.

@@ -62,7 +62,7 @@ func (s *Store) Leases(ctx context.Context) ([]purchase.Lease, error) {
 			leases = append(leases, l)
 			return err
 		}, `SELECT epoch, node, renewals, fenced FROM lease l
-			WHERE fenced = 0 OR EXISTS (SELECT 1 FROM purchase p WHERE p.epoch = l.epoch AND p.due_at <> 0) ORDER BY epoch`)
+			WHERE fenced = 0 OR EXISTS (SELECT 1 FROM open_purchase o WHERE o.epoch = l.epoch) ORDER BY epoch`)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list leases: %w", err)
@@ -91,23 +91,38 @@ func (s *Store) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, 
 		return -1, nil
 	}
 	if err == nil {
-		err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			if err := s.hold(ctx, tx, epoch); err != nil {
-				return err
-			}
-			var fenced int
-			if err := tx.QueryRowContext(ctx, `SELECT fenced FROM lease WHERE epoch = $1`+s.db.dialect().drain, lost.Epoch).Scan(&fenced); err != nil {
-				return err
-			}
-			moved, err = change(ctx, tx, `UPDATE purchase SET epoch = $1 WHERE id IN
-				(SELECT id FROM purchase WHERE epoch = $2 AND due_at <> 0 ORDER BY id LIMIT $3)`, epoch, lost.Epoch, limit)
-			return err
-		})
+		moved, err = s.move(ctx, lost.Epoch, epoch, limit)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("take over lease %d: %w", lost.Epoch, err)
 	}
 	return moved, nil
+}
+
+// move gives open purchases of a fenced lease to another.
+func (s *Store) move(ctx context.Context, from, to int64, limit int) (moved int, err error) {
+	d := s.db.dialect()
+	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.hold(ctx, tx, to); err != nil {
+			return err
+		}
+		if _, err := numbers(ctx, tx, `SELECT epoch FROM lease WHERE epoch = $1`+d.drain, from); err != nil {
+			return err
+		}
+		ids, err := numbers(ctx, tx, `SELECT purchase FROM open_purchase WHERE epoch = $1 ORDER BY purchase LIMIT $2`, from, limit)
+		if err != nil {
+			return err
+		}
+		list := d.list(ids)
+		if d.moveOpen != "" {
+			if _, err := change(ctx, tx, d.moveOpen, list, to, from); err != nil {
+				return err
+			}
+		}
+		moved, err = change(ctx, tx, `UPDATE purchase SET epoch = $2 WHERE id`+d.among+` AND epoch = $3`, list, to, from)
+		return err
+	})
+	return moved, err
 }
 
 // hold returns ErrFenced unless the lease may write, and until the end of the

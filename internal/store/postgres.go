@@ -34,7 +34,7 @@ func openPostgres(dsn string, options Options) (*postgres, error) {
 		return nil, err
 	}
 	p := &postgres{idle: make(chan *committer, options.Committers), log: options.Log}
-	p.pool = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(durable))
+	p.pool = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(settle))
 	p.pool.SetMaxOpenConns(options.Readers + 1)
 	p.pool.SetMaxIdleConns(options.Readers + 1)
 	for i := range options.Committers {
@@ -45,15 +45,28 @@ func openPostgres(dsn string, options Options) (*postgres, error) {
 	return p, nil
 }
 
-// durable makes a connection's COMMIT wait for the disk where the server's
-// configuration would not. A database without the setting always waits.
-func durable(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
-	var unknown *pgconn.PgError
-	if errors.As(err, &unknown) {
-		return nil
+// silence is how long a transaction may wait for its client or for a lock. A
+// node that is suspended in the middle of one, or cut off, would otherwise keep
+// its locks, and with them its lease, from the node that takes over.
+const silence = "5s"
+
+// settle gives a connection its settings: COMMIT waits for the disk where the
+// server's configuration would not, and silence ends a transaction. A database
+// without a setting always waits, or ends transactions in its own way.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	for _, statement := range []string{
+		`SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`,
+		`SET idle_in_transaction_session_timeout = '` + silence + `'`,
+		`SET lock_timeout = '` + silence + `'`,
+		`SET tcp_keepalives_idle = 5`, `SET tcp_keepalives_interval = 2`, `SET tcp_keepalives_count = 3`,
+	} {
+		_, err := conn.Exec(ctx, statement)
+		var unknown *pgconn.PgError
+		if err != nil && !errors.As(err, &unknown) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 func (p *postgres) dialect() *dialect { return &postgresDialect }
@@ -131,6 +144,8 @@ const (
 	findRepeats
 	insertPurchases
 	updatePurchases
+	deleteOpen
+	insertOpen
 	insertAttempts
 	insertEvidence
 	insertPostings
@@ -162,6 +177,9 @@ func commitStatements() (s [statementCount]statement) {
 	s[updatePurchases] = statement{`UPDATE purchase p SET ` + strings.Join(sets, ", ") + ` FROM ` + unnest(progressColumns, matchColumns) +
 		` AS v (` + names(progressColumns, "") + `, ` + names(matchColumns, "") + `)
 		WHERE p.id = v.id AND p.version = v.was_version AND p.epoch = v.was_epoch`, [][]column{progressColumns, matchColumns}}
+	s[deleteOpen] = statement{`DELETE FROM open_purchase o USING ` + unnest(openColumns) + ` AS v (` + names(openColumns, "") + `)
+		WHERE o.epoch = v.epoch AND o.purchase = v.purchase`, [][]column{openColumns}}
+	s[insertOpen] = insert("open_purchase", openColumns, ` ON CONFLICT DO NOTHING`)
 	s[insertAttempts] = insert("attempt", attemptColumns, "")
 	s[insertEvidence] = insert("evidence", evidenceColumns, "")
 	s[insertPostings] = insert("posting", postingColumns, "")

@@ -16,9 +16,13 @@ func (s *Store) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	wanted := make([]int64, len(ids))
+	for i, id := range ids {
+		wanted[i] = int64(id)
+	}
 	var records []purchase.Record
 	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		records, err = s.records(ctx, tx, ids)
+		records, err = s.records(ctx, tx, wanted)
 		return err
 	})
 	if err != nil {
@@ -31,13 +35,7 @@ func (s *Store) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record
 func (s *Store) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, limit int) ([]purchase.Record, error) {
 	var records []purchase.Record
 	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var ids []purchase.ID
-		err := each(ctx, tx, func(rows *sql.Rows) error {
-			var id purchase.ID
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		}, `SELECT id FROM purchase WHERE epoch = $1 AND due_at <> 0 AND id > $2 ORDER BY id LIMIT $3`, epoch, int64(after), limit)
+		ids, err := numbers(ctx, tx, `SELECT purchase FROM open_purchase WHERE epoch = $1 AND purchase > $2 ORDER BY purchase LIMIT $3`, epoch, int64(after), limit)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -51,12 +49,8 @@ func (s *Store) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, li
 }
 
 // records reads purchases with everything recorded about them.
-func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []purchase.ID) ([]purchase.Record, error) {
-	numbers := make([]int64, len(ids))
-	for i, id := range ids {
-		numbers[i] = int64(id)
-	}
-	list, among := s.db.dialect().list(numbers), s.db.dialect().among
+func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchase.Record, error) {
+	list, among := s.db.dialect().list(ids), s.db.dialect().among
 	var records []purchase.Record
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		records = append(records, purchase.Record{})

@@ -108,7 +108,7 @@ func (b *bench) adapter(t testing.TB, url string, change ...func(*gsma.Config)) 
 	for _, f := range change {
 		f(&config)
 	}
-	transport := partner.Transport(16, time.Second, nil)
+	transport := partner.Transport(64, time.Second, nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	wallet, err := gsma.New(config, b.keys, transport, clock{}.Now)
 	if err != nil {
@@ -461,4 +461,22 @@ func TestHeartbeat(t *testing.T) {
 			t.Errorf("%q: planned restoration %s", kind, got.Until)
 		}
 	}
+}
+
+// BenchmarkCharge measures charges over loopback HTTP, with the wallet's
+// durable books in the same process.
+func BenchmarkCharge(b *testing.B) {
+	wallet := newBench(b)
+	p := wallet.adapter(b, wallet.url)
+	b.SetParallelism(64)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			o := wallet.order(22670112233)
+			o.Account += purchase.MSISDN(o.Purchase.Sequence() % 100_000)
+			if out := p.Do(context.Background(), o); out.Kind != purchase.Done {
+				b.Error(out)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "charges/s")
 }

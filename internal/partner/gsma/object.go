@@ -155,7 +155,7 @@ func msisdn(party []Party) (purchase.MSISDN, error) {
 		if err != nil || len(digits) < 8 || len(digits) > 15 || digits[0] == '0' {
 			return 0, errors.New("a party's msisdn is not a number")
 		}
-		return purchase.MSISDN(n), nil //nolint:gosec // 63 bits
+		return purchase.MSISDN(n), nil
 	}
 	return 0, nil
 }

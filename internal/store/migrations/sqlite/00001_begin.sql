@@ -56,6 +56,9 @@ CREATE INDEX purchase_recipient ON purchase (recipient, created_at);
 CREATE INDEX purchase_payer ON purchase (payer_number, created_at) WHERE payer_number <> recipient;
 CREATE INDEX purchase_open ON purchase (epoch, id) WHERE due_at <> 0;
 
+-- The purchases that still act by themselves, by the lease that owns them.
+CREATE VIEW open_purchase AS SELECT epoch, id AS purchase FROM purchase WHERE due_at <> 0;
+
 -- The durable intent of one outbound try. In this table and those that follow,
 -- version is that of the purchase after the change that wrote the row.
 CREATE TABLE attempt (
@@ -199,4 +202,5 @@ DROP TABLE posting;
 DROP TABLE account;
 DROP TABLE evidence;
 DROP TABLE attempt;
+DROP VIEW open_purchase;
 DROP TABLE purchase;
