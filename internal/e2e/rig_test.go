@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,6 +70,7 @@ type rig struct {
 	key    string // of the API client
 	hash   auth.Hash
 	lines  []purchase.MSISDN
+	again  bool // purchases are like one another within the time to ask first
 }
 
 // lineCount is how many subscribers the charging system has.
@@ -235,10 +238,17 @@ log: {format: text, level: warn}
 	return n
 }
 
-// start runs the process and waits until it admits purchases.
+// start runs tenu serve and waits until it admits purchases.
 func (n *node) start() {
 	n.r.t.Helper()
-	n.cmd = exec.Command(program, "serve", "--config", n.config)
+	n.run("serve", "--config", n.config)
+	n.ready()
+}
+
+// run starts the process.
+func (n *node) run(arguments ...string) {
+	n.r.t.Helper()
+	n.cmd = exec.Command(program, arguments...)
 	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	n.done = make(chan struct{})
@@ -256,6 +266,11 @@ func (n *node) start() {
 	if err := <-started; err != nil {
 		n.r.t.Fatalf("start %s: %v", n.name, err)
 	}
+}
+
+// ready waits until the node admits purchases.
+func (n *node) ready() {
+	n.r.t.Helper()
 	deadline := time.After(60 * time.Second)
 	for {
 		if response, err := http.Get(n.url + "/readyz"); err == nil { //nolint:noctx // a test's own call
@@ -310,7 +325,7 @@ type order struct {
 // buy asks one of the nodes until the purchase is acknowledged, with the same
 // key each time, as a client must, and returns its reference.
 func (r *rig) buy(client *http.Client, o order, nodes ...*node) (string, error) {
-	body := fmt.Sprintf(`{"product":"airtime","number":%q,"amount":1050,"currency":"XOF"}`, o.line)
+	body := fmt.Sprintf(`{"product":"airtime","number":%q,"amount":1050,"currency":"XOF","again":%t}`, o.line, r.again)
 	var last string
 	for try, began := 0, time.Now(); time.Since(began) < time.Minute; try++ {
 		n := nodes[try%len(nodes)]
@@ -377,8 +392,7 @@ func (r *rig) sell(from, count, clients int, nodes ...*node) []string {
 // records waits until every purchase is settled and returns them as stored.
 func (r *rig) records(refs []string, within time.Duration) []purchase.Record {
 	r.t.Helper()
-	ctx := context.Background()
-	s, err := store.Open(ctx, r.dsn, store.Options{})
+	s, err := store.Open(context.Background(), r.dsn, store.Options{})
 	if err != nil {
 		r.t.Fatalf("open the store: %v", err)
 	}
@@ -397,33 +411,35 @@ func (r *rig) records(refs []string, within time.Duration) []purchase.Record {
 		seen[id] = true
 		ids = append(ids, id)
 	}
-	deadline := time.Now().Add(within)
-	for {
-		records, err := s.Load(ctx, ids...)
-		if err != nil {
-			r.t.Fatalf("load: %v", err)
-		}
-		if len(records) != len(ids) {
-			r.t.Fatalf("%d purchases were acknowledged, %d are stored", len(ids), len(records))
-		}
-		open := 0
-		for i := range records {
-			if !records[i].Purchase.State.Final() {
-				open++
+	var settled []purchase.Record
+	for deadline := time.Now().Add(within); len(ids) > 0; time.Sleep(200 * time.Millisecond) {
+		var open []purchase.Record
+		for part := range slices.Chunk(ids, 500) {
+			records, err := s.Load(context.Background(), part...)
+			if err != nil {
+				r.t.Fatalf("load: %v", err)
 			}
-		}
-		if open == 0 {
-			return records
-		}
-		if time.Now().After(deadline) {
-			for i := range records {
-				if !records[i].Purchase.State.Final() {
-					r.t.Fatalf("%d of %d are not settled, the first: %+v", open, len(records), records[i])
+			if len(records) != len(part) {
+				r.t.Fatalf("%d purchases were acknowledged, %d are stored", len(part), len(records))
+			}
+			for _, record := range records {
+				if record.Purchase.State.Final() {
+					settled = append(settled, record)
+				} else {
+					open = append(open, record)
 				}
 			}
 		}
-		time.Sleep(200 * time.Millisecond)
+		if len(open) > 0 && time.Now().After(deadline) {
+			r.t.Fatalf("%d of %d are not settled, the first: %+v", len(open), len(refs), open[0])
+		}
+		ids = ids[:0]
+		for i := range open {
+			ids = append(ids, open[i].Purchase.ID)
+		}
 	}
+	slices.SortFunc(settled, func(a, b purchase.Record) int { return cmp.Compare(a.Purchase.ID, b.Purchase.ID) })
+	return settled
 }
 
 func (r *rig) keys(s *store.Store) *purchase.Keyring {
@@ -517,11 +533,16 @@ func (r *rig) audit(records []purchase.Record) map[purchase.State]int {
 	if got := r.units(); got != units {
 		r.t.Errorf("the lines hold %d, the records say %d", got, units)
 	}
-	output, err := exec.Command(program, "verify", "--config", filepath.Join(r.dir, "n1.yaml")).CombinedOutput()
-	if err != nil {
+	r.verify(filepath.Join(r.dir, "n1.yaml"))
+	return states
+}
+
+// verify runs tenu verify.
+func (r *rig) verify(config string) {
+	r.t.Helper()
+	if output, err := exec.Command(program, "verify", "--config", config).CombinedOutput(); err != nil {
 		r.t.Errorf("tenu verify: %v\n%s", err, output)
 	}
-	return states
 }
 
 // moved counts the wallet's completed movements under a key.

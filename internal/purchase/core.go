@@ -185,7 +185,7 @@ func (c *core) tick(now Instant, most int) Instant {
 // time to send it is over, so that it is certain never to have left.
 func (c *core) withdraw(it *item, now Instant) bool {
 	k := it.queued
-	if k == nil || k.Op != OpDo || it.change != nil {
+	if k == nil || k.Op != OpDo || it.change != nil || it.p.Legs[k.Leg].Doubt {
 		return false
 	}
 	s := step{terms: &c.terms, p: it.p, now: now}

@@ -48,7 +48,7 @@ func DefaultRules() Rules {
 		ResolveMargin: 10 * time.Minute,
 		RefundWithin:  30 * time.Second,
 		RetryFirst:    time.Second,
-		RetryMost:     5 * time.Minute,
+		RetryMost:     time.Minute,
 		WatchFor:      48 * time.Hour,
 		RepeatWithin:  2 * time.Minute,
 	}

@@ -1,6 +1,8 @@
 package purchase
 
 import (
+	"strings"
+
 	"tenu/internal/ledger"
 	"tenu/internal/money"
 )
@@ -94,11 +96,12 @@ func normal(ev Event) Event {
 	return ev
 }
 
+// clip bounds a partner's text and makes it storable.
 func clip(text string) string {
 	if len(text) > MaxDetail {
 		text = text[:MaxDetail]
 	}
-	return text
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
 }
 
 // finish fixes the due time and the versions.
@@ -186,6 +189,7 @@ func (s *step) attempt(leg Leg) {
 		l.FirstAt = s.now
 	}
 	l.LastAt, l.Unsent = s.now, false
+	l.Queries = l.Tries - 1 // patience grows with the tries, and anew within each
 	s.out.Change.Attempt = &Attempt{Leg: leg, Try: l.Tries, Partner: s.p.Partner(leg), At: s.now}
 	s.out.Durable = true
 	s.ask(leg, OpDo)
@@ -195,8 +199,8 @@ func (s *step) attempt(leg Leg) {
 func (s *step) ask(leg Leg, op Op) {
 	s.out.Call = Call{leg, op}
 	s.p.ActAt = 0
-	if op == OpDo {
-		s.p.ActAt = s.sendLimit(leg)
+	if limit := s.sendLimit(leg); op == OpDo && limit > s.now && !s.p.Legs[leg].Doubt {
+		s.p.ActAt = limit // to withdraw it, if it still waits to be sent then
 	}
 }
 
@@ -204,7 +208,11 @@ func (s *step) ask(leg Leg, op Op) {
 // or just after the lateness bound if that is sooner.
 func (s *step) pause(leg Leg) {
 	l := &s.p.Legs[leg]
-	s.p.ActAt = s.now.Add(s.terms.backoff(s.p.ID, l.Queries))
+	patience := l.Queries
+	if l.Unsent { // the partner was not bothered
+		patience = min(patience, unsentPatience)
+	}
+	s.p.ActAt = s.now.Add(s.terms.backoff(s.p.ID, patience))
 	if l.Queries < 1000 {
 		l.Queries++
 	}
@@ -217,6 +225,9 @@ func (s *step) pause(leg Leg) {
 		s.p.ActAt = limit
 	}
 }
+
+// unsentPatience bounds the backoff of a try that never left, as an exponent.
+const unsentPatience = 4
 
 // sendLimit is until when a leg that never left this node is tried.
 func (s *step) sendLimit(leg Leg) Instant {

@@ -153,8 +153,9 @@ func (b *Book) begin(ctx context.Context) (*Page, error) {
 
 // Do runs fn inside the next transaction, and returns when that is durable. fn
 // sees the writes of every earlier Do. When it returns an error its own writes
-// are undone and Do returns that error; any other error says that fn's writes
-// may or may not be there. fn must be quick and must not keep the page.
+// are undone and Do returns that error. After ErrClosed or ctx's error fn did not
+// run; after any other, its writes may or may not be there. fn must be quick and
+// must not keep the page.
 func (b *Book) Do(ctx context.Context, fn func(*Page) error) error {
 	t := &task{do: fn, done: make(chan struct{})}
 	select {
@@ -274,7 +275,7 @@ func (p *Page) change(query string, args ...any) error {
 }
 
 func (p *Page) exec(query string, args ...any) error {
-	ctx := context.Background() // a transaction serves many callers; none may cut it short
+	ctx := context.Background()     // a transaction serves many callers; none may cut it short
 	s, err := p.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time
 	if err != nil {
 		return err

@@ -1,10 +1,9 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
-	"sort"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -57,56 +56,76 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 func benchCommit(b *testing.B, dsn string, size, committers int) {
-	ctx := context.Background()
-	if _, _, err := Migrate(ctx, dsn, Options{}); err != nil {
+	s := openBench(b, dsn, committers)
+	before := cpuTime(b)
+	b.ResetTimer()
+	times := sellBench(b, s, b.N, size, committers)
+	b.StopTimer()
+	slices.Sort(times)
+	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1000/float64(b.N), "own-cpu-us/purchase")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "purchases/s")
+	b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms/commit")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms/commit")
+}
+
+// BenchmarkVerify verifies a database of 100 000 purchases.
+func BenchmarkVerify(b *testing.B) {
+	for name, dsn := range map[string]string{"sqlite": "sqlite:" + filepath.Join(b.TempDir(), "bench.db"), "postgres": testpeer.VolatilePostgres(b)} {
+		s := openBench(b, dsn, 1)
+		sellBench(b, s, 100_000, 512, 1)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				found, err := s.Verify(b.Context(), Verification{Now: 1_800_000_000_000_000})
+				if err != nil || len(found) != 0 {
+					b.Fatalf("%v, %v", found, err)
+				}
+			}
+		})
+	}
+}
+
+func openBench(b *testing.B, dsn string, committers int) *Store {
+	b.Helper()
+	if _, _, err := Migrate(b.Context(), dsn, Options{}); err != nil {
 		b.Fatal(err)
 	}
-	s, err := Open(ctx, dsn, Options{Committers: committers})
+	s, err := Open(b.Context(), dsn, Options{Committers: committers})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
-	lease, err := s.Acquire(ctx, "bench")
+	b.Cleanup(func() { _ = s.Close() }) // the figures are taken
+	return s
+}
+
+// sellBench sells in batches and returns how long each commit took.
+func sellBench(b *testing.B, s *Store, purchases, size, committers int) (times []time.Duration) {
+	b.Helper()
+	lease, err := s.Acquire(b.Context(), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}
 	var mu sync.Mutex
-	var times []time.Duration
 	next := lease.Epoch*100_000_000 + 1 // so that a database may be used again
-	last := next + int64(b.N)
-	var wg sync.WaitGroup
-	before := cpuTime(b)
-	b.ResetTimer()
+	last := next + int64(purchases)
+	var selling sync.WaitGroup
 	for range committers {
-		wg.Go(func() {
+		selling.Go(func() {
 			for {
 				mu.Lock()
 				first := next
-				count := min(int64(size), last-first)
-				next += max(count, 0)
+				next = min(first+int64(size), last)
+				batch := sales(first, next, lease.Epoch)
 				mu.Unlock()
-				if count <= 0 {
+				if len(batch[0]) == 0 {
 					return
 				}
-				var steps [3][]purchase.Change
-				for i := range count {
-					for step, c := range sale(purchase.MakeID(0, first+i), lease.Epoch, 1_800_000_000_000_000+1000*purchase.Instant(first+i)) {
-						steps[step] = append(steps[step], c)
-					}
-				}
-				for _, changes := range steps {
+				for _, changes := range batch {
 					began := time.Now()
-					verdicts, err := s.Commit(ctx, lease.Epoch, changes)
+					verdicts, err := s.Commit(b.Context(), lease.Epoch, changes)
 					took := time.Since(began)
-					if err != nil {
-						b.Error(err)
+					if err != nil || slices.ContainsFunc(verdicts, func(v purchase.Verdict) bool { return v.Result != purchase.Written }) {
+						b.Errorf("commit: %v", err)
 						return
-					}
-					for _, v := range verdicts {
-						if v.Result != purchase.Written {
-							b.Errorf("verdict %+v", v)
-							return
-						}
 					}
 					mu.Lock()
 					times = append(times, took)
@@ -115,13 +134,18 @@ func benchCommit(b *testing.B, dsn string, size, committers int) {
 			}
 		})
 	}
-	wg.Wait()
-	b.StopTimer()
-	sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
-	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1000/float64(b.N), "own-cpu-us/purchase")
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "purchases/s")
-	b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms/commit")
-	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms/commit")
+	selling.Wait()
+	return times
+}
+
+// sales makes the three batches of the purchases from first on.
+func sales(first, end, epoch int64) (batch [3][]purchase.Change) {
+	for n := first; n < end; n++ {
+		for step, c := range sale(purchase.MakeID(0, n), epoch, 1_800_000_000_000_000+1000*purchase.Instant(n)) {
+			batch[step] = append(batch[step], c)
+		}
+	}
+	return batch
 }
 
 // cpuTime is what this process has used of the processors, which other

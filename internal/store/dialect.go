@@ -42,14 +42,15 @@ var sqliteDialect = dialect{
 // In PostgreSQL a key-share lock conflicts with a lock for update only, so that
 // renewals and commits do not wait for each other.
 var postgresDialect = dialect{
-	name:    "postgres",
-	among:   ` = ANY ($1)`,
-	list:    func(values []int64) any { return values },
-	triples: `SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[])`,
-	zip:     columnsOf,
-	share:   ` FOR KEY SHARE`,
-	drain:   ` FOR UPDATE`,
-	tables:  `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1`,
+	name:     "postgres",
+	among:    ` = ANY ($1)`,
+	list:     func(values []int64) any { return values },
+	triples:  `SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[])`,
+	zip:      columnsOf,
+	share:    ` FOR KEY SHARE`,
+	drain:    ` FOR UPDATE`,
+	moveOpen: `UPDATE open_purchase SET epoch = $2 WHERE epoch = $3 AND purchase = ANY ($1)`,
+	tables:   `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1`,
 }
 
 func jsonText(values any) string {

@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,8 +21,7 @@ import (
 type sqlite struct {
 	path    string
 	mode    string // "rwc" to create the file, "rw" not to
-	readers int
-	log     *slog.Logger
+	options Options
 
 	// What an I/O error leaves behind is in doubt: broken makes the next call
 	// close everything and open it again. Each call holds the lock for reading.
@@ -37,7 +36,7 @@ func openSQLite(path string, options Options) (*sqlite, error) {
 	if path == "" || strings.HasPrefix(path, ":") {
 		return nil, fmt.Errorf("%q names no file", path)
 	}
-	s := &sqlite{path: path, mode: "rw", readers: options.Readers, log: options.Log}
+	s := &sqlite{path: path, mode: "rw", options: options}
 	if options.create {
 		s.mode = "rwc"
 	}
@@ -50,13 +49,13 @@ func openSQLite(path string, options Options) (*sqlite, error) {
 // open makes the two pools; they connect when they are used.
 func (s *sqlite) open() error {
 	var err error
-	if s.read, err = sql.Open("sqlite", s.address("_pragma", "query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", s.address("&_pragma=query_only(1)")); err != nil {
 		return err
 	}
-	s.read.SetMaxOpenConns(s.readers)
-	s.read.SetMaxIdleConns(s.readers)
-	s.write, err = sql.Open("sqlite", s.address("_txlock", "immediate", "_pragma", "synchronous(FULL)",
-		"_pragma", "cache_size(-65536)", "_pragma", "wal_autocheckpoint(4000)"))
+	s.read.SetMaxOpenConns(s.options.Readers)
+	s.read.SetMaxIdleConns(s.options.Readers)
+	s.write, err = sql.Open("sqlite", s.address("&_txlock=immediate&_pragma=synchronous(FULL)"+
+		"&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {
 		return errors.Join(err, s.read.Close())
 	}
@@ -65,13 +64,10 @@ func (s *sqlite) open() error {
 	return nil
 }
 
-// address is the file's URI with settings in pairs of name and value.
-func (s *sqlite) address(more ...string) string {
-	query := url.Values{"mode": {s.mode}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)"}}
-	for i := 0; i < len(more); i += 2 {
-		query.Add(more[i], more[i+1])
-	}
-	return "file:" + (&url.URL{Path: s.path}).EscapedPath() + "?" + query.Encode()
+// address is the file's URI with settings of SQLite's and of the driver's.
+func (s *sqlite) address(settings string) string {
+	return "file:" + (&url.URL{Path: s.path}).EscapedPath() + "?mode=" + s.mode + "&_pragma=busy_timeout(" +
+		strconv.FormatInt(s.options.Patience.Milliseconds(), 10) + ")&_pragma=journal_mode(WAL)" + settings
 }
 
 func (s *sqlite) dialect() *dialect { return &sqliteDialect }
@@ -117,13 +113,13 @@ func (s *sqlite) reopen() error {
 		return nil
 	}
 	if err := s.shut(); err != nil {
-		s.log.Warn("closed the database in doubt", "err", err)
+		s.options.Log.Warn("closed the database in doubt", "err", err)
 	}
 	if err := s.open(); err != nil {
 		return err
 	}
 	s.broken.Store(false)
-	s.log.Info("opened the database again after a failure")
+	s.options.Log.Info("opened the database again after a failure")
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -26,6 +27,9 @@ type Options struct {
 	Committers int
 	// Readers is how many reads run at once (default 4); more wait.
 	Readers int
+	// Patience is how long SQLite waits for another process that writes the
+	// file (default 10 s).
+	Patience time.Duration
 
 	create bool // make the file of a SQLite database that does not exist
 }
@@ -39,6 +43,9 @@ func (o *Options) fill() {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 4
+	}
+	if o.Patience <= 0 {
+		o.Patience = 10 * time.Second
 	}
 }
 
@@ -97,7 +104,7 @@ func connect(dsn string, options Options) (*Store, error) {
 	case "postgres", "postgresql":
 		db, err = openPostgres(dsn, options)
 	default:
-		err = errors.New("its address begins with neither sqlite: nor postgres:")
+		err = errors.New("its address must begin with sqlite: or postgres:, as in sqlite:tenu.db")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that the tests write with behind the store's back
+	"go.uber.org/goleak"
+
 	"tenu/internal/purchase"
 	"tenu/internal/store"
 	"tenu/internal/storetest"
@@ -25,18 +28,13 @@ func TestMemory(t *testing.T) {
 }
 
 func TestSQLite(t *testing.T) {
-	address := func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tenu?#%.db") }
-	conform(t, address, func(dsn string) (driver, source string) {
-		return "sqlite", "file:" + (&url.URL{Path: strings.TrimPrefix(dsn, "sqlite:")}).EscapedPath()
-	})
+	conform(t, "sqlite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tenu?#%.db") })
 }
 
-func TestPostgres(t *testing.T) {
-	conform(t, testpeer.VolatilePostgres, func(dsn string) (driver, source string) { return "pgx", dsn })
-}
+func TestPostgres(t *testing.T) { conform(t, "postgres", testpeer.VolatilePostgres) }
 
 // conform runs both suites, each test on a fresh database.
-func conform(t *testing.T, address func(testing.TB) string, raw func(dsn string) (driver, source string)) {
+func conform(t *testing.T, kind string, address func(testing.TB) string) {
 	t.Helper()
 	storetest.Run(t, func(t testing.TB) storetest.Subject {
 		dsn := fresh(t, address(t))
@@ -45,19 +43,26 @@ func conform(t *testing.T, address func(testing.TB) string, raw func(dsn string)
 	storetest.RunDatabase(t, func(t testing.TB) storetest.DatabaseSubject {
 		dsn := fresh(t, address(t))
 		return storetest.DatabaseSubject{Database: open(t, dsn),
-			Again: func(t testing.TB) storetest.Database { return open(t, dsn) },
-			Execute: func(t testing.TB, statement string) {
-				t.Helper()
-				db, err := sql.Open(raw(dsn))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer db.Close()
-				if _, err := db.ExecContext(t.Context(), statement); err != nil {
-					t.Fatalf("%s: %v", statement, err)
-				}
-			}}
+			Again:   func(t testing.TB) storetest.Database { return open(t, dsn) },
+			Execute: func(t testing.TB, statement string) { t.Helper(); execute(t, kind, dsn, statement) }}
 	})
+}
+
+// execute runs a statement behind the store's back.
+func execute(t testing.TB, kind, dsn, statement string) {
+	t.Helper()
+	driver, source := "pgx", dsn
+	if kind == "sqlite" {
+		driver, source = "sqlite", "file:"+(&url.URL{Path: strings.TrimPrefix(dsn, "sqlite:")}).EscapedPath()
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
 }
 
 // fresh gives a database its schema.
@@ -83,4 +88,34 @@ func open(t testing.TB, dsn string) *store.Store {
 		}
 	})
 	return s
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenu.db")
+	for kind, dsn := range map[string]string{"sqlite": "sqlite:" + path, "postgres": testpeer.VolatilePostgres(t)} {
+		fresh(t, dsn)
+		before := goleak.IgnoreCurrent()
+		s, err := store.Open(t.Context(), dsn, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease, err := s.Acquire(t.Context(), "node")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := purchase.Purchase{ID: 1, Version: 1, Epoch: lease.Epoch, State: purchase.Charging, DueAt: 1, Request: purchase.Request{Total: 2, Fee: 1, Units: 1}}
+		if _, err := s.Commit(t.Context(), lease.Epoch, []purchase.Change{{Now: p}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: close: %v", kind, err)
+		}
+		if err := goleak.Find(before); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	// The last connection to close takes the log with it: none stayed open.
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a connection stayed open: %v", err)
+	}
 }

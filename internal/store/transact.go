@@ -25,7 +25,7 @@ func snapshot(ctx context.Context, db *sql.DB, what judge, read func(context.Con
 	if err != nil {
 		return unavailable(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
+	defer tx.Rollback() // nothing was written
 	if err := read(ctx, tx); err != nil {
 		return judged(err, what)
 	}
@@ -47,7 +47,7 @@ func transactOnce(ctx context.Context, begin func(context.Context) (*sql.Tx, err
 	if err != nil {
 		return what(err, false)
 	}
-	defer tx.Rollback() //nolint:errcheck // it is over already unless an error is returned
+	defer tx.Rollback() // it is over already unless an error is returned
 	if err := write(ctx, tx); err != nil {
 		return judged(err, what)
 	}

@@ -264,7 +264,7 @@ func (w *writer) find(i int) (id int64, found bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // the error is that of Next
 	var row [1]driver.Value
 	err = rows.Next(row[:])
 	if errors.Is(err, io.EOF) {

@@ -124,7 +124,7 @@ func (l *Wallet) Capability(leg purchase.Leg) purchase.Capability {
 
 // Do asks the wallet to charge or to give back.
 func (l *Wallet) Do(ctx context.Context, o purchase.Order) purchase.Outcome {
-	path, body := "", any(nil)
+	var path string
 	customer := []Party{{"msisdn", o.Account.String()}}
 	order := request{Reference: string(o.Reference), Amount: o.Amount.Decimal(), Currency: string(o.Amount.Currency),
 		Text: o.Reference.String(), RequestDate: l.now().Time().Format(time.RFC3339)}
@@ -132,17 +132,15 @@ func (l *Wallet) Do(ctx context.Context, o purchase.Order) purchase.Outcome {
 	case o.Leg == purchase.Charge:
 		path = "/transactions/type/merchantpay"
 		order.DebitParty, order.CreditParty = customer, []Party{l.config.Merchant}
-		body = order
 	case o.Leg == purchase.Refund && o.Original != "":
 		path = "/transactions/" + url.PathEscape(o.Original) + "/reversals"
 		order.DebitParty, order.CreditParty = []Party{l.config.Merchant}, customer
 		order.Type = "reversal"
-		body = order
 	default:
 		return purchase.Outcome{Kind: purchase.Refused, Reason: purchase.ReasonOther,
 			Detail: "a wallet only charges, and gives back what it has charged"}
 	}
-	content, err := json.Marshal(body)
+	content, err := json.Marshal(order)
 	if err != nil {
 		return purchase.Outcome{Kind: purchase.Unsent, Detail: detail("write request", err)}
 	}

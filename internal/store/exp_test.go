@@ -1,8 +1,0 @@
-package store
-
-import (
-	"os"
-	"testing"
-)
-
-func BenchmarkPG(b *testing.B) { benchCommit(b, os.Getenv("PGX"), 512, 2) }

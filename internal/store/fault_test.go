@@ -1,0 +1,321 @@
+package store_test
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"tenu/internal/purchase"
+	"tenu/internal/store"
+	"tenu/internal/storetest"
+	"tenu/internal/testpeer"
+)
+
+// The file cannot grow any more: what COMMIT writes fails half way. Another
+// process holds the file: nothing begins.
+func TestSQLiteFaults(t *testing.T) {
+	storetest.RunFaults(t, func(t testing.TB) (storetest.Subject, []storetest.Fault) {
+		path := filepath.Join(t.TempDir(), "tenu.db")
+		fresh(t, "sqlite:"+path)
+		s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Patience: 20 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return storetest.Subject{Store: s}, []storetest.Fault{fullDisk(path), lockedFile(t, path)}
+	})
+}
+
+// fullDisk lets no file grow beyond what the log has now and a page.
+func fullDisk(path string) storetest.Fault {
+	var before syscall.Rlimit
+	return storetest.Fault{Name: "full disk", Want: purchase.ErrCommitUnknown,
+		Break: func(t testing.TB) {
+			signal.Ignore(syscall.SIGXFSZ)
+			log, err := os.Stat(path + "-wal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+				t.Fatal(err)
+			}
+			limit := syscall.Rlimit{Cur: uint64(log.Size()) + 4096, Max: before.Max}
+			if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Mend: func(t testing.TB) {
+			if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+				t.Fatal(err)
+			}
+			signal.Reset(syscall.SIGXFSZ)
+		}}
+}
+
+func lockedFile(t testing.TB, path string) storetest.Fault {
+	t.Helper()
+	db, err := sql.Open("sqlite", path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	var tx *sql.Tx
+	return storetest.Fault{Name: "locked file", Want: purchase.ErrUnavailable,
+		Break: func(t testing.TB) {
+			if tx, err = db.BeginTx(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Mend: func(t testing.TB) {
+			if err := tx.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+		}}
+}
+
+// The connection is cut by the network: before anything is asked, before COMMIT
+// reaches the server, and before its answer reaches us.
+func TestPostgresFaults(t *testing.T) {
+	storetest.RunFaults(t, func(t testing.TB) (storetest.Subject, []storetest.Fault) {
+		dsn := fresh(t, testpeer.VolatilePostgres(t))
+		link := newLink(t, dsn)
+		fault := func(name string, cut func([]byte) cut, f storetest.Fault) storetest.Fault {
+			f.Name, f.Break, f.Mend = name, func(testing.TB) { link.set(cut) }, func(testing.TB) { link.set(nil) }
+			return f
+		}
+		at := func(c cut) func([]byte) cut {
+			return func(sent []byte) cut {
+				if bytes.Contains(sent, []byte("commit\x00")) {
+					return c
+				}
+				return pass
+			}
+		}
+		s := open(t, link.dsn)
+		return storetest.Subject{Store: s}, []storetest.Fault{
+			fault("no connection", func([]byte) cut { return cutBefore }, storetest.Fault{Want: purchase.ErrUnavailable}),
+			fault("cut before COMMIT", at(cutBefore), storetest.Fault{Want: purchase.ErrCommitUnknown, Lost: true}),
+			fault("cut after COMMIT", at(cutAfter), storetest.Fault{Want: purchase.ErrCommitUnknown, Written: true}),
+		}
+	})
+}
+
+// A server that was restarted while nobody wrote costs no commit.
+func TestPostgresConnectionsThatWereLost(t *testing.T) {
+	dsn := fresh(t, testpeer.VolatilePostgres(t))
+	link := newLink(t, dsn)
+	s := open(t, link.dsn)
+	lease, err := s.Acquire(t.Context(), "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(4) {
+		link.cutAll()
+		if err := s.Renew(t.Context(), lease.Epoch); err != nil {
+			t.Errorf("renew %d over a lost connection: %v", i, err)
+		}
+		link.cutAll()
+		p := purchase.Purchase{ID: purchase.ID(i + 1), Version: 1, Epoch: lease.Epoch, State: purchase.Charging, DueAt: 1,
+			Request: purchase.Request{ClientKey: string(rune('a' + i)), Total: 2, Fee: 1, Units: 1}}
+		verdicts, err := s.Commit(t.Context(), lease.Epoch, []purchase.Change{{Now: p}})
+		if err != nil || verdicts[0].Result != purchase.Written {
+			t.Errorf("commit %d over a lost connection: %+v, %v", i, verdicts, err)
+		}
+	}
+}
+
+// cut is what becomes of a message to the server.
+type cut int
+
+const (
+	pass      cut = iota
+	cutBefore     // the message does not arrive
+	cutAfter      // it arrives, the answer does not
+)
+
+// link is a network between store and server that can be cut.
+type link struct {
+	dsn    string
+	server string
+	mu     sync.Mutex
+	rule   func(sent []byte) cut
+	conns  map[net.Conn]bool
+}
+
+func newLink(t testing.TB, dsn string) *link {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "link") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	query := u.Query()
+	port := query.Get("port")
+	if port == "" {
+		port = "5432"
+	}
+	l := &link{server: filepath.Join(query.Get("host"), ".s.PGSQL."+port), conns: map[net.Conn]bool{}}
+	query.Set("host", dir)
+	u.RawQuery = query.Encode()
+	l.dsn = u.String()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, ".s.PGSQL."+port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { l.serve(client) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		l.cutAll()
+		serving.Wait()
+	})
+	return l
+}
+
+func (l *link) set(rule func([]byte) cut) {
+	l.mu.Lock()
+	l.rule = rule
+	l.mu.Unlock()
+}
+
+func (l *link) cutAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		c.Close()
+	}
+}
+
+func (l *link) serve(client net.Conn) {
+	server, err := net.Dial("unix", l.server) //nolint:noctx // of a test
+	if err != nil {
+		client.Close()
+		return
+	}
+	l.mu.Lock()
+	l.conns[client], l.conns[server] = true, true
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.conns, client)
+		delete(l.conns, server)
+		l.mu.Unlock()
+	}()
+	var deaf atomic.Bool // the answer is not passed on
+	var answering sync.WaitGroup
+	answering.Go(func() {
+		defer client.Close()
+		pump(server, client, func([]byte) cut {
+			if deaf.Load() {
+				return cutBefore
+			}
+			return pass
+		})
+	})
+	pump(client, server, func(sent []byte) cut {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.rule == nil {
+			return pass
+		}
+		c := l.rule(sent)
+		if c == cutAfter {
+			deaf.Store(true)
+			return pass
+		}
+		return c
+	})
+	if !deaf.Load() {
+		server.Close()
+	}
+	answering.Wait()
+	server.Close()
+}
+
+// pump passes bytes on until either side ends or a rule cuts.
+func pump(from, to net.Conn, rule func([]byte) cut) {
+	buffer := make([]byte, 1<<16)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if rule(buffer[:n]) == cutBefore {
+				from.Close()
+				to.Close()
+				return
+			}
+			if _, err := to.Write(buffer[:n]); err != nil {
+				from.Close()
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func TestOpenRefusesAnotherSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenu.db")
+	for name, dsn := range map[string]string{"sqlite": "sqlite:" + path, "postgres": testpeer.VolatilePostgres(t)} {
+		var schema *store.SchemaError
+		if name == "sqlite" {
+			if _, err := store.Open(t.Context(), dsn, store.Options{}); err == nil {
+				t.Error("opened a file that does not exist")
+			}
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("opening made the file: %v", err)
+			}
+		} else if _, err := store.Open(t.Context(), dsn, store.Options{}); !errors.As(err, &schema) || schema.Have != 0 {
+			t.Errorf("%s: open an empty database: %v", name, err)
+		}
+		fresh(t, dsn)
+		if from, to, err := store.Migrate(t.Context(), dsn, store.Options{}); err != nil || from != to {
+			t.Errorf("%s: migrate again from %d to %d: %v", name, from, to, err)
+		}
+		execute(t, name, dsn, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, "+map[string]string{"sqlite": "1", "postgres": "true"}[name]+")")
+		if _, err := store.Open(t.Context(), dsn, store.Options{}); !errors.As(err, &schema) || schema.Have != 99 || !strings.Contains(err.Error(), "newer") {
+			t.Errorf("%s: open a newer schema: %v", name, err)
+		}
+		if _, _, err := store.Migrate(t.Context(), dsn, store.Options{}); !errors.As(err, &schema) || schema.Have != 99 {
+			t.Errorf("%s: migrate a newer schema: %v", name, err)
+		}
+	}
+}
+
+func TestOpenRefusesAddresses(t *testing.T) {
+	for _, dsn := range []string{"", "mysql://x", "sqlite:", "sqlite::memory:", "postgres://%zz", "tenu.db"} {
+		if _, err := store.Open(t.Context(), dsn, store.Options{}); err == nil || errors.Is(err, purchase.ErrUnavailable) {
+			t.Errorf("open %q: %v", dsn, err)
+		}
+	}
+	if _, err := store.Open(t.Context(), "postgres:///x?host="+t.TempDir(), store.Options{}); !errors.Is(err, purchase.ErrUnavailable) {
+		t.Errorf("open a server that does not run: %v", err)
+	}
+}
