@@ -135,7 +135,7 @@ func (f Floor) SQLite(ctx context.Context, db *sql.DB) (float64, error) {
 			if err != nil {
 				return 0, fmt.Errorf("prepare the floor: %w", err)
 			}
-			defer stmt.Close() //nolint:errcheck,revive // closed with its database
+			defer stmt.Close() //nolint:errcheck // closed with its database
 			prepared[i] = append(prepared[i], stmt)
 		}
 	}
@@ -147,7 +147,7 @@ func (f Floor) SQLite(ctx context.Context, db *sql.DB) (float64, error) {
 				return err
 			}
 			for _, stmt := range step {
-				own := tx.StmtContext(ctx, stmt)
+				own := tx.StmtContext(ctx, stmt) //nolint:sqlclosecheck // ends with its transaction
 				for i := range r.ids {
 					if _, err := own.ExecContext(ctx, r.ids[i], r.numbers[i], r.labels[i], r.ats[i]); err != nil {
 						_ = tx.Rollback()

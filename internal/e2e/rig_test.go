@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "tenu")
-	build := exec.Command("go", "build", "-o", program, "tenu/cmd/tenu")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", program, "tenu/cmd/tenu")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build tenu:", err)
@@ -125,7 +125,9 @@ func (r *rig) serve(partner interface {
 		server.CloseClientConnections()
 		server.Close()
 		cancel()
-		<-over
+		if err := <-over; err != nil && !errors.Is(err, context.Canceled) {
+			r.t.Errorf("a sandbox partner ended: %v", err)
+		}
 		if err := partner.Close(); err != nil {
 			r.t.Errorf("close a sandbox partner: %v", err)
 		}
@@ -232,7 +234,7 @@ log: {format: text, level: warn}
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
-	if output, err := exec.Command(program, "migrate", "--config", n.config).CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(r.t.Context(), program, "migrate", "--config", n.config).CombinedOutput(); err != nil {
 		r.t.Fatalf("tenu migrate: %v\n%s", err, output)
 	}
 	return n
@@ -248,7 +250,7 @@ func (n *node) start() {
 // run starts the process.
 func (n *node) run(arguments ...string) {
 	n.r.t.Helper()
-	n.cmd = exec.Command(program, arguments...)
+	n.cmd = exec.Command(program, arguments...) //nolint:noctx // it is signalled, not cancelled
 	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	n.done = make(chan struct{})
@@ -396,7 +398,7 @@ func (r *rig) records(refs []string, within time.Duration) []purchase.Record {
 	if err != nil {
 		r.t.Fatalf("open the store: %v", err)
 	}
-	defer s.Close()
+	defer s.Close() //nolint:errcheck // only read
 	keys := r.keys(s)
 	var ids []purchase.ID
 	seen := map[purchase.ID]bool{}
@@ -504,7 +506,9 @@ func (r *rig) audit(records []purchase.Record) map[purchase.State]int {
 		r.t.Fatal(err)
 	}
 	keys := r.keys(s)
-	s.Close()
+	if err := s.Close(); err != nil {
+		r.t.Error(err)
+	}
 	credits := r.credits()
 	states := map[purchase.State]int{}
 	var units int64
@@ -540,7 +544,7 @@ func (r *rig) audit(records []purchase.Record) map[purchase.State]int {
 // verify runs tenu verify.
 func (r *rig) verify(config string) {
 	r.t.Helper()
-	if output, err := exec.Command(program, "verify", "--config", config).CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(r.t.Context(), program, "verify", "--config", config).CombinedOutput(); err != nil {
 		r.t.Errorf("tenu verify: %v\n%s", err, output)
 	}
 }

@@ -59,7 +59,7 @@ func TestChargingSystemStopped(t *testing.T) {
 // fifty times, and starts it again.
 func TestServeKilled(t *testing.T) {
 	databases(t, func(t *testing.T, dsn string) {
-		seed := uint64(time.Now().UnixNano())    //nolint:gosec // printed, to be repeated
+		seed := uint64(time.Now().UnixNano())
 		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // replayable on purpose
 		t.Logf("seed %d", seed)
 		r := newRig(t, dsn)

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNoPostgres: PostgreSQL's server programs are not on this machine.
+// ErrNoPostgres says that PostgreSQL's server programs are not on this machine.
 var ErrNoPostgres = errors.New("PostgreSQL 15 is not on this machine: as root, `apt-get install postgresql-15` " +
 	"(any PostgreSQL from 15 on whose initdb is on the PATH will do)")
 

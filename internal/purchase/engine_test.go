@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -120,7 +119,7 @@ func start(t *testing.T, s *store.Memory, rules purchase.Rules, change func(*pur
 		t.Fatal(err)
 	}
 	cfg := purchase.Config{Store: s, Keys: keys, Clock: clock{}, Wording: wording{}, Node: "n1", Rules: rules,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), LeaseTTL: 400 * time.Millisecond}
+		Log: slog.New(slog.DiscardHandler), LeaseTTL: 400 * time.Millisecond}
 	for _, p := range partners {
 		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: 8})
 	}
@@ -440,7 +439,9 @@ func TestEngineTakeover(t *testing.T) {
 	if err := first.end(); !errors.Is(err, purchase.ErrFenced) && err != nil {
 		t.Errorf("the fenced node ended with %v", err)
 	}
-	second.end()
+	if err := second.end(); err != nil {
+		t.Fatal(err)
+	}
 	third := start(t, s, quickRules(), func(c *purchase.Config) { c.Node = "n2" }, wallet, newPartner("ocs", full, obey))
 	if rec := third.settle(t, id); rec.Purchase.State != purchase.Credited {
 		t.Errorf("after takeover: %s", rec.Purchase.State)

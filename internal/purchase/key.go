@@ -126,7 +126,7 @@ func (r *Keyring) ParseUUID(text string) (Key, error) {
 		high = high<<4 | uint64(v)
 		digits++
 	}
-	k := r.Key(ID(high>>3), Leg(high&7)) //nolint:gosec // 48 bits fit
+	k := r.Key(ID(high>>3), Leg(high&7))
 	if !strings.EqualFold(k.UUID(), text) {
 		return Key{}, errors.New("not a key of this installation")
 	}
@@ -247,7 +247,7 @@ func (r *Keyring) permute(v int64, undo bool) int64 {
 
 func (r *Keyring) round(i int, v uint32) uint32 {
 	var block [aes.BlockSize]byte
-	block[0], block[1] = 'r', byte(i)
+	block[0], block[1] = 'r', byte(i) //nolint:gosec // a few rounds
 	binary.BigEndian.PutUint32(block[8:], v)
 	r.prf.Encrypt(block[:], block[:])
 	return binary.BigEndian.Uint32(block[:]) & (1<<20 - 1)

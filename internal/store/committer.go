@@ -98,6 +98,7 @@ func (c *committer) commit(ctx context.Context, epoch int64, changes []purchase.
 		return nil, err
 	}
 	verdicts, err := c.rounds(ctx, epoch, changes)
+	c.batch.changes = nil // they are the caller's
 	if err == nil {
 		return verdicts, nil
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -22,7 +21,6 @@ type postgres struct {
 	pool *sql.DB
 	idle chan *committer // those not at work
 	all  []*committer
-	log  *slog.Logger
 }
 
 // commitTimeout ends a commit that the database does not answer.
@@ -33,7 +31,7 @@ func openPostgres(dsn string, options Options) (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &postgres{idle: make(chan *committer, options.Committers), log: options.Log}
+	p := &postgres{idle: make(chan *committer, options.Committers)}
 	p.pool = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(settle))
 	p.pool.SetMaxOpenConns(options.Readers + 1)
 	p.pool.SetMaxIdleConns(options.Readers + 1)

@@ -177,7 +177,8 @@ func (s *Store) FindKey(ctx context.Context, client, clientKey string) (id purch
 }
 
 // List is purchase.Store. Of the legs it tells only doubt, closed and
-// acknowledged; Posted and Opened are empty. Newest is by creation.
+// acknowledged; Posted and Opened are empty. Newest is by creation. Nothing is
+// older than a purchase that does not exist.
 func (s *Store) List(ctx context.Context, page purchase.Page) ([]purchase.Purchase, error) {
 	if page.Limit <= 0 {
 		return nil, nil

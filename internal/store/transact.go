@@ -13,7 +13,7 @@ const mostTries = 5
 
 // errAgain marks a failure that the next try may be spared, nothing having
 // been written.
-var errAgain = errors.New("lost a race")
+var errAgain = errors.New("worth another try")
 
 // judge says what an error of a statement or, with commit set, of COMMIT means, by
 // wrapping it in errAgain, ErrUnavailable, ErrCommitUnknown or errRejected.
@@ -23,7 +23,7 @@ type judge func(err error, commit bool) error
 func snapshot(ctx context.Context, db *sql.DB, what judge, read func(context.Context, *sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
-		return unavailable(err)
+		return what(err, false)
 	}
 	defer tx.Rollback() // nothing was written
 	if err := read(ctx, tx); err != nil {

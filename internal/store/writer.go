@@ -167,7 +167,8 @@ func (s *sqlite) commit(ctx context.Context, epoch int64, changes []purchase.Cha
 }
 
 // commitOn writes a batch on a connection. From BEGIN on it does not heed ctx:
-// what follows takes milliseconds.
+// BEGIN waits for other processes for as long as Options say, and what follows
+// takes milliseconds.
 func (s *sqlite) commitOn(ctx context.Context, dc any, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
 	w := &s.writer
 	if err := w.prepare(ctx, dc); err != nil {
@@ -222,10 +223,11 @@ func (w *writer) prepare(ctx context.Context, dc any) error {
 		prepare(&w.tables[i].one, insertion(into, len(columns), 1))
 		prepare(&w.tables[i].many, insertion(into, len(columns), rowsAtOnce))
 	}
-	if err == nil {
-		w.conn = dc
+	if err != nil {
+		return errors.Join(err, w.close())
 	}
-	return err
+	w.conn = dc
+	return nil
 }
 
 // close gives the statements back; the connection must still be open.

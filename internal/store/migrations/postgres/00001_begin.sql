@@ -183,7 +183,6 @@ CREATE TABLE parked (
     detail   TEXT     NOT NULL,
     CONSTRAINT parked_key PRIMARY KEY (seq)
 );
-CREATE INDEX parked_purchase ON parked (purchase);
 
 -- The next purchase number of each shard.
 CREATE TABLE sequence (

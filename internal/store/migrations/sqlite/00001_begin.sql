@@ -175,7 +175,6 @@ CREATE TABLE parked (
     reason   TEXT    NOT NULL,
     detail   TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX parked_purchase ON parked (purchase);
 
 -- The next purchase number of each shard.
 CREATE TABLE sequence (
