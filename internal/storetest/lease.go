@@ -156,12 +156,14 @@ func takeoverAgainstCommits(t *testing.T, s Subject) {
 	for round := range int64(5) {
 		old, heir := newShop(t, s), newShop(t, second)
 		var wg sync.WaitGroup
-		began := make(chan struct{}, 2)
+		began := make(chan struct{}, 4)
 		var mu sync.Mutex
 		written := map[purchase.ID]bool{}
 		for seller := range int64(2) {
 			wg.Go(func() {
-				for n := int64(1); ; n++ {
+				defer func() { began <- struct{}{} }()
+				// Bounded, because SQLite is not fair to another process that waits to write.
+				for n := int64(1); n <= 300; n++ {
 					r := request(round*1_000_000 + seller*500_000 + n)
 					step := old.terms.Begin(r, purchase.MakeID(0, round*1_000_000+seller*500_000+n), old.epoch, dawn)
 					verdicts, err := s.Commit(t.Context(), old.epoch, []purchase.Change{step.Change})
