@@ -2,7 +2,7 @@
 // own: CGRateS is GPLv3 and is never imported by tenu.
 module tenu/test/cgrates
 
-go 1.26.8
+go 1.26.0
 
 tool github.com/cgrates/cgrates/cmd/cgr-engine
 
