@@ -25,7 +25,7 @@ demo: build ## Sell airtime to partners on this machine, and keep running.
 
 .PHONY: test
 test: bin/gotestsum ## Install what the tests need, then run them all.
-	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -timeout 20m $(ARGS) $(PACKAGES)
+	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -timeout 15m $(ARGS) $(PACKAGES)
 
 .PHONY: race
 race: bin/gotestsum ## The same with the race detector (needs a C compiler).

@@ -19,12 +19,12 @@ func (l *LegState) learn(o *Outcome) {
 	}
 }
 
-// restore recomputes what a purchase's memory holds beside its row, from the
-// other rows of its record, as a node finds it after another process (or its
-// own former self) wrote them. An attempt of the active leg may have been
-// sent at any time until now.
-func (r *Record) restore(now Instant) Purchase {
-	p := r.Purchase
+// Derive recomputes what the purchase's value holds beside its own row from
+// the other rows of the record: the legs' tries, times and references, and the
+// sets of what was posted and opened. Doubt, Closed and Acknowledged stay, they
+// are kept with the purchase.
+func (r *Record) Derive() {
+	p := &r.Purchase
 	for leg := range p.Legs {
 		l := &p.Legs[leg]
 		*l = LegState{Doubt: l.Doubt, Closed: l.Closed, Acknowledged: l.Acknowledged}
@@ -43,14 +43,21 @@ func (r *Record) restore(now Instant) Purchase {
 		p.Legs[e.Leg].learn(&e.Outcome)
 		p.Legs[e.Leg].Doubt = doubt
 	}
-	p.Posted = 0
+	p.Posted, p.Opened = 0, 0
 	for i := range r.Postings {
 		p.Posted = p.Posted.With(r.Postings[i].Leg, r.Postings[i].Effect)
 	}
-	p.Opened = 0
 	for i := range r.Cases {
 		p.Opened = p.Opened.With(r.Cases[i].Matter)
 	}
+}
+
+// restore is the purchase as a node finds it after another process, or its own
+// former self, wrote it. An attempt of the active leg may have been sent at any
+// time until now.
+func (r *Record) restore(now Instant) Purchase {
+	r.Derive()
+	p := r.Purchase
 	s := step{p: p}
 	if leg := s.active(); leg != 0 && p.Open() {
 		l := &p.Legs[leg]

@@ -107,7 +107,13 @@ func (s MatterSet) Has(m Matter) bool { return s&bit(m) != 0 }
 // With is the set with m added.
 func (s MatterSet) With(m Matter) MatterSet { return s | bit(m) }
 
-func bit(m Matter) MatterSet { return 1 << slices.Index(Matters, m) }
+// bit is the matter's place in a set; a matter of others than the engine has none.
+func bit(m Matter) MatterSet {
+	if i := slices.Index(Matters, m); i >= 0 {
+		return 1 << i
+	}
+	return 0
+}
 
 // Case is a matter that staff or rules must settle, opened by the system.
 type Case struct {

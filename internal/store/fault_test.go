@@ -115,6 +115,78 @@ func TestPostgresFaults(t *testing.T) {
 	})
 }
 
+// A takeover waits for a commit that had passed the fence before it: the new
+// purchase is moved with the others.
+func TestPostgresTakeoverWaitsForACommit(t *testing.T) {
+	dsn := fresh(t, testpeer.VolatilePostgres(t))
+	link := newLink(t, dsn)
+	slow, quick := open(t, link.dsn), open(t, dsn)
+	lost, err := slow.Acquire(t.Context(), "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir, err := quick.Acquire(t.Context(), "quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, release := make(chan struct{}), make(chan struct{})
+	link.set(func(sent []byte) cut {
+		if bytes.Contains(sent, []byte("commit\x00")) {
+			close(held)
+			<-release
+		}
+		return pass
+	})
+	var both sync.WaitGroup
+	both.Go(func() {
+		p := purchase.Purchase{ID: 1, Version: 1, Epoch: lost.Epoch, State: purchase.Charging, DueAt: 1, Request: purchase.Request{Total: 2, Fee: 1, Units: 1}}
+		verdicts, err := slow.Commit(t.Context(), lost.Epoch, []purchase.Change{{Now: p}})
+		if err != nil || verdicts[0].Result != purchase.Written {
+			t.Errorf("commit: %+v, %v", verdicts, err)
+		}
+	})
+	<-held
+	taken := make(chan struct{})
+	both.Go(func() {
+		defer close(taken)
+		if moved, err := quick.Takeover(t.Context(), lost, heir.Epoch, 10); err != nil || moved != 1 {
+			t.Errorf("takeover moved %d, %v", moved, err)
+		}
+	})
+	if !waits(t, dsn, taken) {
+		t.Error("the takeover did not wait for the commit")
+	}
+	link.set(nil)
+	close(release)
+	both.Wait()
+}
+
+// waits reports whether a session of the database comes to wait for a lock
+// before something else is over.
+func waits(t *testing.T, dsn string, over <-chan struct{}) bool {
+	t.Helper()
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for {
+		var waiting int
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if waiting > 0 {
+			return true
+		}
+		select {
+		case <-over:
+			return false
+		default:
+		}
+	}
+}
+
 // A server that was restarted while nobody wrote costs no commit.
 func TestPostgresConnectionsThatWereLost(t *testing.T) {
 	dsn := fresh(t, testpeer.VolatilePostgres(t))
@@ -241,11 +313,12 @@ func (l *link) serve(client net.Conn) {
 	})
 	pump(client, server, func(sent []byte) cut {
 		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.rule == nil {
+		rule := l.rule
+		l.mu.Unlock()
+		if rule == nil {
 			return pass
 		}
-		c := l.rule(sent)
+		c := rule(sent)
 		if c == cutAfter {
 			deaf.Store(true)
 			return pass

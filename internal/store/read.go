@@ -70,6 +70,9 @@ func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchas
 			return nil, fmt.Errorf("%s: %w", part.from, err)
 		}
 	}
+	for i := range records {
+		records[i].Derive()
+	}
 	return records, nil
 }
 
@@ -87,11 +90,6 @@ var parts = []struct {
 		}
 		r := of(id)
 		r.Attempts = append(r.Attempts, a)
-		l := &r.Purchase.Legs[a.Leg]
-		if l.FirstAt == 0 {
-			l.FirstAt = a.At
-		}
-		l.Tries, l.LastAt = max(l.Tries, a.Try), a.At
 		return nil
 	}},
 	{"evidence", names(evidenceColumns, ""), "", func(row scanner, of func(purchase.ID) *purchase.Record) error {
@@ -102,7 +100,6 @@ var parts = []struct {
 		}
 		r := of(id)
 		r.Evidence = append(r.Evidence, e)
-		learn(&r.Purchase.Legs[e.Leg], &e.Outcome)
 		return nil
 	}},
 	{"posting p JOIN account d ON d.id = p.debit JOIN account c ON c.id = p.credit",
@@ -115,7 +112,6 @@ var parts = []struct {
 			}
 			r := of(id)
 			r.Postings = append(r.Postings, x)
-			r.Purchase.Posted = r.Purchase.Posted.With(x.Leg, x.Effect)
 			return nil
 		}},
 	{"notice", names(noticeColumns, ""), ", fact, to_number", func(row scanner, of func(purchase.ID) *purchase.Record) error {
@@ -135,30 +131,8 @@ var parts = []struct {
 		}
 		r := of(id)
 		r.Cases = append(r.Cases, c)
-		if slices.Contains(purchase.Matters, c.Matter) {
-			r.Purchase.Opened = r.Purchase.Opened.With(c.Matter)
-		}
 		return nil
 	}},
-}
-
-// learn is what a recorded outcome teaches of a leg, as the table has it.
-func learn(l *purchase.LegState, o *purchase.Outcome) {
-	switch o.Kind {
-	case purchase.Done:
-		l.Done = true
-	case purchase.Reversed:
-		l.Done = false
-	default:
-		return
-	}
-	switch {
-	case o.Ref == "" || o.Ref == l.Ref:
-	case l.Ref == "":
-		l.Ref = o.Ref
-	default:
-		l.Second = o.Ref
-	}
 }
 
 // FindKey is purchase.Store.
