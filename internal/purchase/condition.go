@@ -118,6 +118,9 @@ var (
 	}}
 	watchOver = condition{"watch is over", func(s *step) bool { return s.now >= s.p.WatchTill || s.p.watched() == 0 }}
 
+	otherAccount = condition{"to another number", func(s *step) bool {
+		return s.ev.Outcome.Account != 0 && s.ev.Outcome.Account != s.p.PayerNumber
+	}}
 	fullRefund = condition{"all that is held, or more", func(s *step) bool {
 		a := s.ev.Outcome.Amount
 		return a.Currency == s.p.Charged.Currency && a.Minor >= s.p.Held

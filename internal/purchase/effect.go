@@ -142,6 +142,11 @@ var (
 		s.p.Exposed = true
 		s.book(effect, ledger.Exposure(s.p.Payer), ledger.Wallet(s.p.Payer), s.ev.Outcome.Amount)
 	}}
+	// exposeWrongRefund: the payer gave the money to somebody else; it is still owed.
+	exposeWrongRefund = effect{"post exposure to wallet (wrong)", func(s *step) {
+		s.p.Exposed = true
+		s.book(EffectWrong, ledger.Exposure(s.p.Payer), ledger.Wallet(s.p.Payer), s.ev.Outcome.Amount)
+	}}
 	bookSecondCharge = effect{"post wallet to orphans", func(s *step) {
 		s.book(EffectSecond, ledger.Wallet(s.p.Payer), ledger.Orphans(s.p.Payer), s.ev.Outcome.Amount)
 	}}

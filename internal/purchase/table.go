@@ -168,6 +168,7 @@ func credited() []Row {
 func refunding() []Row {
 	return []Row{
 		{Refunding, Refund, Done, when(known), 0, nil},
+		{Refunding, Refund, Done, when(otherAccount), 0, do(note, exposeWrongRefund, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, notify(FactRefunded), closed)},
 		{Refunding, Refund, Done, when(sameCurrency), 0, do(note, bookRefund, expose, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, nil, 0, do(note, expose, openCase(MatterWrongRefund), waitLong)},
