@@ -385,7 +385,7 @@ func TestCodes(t *testing.T) {
 		"broken":           {[]string{"serve", "--config", broken}, exitUsage, `broken.yaml:2: noed: unknown field "noed"`},
 		"no key":           {[]string{"show", "K7M2-Q4XD-9T"}, exitUsage, "set TENU_KEY"},
 		"bad client name":  {[]string{"config", "key", "Shop"}, exitUsage, "client name"},
-		"no store":         {[]string{"migrate", "--store", "mysql:x"}, exitFailed, "neither sqlite: nor postgres:"},
+		"no store":         {[]string{"migrate", "--store", "mysql:x"}, exitFailed, "must begin with sqlite: or postgres:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, problems := tenu(t, noEnv, c.args...)

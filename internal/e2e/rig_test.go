@@ -549,6 +549,27 @@ func (r *rig) verify(config string) {
 	}
 }
 
+// charged waits until the wallet has charged that many purchases.
+func (r *rig) charged(n int64) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		tallies, err := r.wallet.Book().Count(context.Background())
+		if err != nil {
+			r.t.Error(err)
+			return
+		}
+		var charges int64
+		for _, each := range tallies {
+			if each.Leg == "charge" && each.Status == sandbox.StatusDone {
+				charges += each.Movements
+			}
+		}
+		if charges >= n {
+			return
+		}
+	}
+	r.t.Error("the wallet charged too few")
+}
+
 // moved counts the wallet's completed movements under a key.
 func (r *rig) moved(key string) int {
 	r.t.Helper()

@@ -38,7 +38,7 @@ func TestChargingSystemStopped(t *testing.T) {
 		stopped := make(chan struct{})
 		go func() {
 			defer close(stopped)
-			time.Sleep(150 * time.Millisecond)
+			r.charged(50 + 200) // in the thick of it
 			r.cgr.Stop()
 		}()
 		refs = append(refs, r.sell(50, 1000, 200, n)...)
