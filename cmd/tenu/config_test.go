@@ -35,7 +35,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, err := cfg.parts(&app{env: exampleEnv, clock: wall{}}, keys)
+	parts, err := cfg.parts(&app{env: exampleEnv, clock: newSteady()}, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func checkText(text string) error {
 	if err != nil {
 		return err
 	}
-	_, err = cfg.parts(&app{env: exampleEnv, clock: wall{}}, keys)
+	_, err = cfg.parts(&app{env: exampleEnv, clock: newSteady()}, keys)
 	return err
 }
 

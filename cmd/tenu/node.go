@@ -212,6 +212,7 @@ func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 	}()
 	var loops sync.WaitGroup
 	loops.Go(func() { n.outbox.Run(working) })
+	loops.Go(func() { n.app.clock.watch(working, n.log, time.Now) })
 	for _, guard := range n.parts.guards {
 		loops.Go(func() { n.probe(working, guard) })
 	}

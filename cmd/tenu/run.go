@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -42,15 +41,9 @@ type commands struct {
 type app struct {
 	out, err io.Writer
 	env      func(string) string
-	clock    purchase.Clock
+	clock    steady
 	random   io.Reader
 }
-
-// wall is the system's clock.
-type wall struct{}
-
-func (wall) Now() purchase.Instant                  { return purchase.At(time.Now()) }
-func (wall) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // exitError is an error that asks for an exit code of its own.
 type exitError struct {
@@ -67,7 +60,7 @@ func usage(err error) error { return exitError{exitUsage, err} }
 // It ends soon after ctx does. env looks up the environment.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	var line commands
-	a := &app{out: stdout, err: stderr, env: env, clock: wall{}, random: rand.Reader}
+	a := &app{out: stdout, err: stderr, env: env, clock: newSteady(), random: rand.Reader}
 	asked := -1 // the code that kong asked to exit with, after printing help
 	parser, err := kong.New(&line, kong.Name("tenu"), kong.Writers(stdout, stderr),
 		kong.Description("Airtime and bundles, kept as promised: confirmed means credited, and what was taken is credited or given back."),

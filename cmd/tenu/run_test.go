@@ -431,7 +431,7 @@ func TestServeTLS(t *testing.T) {
 	}
 	cfg.Listen = listenConfig{API: "127.0.0.1:0", TLS: tlsConfig{Certificate: "api.crt", Key: "api.key"}}
 	ctx, cancel := context.WithCancel(t.Context())
-	a := &app{out: io.Discard, err: io.Discard, env: noEnv, clock: wall{}, random: rand.Reader}
+	a := &app{out: io.Discard, err: io.Discard, env: noEnv, clock: newSteady(), random: rand.Reader}
 	n, err := openNode(ctx, a, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
