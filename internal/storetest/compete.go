@@ -59,6 +59,11 @@ func (s *shop) randomBatch(r *rand.Rand, known []purchase.Purchase) []purchase.C
 			batch = append(batch, c)
 		}
 	}
+	if slices.ContainsFunc(batch, func(c purchase.Change) bool { return c.Now.State == purchase.Declined }) {
+		for i := range batch { // whether one declined in the same batch is repeated is left open
+			batch[i].RepeatSince = 0
+		}
+	}
 	return batch
 }
 
