@@ -7,6 +7,8 @@ type call struct {
 	try   int16
 	order Order
 	at    Instant // begun
+	// barred: it must not leave, because the lease is not sure.
+	barred bool
 }
 
 // lane is a partner's queue of calls. Sales that are new go before those that

@@ -120,18 +120,23 @@ func (e *Engine) leaseLoop(ctx context.Context, lease Lease) {
 			return
 		}
 		err := e.leaseStep(ctx, lease)
-		switch {
-		case errors.Is(err, ErrFenced):
-			e.halt(err)
+		if e.leaseLost(err) {
 			return
-		case err != nil && ctx.Err() == nil:
+		}
+		if err != nil && ctx.Err() == nil {
 			e.cfg.Log.Error("lease step failed", "err", err)
-			select { // not at once again, whatever woke us
-			case <-e.cfg.Clock.After(e.cfg.LeaseTTL / leasePart / 4):
-			case <-ctx.Done():
-			}
+			e.pause(ctx, e.cfg.LeaseTTL/leasePart/4) // not at once again, whatever woke us
 		}
 	}
+}
+
+// leaseLost ends the engine when another node took over.
+func (e *Engine) leaseLost(err error) bool {
+	if !errors.Is(err, ErrFenced) {
+		return false
+	}
+	e.halt(err)
+	return true
 }
 
 // leaseStep is one round: renew, reload, take parked news, look at the others.
@@ -161,25 +166,31 @@ func (e *Engine) leaseStep(ctx context.Context, lease Lease) error {
 	return e.watchLeases(ctx, lease)
 }
 
-// takeParked applies the callbacks that other nodes kept for this one.
+// takeParked applies the callbacks that other nodes kept for this one, and
+// forgets those that were applied by the last round.
 func (e *Engine) takeParked(ctx context.Context, epoch int64) error {
+	e.mu.Lock()
+	applied := e.unpark
+	e.unpark = nil
+	e.mu.Unlock()
+	if len(applied) > 0 {
+		if err := e.cfg.Store.Unpark(ctx, applied); err != nil {
+			return fmt.Errorf("unpark callbacks: %w", err) // they are applied again, which changes nothing
+		}
+	}
 	parked, err := e.cfg.Store.TakeParked(ctx, epoch, parkedPage)
 	if err != nil {
 		return fmt.Errorf("take parked callbacks: %w", err)
 	}
-	var taken []int64
 	for i := range parked {
-		if err := e.deliver(ctx, parked[i].Purchase, parked[i].Event); err != nil {
-			e.cfg.Log.Warn("parked callback not applied yet", "purchase", int64(parked[i].Purchase), "err", err)
-			continue
+		done := func(err error) {
+			if err == nil {
+				e.unpark = append(e.unpark, parked[i].Seq)
+			}
 		}
-		taken = append(taken, parked[i].Seq)
-	}
-	if len(taken) == 0 {
-		return nil
-	}
-	if err := e.cfg.Store.Unpark(ctx, taken); err != nil {
-		return fmt.Errorf("unpark callbacks: %w", err)
+		if err := e.deliver(ctx, parked[i].Purchase, parked[i].Event, done); err != nil {
+			e.cfg.Log.Warn("parked callback not applied yet", "purchase", int64(parked[i].Purchase), "err", err)
+		}
 	}
 	return nil
 }
