@@ -49,7 +49,7 @@ func (e *Engine) Buy(ctx context.Context, r Request) (p Purchase, replay bool, e
 type intent struct {
 	e       *Engine
 	r       Request
-	joined  bool // an equal request was under way
+	joined  bool // a request under the same key was under way
 	refusal error
 	made    chan made // receives once, unless refused
 }
@@ -83,10 +83,15 @@ func (in *intent) wait(ctx context.Context) (p Purchase, replay bool, err error)
 	select {
 	case m := <-in.made:
 		var taken *keyTaken
-		if errors.As(m.err, &taken) {
+		switch {
+		case errors.As(m.err, &taken):
 			return in.e.replay(ctx, &in.r, taken.other)
+		case m.p.Digest == in.r.Digest:
+			return m.p, in.joined && m.err == nil, m.err
+		case m.err == nil:
+			return Purchase{}, false, ErrKeyConflict
 		}
-		return m.p, in.joined && m.err == nil, m.err
+		return Purchase{}, false, fmt.Errorf("%w: another request under this key was being refused", ErrUnavailable)
 	case <-ctx.Done():
 		return Purchase{}, false, fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())
 	}
@@ -106,9 +111,6 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 		return false, fmt.Errorf("%w: %q is not a provider that can credit", ErrUnavailable, r.Provider)
 	}
 	if it := c.making[clientKey{r.Client, r.ClientKey}]; it != nil {
-		if it.p.Digest != r.Digest {
-			return false, ErrKeyConflict
-		}
 		it.creators = append(it.creators, done)
 		return true, nil
 	}
@@ -127,9 +129,6 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 // the client already made under its key, if there is one: a refusal must not
 // hide a purchase that exists.
 func (e *Engine) replayInstead(ctx context.Context, r *Request, refusal error) (Purchase, bool, error) {
-	if errors.Is(refusal, ErrKeyConflict) {
-		return Purchase{}, false, refusal
-	}
 	id, err := e.cfg.Store.FindKey(ctx, r.Client, r.ClientKey)
 	if err != nil {
 		return Purchase{}, false, refusal

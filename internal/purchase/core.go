@@ -81,7 +81,7 @@ func (c *core) create(id ID, r Request, now Instant, done func(Purchase, error))
 
 // adopt takes a recorded purchase into memory.
 func (c *core) adopt(r *Record, now Instant) *item {
-	it := &item{p: r.restore(now), slot: -1}
+	it := &item{p: r.restore(&c.terms, now), slot: -1}
 	c.open[it.p.ID] = it
 	c.schedule(it)
 	return it
@@ -188,8 +188,8 @@ func (c *core) withdraw(it *item, now Instant) bool {
 	if k == nil || k.Op != OpDo || it.change != nil || it.p.Legs[k.Leg].Doubt {
 		return false
 	}
-	s := step{terms: &c.terms, p: it.p, now: now}
-	if limit := s.sendLimit(k.Leg); limit == 0 || now < limit {
+	s := step{terms: &c.terms, p: it.p, now: it.p.local(now)}
+	if limit := s.sendLimit(k.Leg); limit == 0 || s.now < limit {
 		return false
 	}
 	it.queued = nil

@@ -83,6 +83,7 @@ type Engine struct {
 	armed    Instant // when the timer loop wakes next, zero when it does not sleep
 	reload   []ID    // purchases to read again, because what is stored is not what was believed
 	unpark   []int64 // parked events that were applied
+	behind   bool    // purchases taken over are not all in memory yet
 	most     int     // changes in the next batch
 
 	idMu    sync.Mutex
@@ -291,9 +292,10 @@ func (e *Engine) take(l *lane) *call {
 	if e.draining || e.stopped != nil {
 		return nil
 	}
-	k := e.core.take(l, e.cfg.Clock.Now())
+	now := e.cfg.Clock.Now()
+	k := e.core.take(l, now)
 	if k != nil {
-		k.barred = k.Op == OpDo && (k.at < e.sureFrom || k.at > e.sureTill)
+		k.barred = k.Op == OpDo && (now < e.sureFrom || now > e.sureTill)
 	}
 	return k
 }
@@ -309,11 +311,7 @@ func ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
 			o = Outcome{Kind: Unknown, Detail: fmt.Sprintf("adapter panicked: %v", r)}
 		}
 	}()
-	timeout := partner.Capability(k.Leg).Timeout
-	if timeout <= 0 {
-		timeout = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout(partner, k.Leg))
 	defer cancel()
 	switch k.Op {
 	case OpQuery:
@@ -323,6 +321,14 @@ func ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
 	case OpDo:
 	}
 	return partner.Do(ctx, k.order)
+}
+
+// timeout is how long one call may take.
+func timeout(partner Partner, leg Leg) time.Duration {
+	if t := partner.Capability(leg).Timeout; t > 0 {
+		return t
+	}
+	return 10 * time.Second
 }
 
 // answer ends a call with its outcome.

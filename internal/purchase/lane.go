@@ -69,9 +69,9 @@ func (c *core) take(l *lane, now Instant) *call {
 	it.queued = nil
 	it.calls++
 	l.underWay++
-	k.at = now
+	k.at = it.p.local(now)
 	if k.Op == OpDo {
-		it.p.Legs[k.Leg].LastAt = now
+		it.p.Legs[k.Leg].LastAt = k.at.Add(timeout(l.partner, k.Leg))
 	}
 	k.order = c.order(&it.p, k.Leg)
 	return k
@@ -99,6 +99,9 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 	l.underWay--
 	it := k.item
 	it.calls--
+	if k.Op == OpDo { // it cannot leave any more
+		it.p.Legs[k.Leg].LastAt = min(it.p.Legs[k.Leg].LastAt, it.p.local(now))
+	}
 	if c.open[it.p.ID] != it {
 		return
 	}

@@ -101,11 +101,15 @@ func (e *Engine) adopt(records []Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.cfg.Clock.Now()
+	behind := Instant(0)
 	for i := range records {
 		p := &records[i].Purchase
 		if p.Open() && p.Epoch == e.core.epoch && e.core.open[p.ID] == nil {
-			e.core.adopt(&records[i], now)
+			behind = max(behind, e.core.adopt(&records[i], now).p.Skew)
 		}
+	}
+	if behind > 0 {
+		e.cfg.Log.Error("the clock is behind what is recorded", "by", (behind).Sub(0))
 	}
 	e.rearm()
 }
@@ -212,19 +216,20 @@ func (e *Engine) watchLeases(ctx context.Context, mine Lease) error {
 		}
 		s.steps++
 		if other.Fenced || s.steps > silentSteps {
-			moved, err := e.takeOver(ctx, other, mine.Epoch)
-			if err != nil {
+			e.behind = true // a takeover that fails may have moved some
+			if _, err := e.takeOver(ctx, other, mine.Epoch); err != nil {
 				return err
-			}
-			if moved > 0 {
-				if err := e.resume(ctx, mine.Epoch); err != nil {
-					return err
-				}
 			}
 			continue
 		}
 		present[other.Epoch] = s
 	}
 	e.seen = present
+	if e.behind {
+		if err := e.resume(ctx, mine.Epoch); err != nil {
+			return err
+		}
+		e.behind = false
+	}
 	return nil
 }

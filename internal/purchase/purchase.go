@@ -112,10 +112,15 @@ type Purchase struct {
 	Opened   MatterSet    // matters of cases already opened; follows from the cases
 	Posted   PostingSet   // (leg, effect) pairs already posted; follows from the postings
 	ActAt    Instant      // next query or try; only remembered in memory
+	Resumed  Instant      // when this process took it from the store, zero if it made it; only remembered in memory
+	Skew     Instant      // by how much our clock is behind what is recorded; only remembered in memory
 
 	// By leg, indexed by Leg; index 0 is unused.
 	Legs [5]LegState
 }
+
+// local is an instant of our clock on the purchase's own, which never runs back.
+func (p *Purchase) local(now Instant) Instant { return now + p.Skew }
 
 // Open reports whether the purchase still acts by itself.
 func (p *Purchase) Open() bool { return p.DueAt != 0 }

@@ -124,3 +124,9 @@ func (x Exchange) Send(ctx context.Context) Outcome { return ask(ctx, x.l.partne
 
 // Answer hands the outcome to the purchase.
 func (x Exchange) Answer(o Outcome) { x.s.e.answer(x.l, x.k, o) }
+
+// Drain begins an orderly stop: nothing more is admitted, and no call begins.
+func (s *Steps) Drain() { s.e.draining = true }
+
+// Quiet reports whether a draining engine has nothing under way.
+func (s *Steps) Quiet() bool { return s.e.quiet() }

@@ -33,19 +33,21 @@ type Effect uint8
 
 // The effects.
 const (
-	EffectPrincipal Effect = iota + 1 // the movement itself
-	EffectFee                         // the fee's part of a credit
-	EffectLate                        // credit after the money was given back
-	EffectSecond                      // a second execution of the same leg
-	EffectExcess                      // more than was asked for
-	EffectWrong                       // units of another amount, product or number
-	EffectUndone                      // the principal's reversal
-	EffectFeeUndone                   // the fee's reversal
+	EffectPrincipal    Effect = iota + 1 // the movement itself
+	EffectFee                            // the fee's part of a credit
+	EffectLate                           // credit after the money was given back
+	EffectSecond                         // a second execution of the same leg
+	EffectExcess                         // more than was asked for
+	EffectWrong                          // units of another amount, product or number
+	EffectUndone                         // the principal's reversal
+	EffectFeeUndone                      // the fee's reversal
+	EffectSecondUndone                   // the second execution's reversal
+	EffectExcessUndone                   // the excess's reversal
 )
 
 var effectNames = [...]string{EffectPrincipal: "principal", EffectFee: "fee", EffectLate: "late",
 	EffectSecond: "second", EffectExcess: "excess", EffectWrong: "wrong", EffectUndone: "undone",
-	EffectFeeUndone: "fee_undone"}
+	EffectFeeUndone: "fee_undone", EffectSecondUndone: "second_undone", EffectExcessUndone: "excess_undone"}
 
 // String is the effect's word.
 func (e Effect) String() string { return name(effectNames[:], int(e), "effect") }
@@ -54,10 +56,10 @@ func (e Effect) String() string { return name(effectNames[:], int(e), "effect") 
 type PostingSet uint64
 
 // Has reports whether the set holds the pair.
-func (s PostingSet) Has(l Leg, e Effect) bool { return s&(1<<(uint(l)*10+uint(e))) != 0 }
+func (s PostingSet) Has(l Leg, e Effect) bool { return s&(1<<(uint(l)*12+uint(e))) != 0 }
 
 // With is the set with the pair added.
-func (s PostingSet) With(l Leg, e Effect) PostingSet { return s | 1<<(uint(l)*10+uint(e)) }
+func (s PostingSet) With(l Leg, e Effect) PostingSet { return s | 1<<(uint(l)*12+uint(e)) }
 
 // Posting is a movement of money caused by the evidence recorded in the same change.
 type Posting struct {

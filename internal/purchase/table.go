@@ -134,9 +134,11 @@ func crediting() []Row {
 		{Crediting, Credit, Cancelled, nil, Refunding, do(note, settled, attemptRefund)},
 		{Crediting, Credit, Reversed, nil, Refunding, do(note, settled, attemptRefund)},
 
-		{Crediting, Charge, Done, when(known), 0, nil},
+		{Crediting, Charge, Done, when(known), 0, do(naming)},
 		{Crediting, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
-		{Crediting, Charge, Reversed, when(chargeGiven), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
+		{Crediting, Charge, Reversed, when(another), 0, do(undoAnother)},
+		{Crediting, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
+		{Crediting, Charge, Reversed, when(chargeGiven), 0, do(note, unbooked)},
 		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), notify(FactRefunded), closed)},
 
 		{Crediting, 0, 0, when(both(unsent, sendOver)), Refunding, do(settled0(Credit), attemptRefund)},
@@ -154,24 +156,31 @@ func crediting() []Row {
 
 func credited() []Row {
 	return []Row{
-		{Credited, Credit, Done, when(known), 0, nil},
+		{Credited, Credit, Done, when(known), 0, do(naming)},
 		{Credited, Credit, Done, nil, 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
-		{Credited, Credit, Reversed, nil, Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
-		{Credited, Charge, Done, when(known), 0, nil},
+		{Credited, Credit, Reversed, when(another), 0, do(undoAnother)},
+		{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
+		{Credited, Credit, Reversed, when(creditGiven), 0, do(note, unbooked)},
+		{Credited, Charge, Done, when(known), 0, do(naming)},
 		{Credited, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
+		{Credited, Charge, Reversed, when(another), 0, do(undoAnother)},
 		{Credited, Charge, Reversed, when(chargeGiven), 0, do(note, exposeGift, openCase(MatterChargeReversed))},
-		{Credited, Refund, Done, when(known), 0, nil},
+		{Credited, Refund, Done, when(known), 0, do(naming)},
 		{Credited, Refund, Done, nil, 0, do(note, exposeGift, openCase(MatterSecondRefund))},
 	}
 }
 
 func refunding() []Row {
 	return []Row{
-		{Refunding, Refund, Done, when(known), 0, nil},
+		{Refunding, Refund, Done, when(known), 0, do(naming)},
 		{Refunding, Refund, Done, when(otherAccount), 0, do(note, exposeWrongRefund, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, notify(FactRefunded), closed)},
 		{Refunding, Refund, Done, when(sameCurrency), 0, do(note, bookRefund, expose, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, nil, 0, do(note, expose, openCase(MatterWrongRefund), waitLong)},
+
+		{Refunding, Refund, Reversed, when(another), 0, do(undoAnother)},
+		{Refunding, Refund, Reversed, when(both(refundGiven, sameCurrency)), 0, do(note, unbookRefund, expose, openCase(MatterRefundReversed), waitLong)},
+		{Refunding, Refund, Reversed, when(refundGiven), 0, do(note, unbooked)},
 
 		{Refunding, Refund, Refused, when(proven), 0, do(note, refused, openCase(MatterRefundRefused), waitLong)},
 		{Refunding, Refund, Refused, nil, 0, do(wait)},
@@ -187,14 +196,17 @@ func refunding() []Row {
 		{Refunding, Refund, Absent, when(retriable), 0, do(tryAgain)},
 		{Refunding, Refund, Absent, nil, 0, do(wait)},
 
-		{Refunding, Credit, Done, when(known), 0, nil},
+		{Refunding, Credit, Done, when(known), 0, do(naming)},
 		{Refunding, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
 		{Refunding, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit))},
+		{Refunding, Credit, Reversed, when(another), 0, do(undoAnother)},
 		{Refunding, Credit, Reversed, when(creditGiven), 0, do(note, recoverExposure)},
 
-		{Refunding, Charge, Done, when(known), 0, nil},
+		{Refunding, Charge, Done, when(known), 0, do(naming)},
 		{Refunding, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
-		{Refunding, Charge, Reversed, when(chargeGiven), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
+		{Refunding, Charge, Reversed, when(another), 0, do(undoAnother)},
+		{Refunding, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
+		{Refunding, Charge, Reversed, when(chargeGiven), 0, do(note, unbooked)},
 
 		{Refunding, 0, 0, when(refundLate), 0, do(openCase(MatterLateRefund))},
 		{Refunding, 0, 0, when(overdue), 0, do(expose, openCase(MatterOverdue))},
@@ -208,9 +220,10 @@ func refunding() []Row {
 
 func refunded() []Row {
 	return []Row{
-		{Refunded, Credit, Done, when(known), 0, nil},
-		{Refunded, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
-		{Refunded, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit), notify(FactCreditedLate), closed)},
+		{Refunded, Credit, Done, when(known), 0, do(naming)},
+		{Refunded, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit), tellLate)},
+		{Refunded, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed)},
+		{Refunded, Credit, Reversed, when(another), 0, do(undoAnother)},
 		{Refunded, Credit, Reversed, when(creditGiven), 0, do(note, recoverExposure)},
 		{Refunded, Credit, Cancelled, nil, 0, do(note, settled, closed)},
 		{Refunded, Credit, Absent, when(proven), 0, do(note, settled, closed)},
@@ -221,17 +234,20 @@ func refunded() []Row {
 		{Refunded, Credit, Unknown, nil, 0, do(wait)},
 		{Refunded, Credit, Unsent, nil, 0, do(wait)},
 
-		{Refunded, Refund, Done, when(known), 0, nil},
+		{Refunded, Refund, Done, when(known), 0, do(naming)},
 		{Refunded, Refund, Done, nil, 0, do(note, exposeGift, openCase(MatterSecondRefund), closed)},
-		{Refunded, Refund, Reversed, when(refundGiven), Refunding, do(note, unbookRefund, expose, notify(FactRefundUndone), openCase(MatterRefundReversed), waitLong)},
+		{Refunded, Refund, Reversed, when(another), 0, do(undoAnother)},
+		{Refunded, Refund, Reversed, when(both(refundGiven, sameCurrency)), Refunding, do(note, unbookRefund, expose, notify(FactRefundUndone), openCase(MatterRefundReversed), waitLong)},
+		{Refunded, Refund, Reversed, when(refundGiven), 0, do(note, unbooked)},
 		{Refunded, Refund, Absent, nil, 0, do(wait)},
 		{Refunded, Refund, Refused, nil, 0, do(wait)},
 		{Refunded, Refund, Pending, nil, 0, do(wait)},
 		{Refunded, Refund, Unknown, nil, 0, do(wait)},
 		{Refunded, Refund, Unsent, nil, 0, do(wait)},
 
-		{Refunded, Charge, Done, when(known), 0, nil},
+		{Refunded, Charge, Done, when(known), 0, do(naming)},
 		{Refunded, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
+		{Refunded, Charge, Reversed, when(another), 0, do(undoAnother)},
 		{Refunded, Charge, Reversed, when(chargeGiven), 0, do(note, exposeGift, openCase(MatterSecondRefund))},
 
 		{Refunded, 0, 0, when(watchOver), 0, do(stopWatch)},
@@ -243,7 +259,7 @@ func refunded() []Row {
 
 func declined() []Row {
 	return []Row{
-		{Declined, Charge, Done, when(known), 0, nil},
+		{Declined, Charge, Done, when(known), 0, do(naming)},
 		{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)},
 		{Declined, Charge, Cancelled, nil, 0, do(note, settled, closed)},
 		{Declined, Charge, Absent, when(proven), 0, do(note, settled, closed)},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -18,8 +19,15 @@ type Memory struct {
 	numbers map[purchase.MSISDN][]purchase.ID // by payer and recipient, ascending
 	leases  []purchase.Lease
 	parked  []purchase.Parked
+	unsent  []noticePlace
 	seq     int64
 	next    map[int]int64
+}
+
+// noticePlace finds a notice in a record.
+type noticePlace struct {
+	id purchase.ID
+	at int
 }
 
 // NewMemory returns an empty store.
@@ -94,6 +102,9 @@ func (m *Memory) apply(c *purchase.Change) {
 		r.Evidence = append(r.Evidence, *c.Evidence)
 	}
 	r.Postings = append(r.Postings, c.Postings...)
+	for i := range c.Notices {
+		m.unsent = append(m.unsent, noticePlace{c.Now.ID, len(r.Notices) + i})
+	}
 	r.Notices = append(r.Notices, c.Notices...)
 	r.Cases = append(r.Cases, c.Cases...)
 }
@@ -262,5 +273,36 @@ func (m *Memory) Unpark(_ context.Context, seqs []int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.parked = slices.DeleteFunc(m.parked, func(p purchase.Parked) bool { return slices.Contains(seqs, p.Seq) })
+	return nil
+}
+
+// UnsentNotices is notify.Store.
+func (m *Memory) UnsentNotices(_ context.Context, limit int) ([]purchase.Notice, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var notices []purchase.Notice
+	for _, place := range m.unsent {
+		notices = append(notices, m.records[place.id].Notices[place.at])
+	}
+	slices.SortStableFunc(notices, func(a, b purchase.Notice) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Purchase, b.Purchase), cmp.Compare(a.Fact, b.Fact), cmp.Compare(a.To, b.To))
+	})
+	return notices[:min(limit, len(notices))], nil
+}
+
+// MarkSent is notify.Store.
+func (m *Memory) MarkSent(_ context.Context, notices []purchase.Notice, at purchase.Instant) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range notices {
+		m.unsent = slices.DeleteFunc(m.unsent, func(p noticePlace) bool {
+			n := &m.records[p.id].Notices[p.at]
+			if n.Purchase != notices[i].Purchase || n.Fact != notices[i].Fact || n.To != notices[i].To {
+				return false
+			}
+			n.SentAt = at
+			return true
+		})
+	}
 	return nil
 }
