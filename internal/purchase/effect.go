@@ -34,6 +34,11 @@ var (
 		s.out.Durable = true
 		s.leg().learn(&s.ev.Outcome)
 	}}
+	// unbooked: a movement that the journal has no room for, left to staff.
+	unbooked = effect{"list in exposure, case unbooked", func(s *step) {
+		s.p.Exposed = true
+		s.open(MatterUnbooked)
+	}}
 	// naming records the reference of a movement that was first told without one.
 	naming = effect{"record its reference if it had none", func(s *step) {
 		if s.leg().Done && s.leg().Ref == "" && s.ev.Outcome.Ref != "" {
@@ -113,7 +118,7 @@ var (
 	bookRefund = effect{"post held to wallet, any excess to exposure", func(s *step) {
 		given, effect := s.ev.Outcome.Amount, EffectPrincipal
 		if s.p.Posted.Has(s.ev.Leg, effect) {
-			effect = EffectSecond
+			effect = EffectAgain
 		}
 		part := money.Amount{Minor: min(given.Minor, s.p.Held), Currency: given.Currency}
 		if s.book(effect, s.p.holding(), ledger.Wallet(s.p.Payer), part) {
@@ -161,7 +166,11 @@ var (
 			return
 		}
 		note.do(s)
-		if !s.p.Posted.Has(leg, EffectSecond) {
+		switch {
+		case s.p.Posted.Has(leg, EffectAgain): // it may be either that is undone
+			unbooked.do(s)
+			return
+		case !s.p.Posted.Has(leg, EffectSecond):
 			return
 		}
 		debit, credit := ledger.Orphans(s.p.Payer), ledger.Wallet(s.p.Payer)
@@ -173,11 +182,6 @@ var (
 		case Charge, Reversal:
 		}
 		s.book(EffectSecondUndone, debit, credit, s.ev.Outcome.Amount)
-	}}
-	// unbooked: a movement that the journal has no room for, left to staff.
-	unbooked = effect{"list in exposure, case unbooked", func(s *step) {
-		s.p.Exposed = true
-		s.open(MatterUnbooked)
 	}}
 	// tellLate corrects "refunded", if what arrived is what was bought.
 	tellLate = effect{"tell credited_late if as asked for", func(s *step) {

@@ -43,11 +43,13 @@ const (
 	EffectFeeUndone                      // the fee's reversal
 	EffectSecondUndone                   // the second execution's reversal
 	EffectExcessUndone                   // the excess's reversal
+	EffectAgain                          // a further refund of what is still held
 )
 
 var effectNames = [...]string{EffectPrincipal: "principal", EffectFee: "fee", EffectLate: "late",
 	EffectSecond: "second", EffectExcess: "excess", EffectWrong: "wrong", EffectUndone: "undone",
-	EffectFeeUndone: "fee_undone", EffectSecondUndone: "second_undone", EffectExcessUndone: "excess_undone"}
+	EffectFeeUndone: "fee_undone", EffectSecondUndone: "second_undone", EffectExcessUndone: "excess_undone",
+	EffectAgain: "again"}
 
 // String is the effect's word.
 func (e Effect) String() string { return name(effectNames[:], int(e), "effect") }

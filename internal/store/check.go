@@ -84,7 +84,7 @@ var checks = []check{
 			AND (p.exposed = 0 OR NOT ` + anyCase + ` OR m.exposures = 0 AND NOT ` + unbooked + `)`},
 	{"P5", `SELECT p.id, '', 'in exposure without a case' FROM purchase p WHERE p.exposed = 1 AND NOT ` + anyCase},
 	{"P6", `SELECT p.id, '', 'charged ' || p.charged || ', refunded ' || coalesce(m.given, 0) FROM purchase p
-		LEFT JOIN (SELECT purchase, sum(CASE WHEN debit IN {holding} AND credit IN {wallet} THEN amount
+		LEFT JOIN (SELECT purchase, sum(CASE WHEN debit IN {holding} AND credit IN {wallet} AND NOT (leg = 1 AND effect = 9) THEN amount
 				WHEN leg = 3 AND debit IN {wallet} AND credit IN {holding} THEN -amount ELSE 0 END) AS given
 			FROM posting GROUP BY purchase) m ON m.purchase = p.id
 		WHERE p.state = 5 AND p.charged <> coalesce(m.given, 0) AND NOT ` + unbooked},
