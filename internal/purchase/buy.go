@@ -49,7 +49,7 @@ func (e *Engine) Buy(ctx context.Context, r Request) (p Purchase, replay bool, e
 type intent struct {
 	e       *Engine
 	r       Request
-	joined  bool // a request under the same key was under way
+	joined  bool // a request under the same key, or a like one, was under way
 	refusal error
 	made    chan made // receives once, unless refused
 }
@@ -83,21 +83,25 @@ func (in *intent) wait(ctx context.Context) (p Purchase, replay bool, err error)
 	select {
 	case m := <-in.made:
 		var taken *keyTaken
+		ours := m.p.Client == in.r.Client && m.p.ClientKey == in.r.ClientKey
 		switch {
-		case errors.As(m.err, &taken):
+		case ours && errors.As(m.err, &taken):
 			return in.e.replay(ctx, &in.r, taken.other)
-		case m.p.Digest == in.r.Digest:
+		case ours && m.p.Digest == in.r.Digest:
 			return m.p, in.joined && m.err == nil, m.err
-		case m.err == nil:
+		case ours && m.err == nil:
 			return Purchase{}, false, ErrKeyConflict
+		case m.err == nil:
+			return Purchase{}, false, &RepeatError{m.p.ID}
 		}
-		return Purchase{}, false, fmt.Errorf("%w: another request under this key was being refused", ErrUnavailable)
+		return Purchase{}, false, fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
 	case <-ctx.Done():
 		return Purchase{}, false, fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())
 	}
 }
 
-// submit admits a purchase, or joins the same one that is being made.
+// submit admits a purchase, or joins the one that is being made under the same
+// key, or for the same thing: what to say depends on whether that becomes durable.
 func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,7 +119,8 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 		return true, nil
 	}
 	if it := c.likes[likenessOf(&r)]; it != nil && !r.Again {
-		return false, &RepeatError{it.p.ID}
+		it.creators = append(it.creators, done)
+		return true, nil
 	}
 	if len(c.open) >= e.cfg.MaxOpen || len(c.pending) >= e.cfg.MaxPending {
 		return false, ErrBusy

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -17,6 +18,7 @@ type Memory struct {
 	records map[purchase.ID]*purchase.Record
 	keys    map[[2]string]purchase.ID
 	numbers map[purchase.MSISDN][]purchase.ID // by payer and recipient, ascending
+	open    map[int64]map[purchase.ID]bool    // by epoch
 	leases  []purchase.Lease
 	parked  []purchase.Parked
 	unsent  []noticePlace
@@ -33,7 +35,7 @@ type noticePlace struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{records: map[purchase.ID]*purchase.Record{}, keys: map[[2]string]purchase.ID{},
-		numbers: map[purchase.MSISDN][]purchase.ID{}, next: map[int]int64{}}
+		numbers: map[purchase.MSISDN][]purchase.ID{}, next: map[int]int64{}, open: map[int64]map[purchase.ID]bool{}}
 }
 
 // Commit is purchase.Store.
@@ -94,6 +96,7 @@ func (m *Memory) update(c *purchase.Change) purchase.Verdict {
 
 func (m *Memory) apply(c *purchase.Change) {
 	r := m.records[c.Now.ID]
+	m.place(&r.Purchase, &c.Now)
 	r.Purchase = c.Now
 	if c.Attempt != nil {
 		r.Attempts = append(r.Attempts, *c.Attempt)
@@ -142,14 +145,19 @@ func (m *Memory) LoadOpen(_ context.Context, epoch int64, after purchase.ID, lim
 }
 
 func (m *Memory) openIDs(epoch int64) []purchase.ID {
-	var ids []purchase.ID
-	for id, r := range m.records {
-		if r.Purchase.Epoch == epoch && r.Purchase.Open() {
-			ids = append(ids, id)
-		}
+	return slices.Sorted(maps.Keys(m.open[epoch]))
+}
+
+// place keeps the open purchases by epoch.
+func (m *Memory) place(was, now *purchase.Purchase) {
+	delete(m.open[was.Epoch], now.ID)
+	if !now.Open() {
+		return
 	}
-	slices.Sort(ids)
-	return ids
+	if m.open[now.Epoch] == nil {
+		m.open[now.Epoch] = map[purchase.ID]bool{}
+	}
+	m.open[now.Epoch][now.ID] = true
 }
 
 // FindKey is purchase.Store.
@@ -218,7 +226,7 @@ func (m *Memory) Leases(context.Context) ([]purchase.Lease, error) {
 	defer m.mu.Unlock()
 	var leases []purchase.Lease
 	for _, l := range m.leases {
-		if !l.Fenced || len(m.openIDs(l.Epoch)) > 0 {
+		if !l.Fenced || len(m.open[l.Epoch]) > 0 {
 			leases = append(leases, l)
 		}
 	}
@@ -240,7 +248,11 @@ func (m *Memory) Takeover(_ context.Context, lost purchase.Lease, epoch int64, l
 	ids := m.openIDs(lost.Epoch)
 	ids = ids[:min(limit, len(ids))]
 	for _, id := range ids {
-		m.records[id].Purchase.Epoch = epoch
+		r := m.records[id]
+		now := r.Purchase
+		now.Epoch = epoch
+		m.place(&r.Purchase, &now)
+		r.Purchase = now
 	}
 	return len(ids), nil
 }
