@@ -92,6 +92,9 @@ func (b Batch) Purchases() []Purchase {
 // Write asks the store once, and returns true when it must be called again.
 func (b Batch) Write(ctx context.Context) (again bool) { return b.s.e.write(ctx, b.b) }
 
+// Failed reports whether the store did not write; it is to be left alone for a while.
+func (b Batch) Failed() bool { return b.b.err != nil }
+
 // Settle applies what became of the batch.
 func (b Batch) Settle() { b.s.e.settle(b.b) }
 

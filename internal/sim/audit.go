@@ -25,6 +25,7 @@ type auditor struct {
 	keys    map[clientKey]purchase.ID
 	ledger  ledger.Balances
 	fenced  map[int64]bool
+	open    int // purchases that still act
 	unsent  map[noticeKey]bool
 	texts   map[noticeKey]string
 	sends   map[string]string // partner's key to the purchase and leg that it was seen for
@@ -87,6 +88,12 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 	a.money(r, &was, c)
 	a.transition(r, &was, c)
 	a.notices(r, &was, c)
+	if was.Open() {
+		a.open--
+	}
+	if p.Open() {
+		a.open++
+	}
 	r.Purchase = *p
 	if c.Attempt != nil {
 		r.Attempts = append(r.Attempts, *c.Attempt)

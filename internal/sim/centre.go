@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
@@ -41,7 +42,7 @@ func (l line) Send(_ context.Context, id string, to purchase.MSISDN, text string
 		if w.calm || w.plan.without.has(f) || !d.chance(percent) {
 			return false
 		}
-		w.tally.Hits[f]++
+		w.hit(f, c.purchase(id))
 		return true
 	}
 	w.tally.Messages++
@@ -51,6 +52,7 @@ func (l line) Send(_ context.Context, id string, to purchase.MSISDN, text string
 		c.died = l.n
 		return fmt.Errorf("%w: the process ended", errCentre)
 	case !w.calm && w.now < c.downTill:
+		w.cover(CentreDown, c.purchase(id))
 		return errCentre
 	case meets(MessageRefused, 3):
 		return fmt.Errorf("%w: try later", notify.ErrRefused)
@@ -64,6 +66,16 @@ func (l line) Send(_ context.Context, id string, to purchase.MSISDN, text string
 		return errCentre
 	}
 	return nil
+}
+
+// purchase is the one that a message is about.
+func (c *centre) purchase(message string) purchase.ID {
+	reference, _, _ := strings.Cut(message, "-")
+	id, err := c.w.keys.Parse(reference)
+	if err != nil {
+		c.w.fail("N1", 0, "message %s names no purchase", message)
+	}
+	return id
 }
 
 // take delivers a message, once.

@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	leaseTTL   = 10 * time.Second
 	committers = 2
 	concurrent = 16 // calls of one partner under way
 )
@@ -107,7 +106,7 @@ func (n *node) log() *slog.Logger { return slog.New(discard{w: n.w}) }
 func (n *node) config() purchase.Config {
 	w := n.w
 	cfg := purchase.Config{Store: w.store.of(n), Keys: w.keys, Clock: clock{n}, Wording: w.wording, Node: n.name,
-		Rules: w.plan.rules, Log: n.log(), MaxBatch: w.plan.maxBatch, Committers: committers, LeaseTTL: leaseTTL,
+		Rules: w.plan.rules, Log: n.log(), MaxBatch: w.plan.maxBatch, Committers: committers, LeaseTTL: w.plan.leaseTTL,
 		Notices: func() { n.noticed = true }}
 	for _, p := range w.peers {
 		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: concurrent})
@@ -197,8 +196,12 @@ func (n *node) write(b purchase.Batch, d *dice) {
 		return
 	}
 	n.then(d.between(100*time.Microsecond, 2*time.Millisecond), func() {
-		n.commits--
 		b.Settle()
+		if b.Failed() { // not at once again
+			n.then(100*time.Millisecond, func() { n.commits-- })
+			return
+		}
+		n.commits--
 	})
 }
 
@@ -266,7 +269,7 @@ func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice) {
 // leaseLater renews the lease when its time has come, or later when nothing
 // happens before.
 func (n *node) leaseLater() {
-	wait := leaseTTL / 4
+	wait := n.w.plan.leaseTTL / 4
 	if next := n.w.next(); next != 0 && next.Sub(n.w.now) > wait {
 		wait = next.Sub(n.w.now)
 	}

@@ -79,11 +79,7 @@ func (p *peer) meet(a *account, op purchase.Op, faults ...Fault) (Fault, *dice) 
 	a.calls[op]++
 	w.tally.Calls++
 	d := w.dice(8, uint64(p.index), w.buyerOf(a.o.Purchase), uint64(a.o.Leg), uint64(op), uint64(a.calls[op])) //nolint:gosec // small numbers
-	percent := w.plan.faulty
-	if a.calls[op] > 30 { // even the worst partner answers some day
-		percent /= 3
-	}
-	if w.calm || !d.chance(percent) {
+	if w.honest || !d.chance(w.plan.faulty) {
 		return 0, d
 	}
 	f := pick(d, faults...)

@@ -20,6 +20,7 @@ type plan struct {
 	span     time.Duration // in which customers buy and faults happen
 	nodes    int
 	maxBatch int
+	leaseTTL time.Duration
 	rules    purchase.Rules
 	peers    []peerPlan
 	failover bool
@@ -51,7 +52,7 @@ func (p *plan) keeps(buyer int) bool { return p.only == nil || slices.Contains(p
 func draw(seed uint64, world, purchases int) *plan {
 	d := roll(seed, uint64(world), 1) //nolint:gosec // a small number
 	p := &plan{world: world, seed: d.next(), purchases: purchases, nodes: 1 + d.n(2),
-		maxBatch: pick(d, 1, 4, 32, 512), failover: d.chance(30), faulty: 42 + d.n(30),
+		maxBatch: pick(d, 1, 4, 32, 512), failover: d.chance(30), leaseTTL: pick(d, 10*time.Second, 30*time.Second, 60*time.Second), faulty: 55 + d.n(35),
 		span: d.between(2*time.Minute, 20*time.Minute)}
 	p.rules = drawRules(d)
 	for _, name := range []string{"wallet-a", "wallet-b"} {
@@ -71,8 +72,8 @@ func drawRules(d *dice) purchase.Rules {
 	r.ResolveWithin = pick(d, 30*time.Minute, 4*time.Hour, 24*time.Hour)
 	r.ResolveMargin = pick(d, 5*time.Minute, 10*time.Minute)
 	r.RetryFirst = pick(d, 200*time.Millisecond, time.Second)
-	r.RetryMost = max(time.Minute, r.ResolveWithin/30)
 	r.WatchFor = pick(d, 2*time.Hour, 48*time.Hour)
+	r.RetryMost = max(time.Minute, r.ResolveWithin/15, r.WatchFor/30)
 	r.RepeatWithin = pick(d, 0, 2*time.Minute)
 	r.RefundUnproven = d.chance(25)
 	return r
@@ -110,13 +111,13 @@ func (p *plan) drawTroubles(d *dice) {
 	add(d.n(6), 4*time.Second, CommitLost, CommitUnheard, CommitLanding, ReadFailed)
 	add(d.n(3), time.Minute, CentreDown)
 	add(d.n(3), 20*time.Second, CrashInOutbox)
-	if d.chance(30) {
+	if d.chance(50) {
 		add(1, time.Hour, ClockAhead, ClockBehind)
 		if d.chance(50) {
 			p.trouble[len(p.trouble)-1].long = 365 * 24 * time.Hour
 		}
 	}
-	if d.chance(20) {
+	if d.chance(30) {
 		add(1, 30*time.Minute, ClockFrozen)
 	}
 }

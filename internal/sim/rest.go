@@ -36,20 +36,10 @@ func (w *world) clocksDiffer() bool {
 }
 
 // resting reports whether everything has come to rest.
-func (w *world) resting() bool {
-	if !w.calm {
-		return false
-	}
-	for _, id := range w.book.ids {
-		if w.book.records[id].Purchase.Open() {
-			return false
-		}
-	}
-	return len(w.book.unsent) == 0
-}
+func (w *world) resting() bool { return w.calm && w.book.open == 0 && len(w.book.unsent) == 0 }
 
-// settleDown ends all faults. What partners were still to do, they do; then
-// their statements tell every movement, and everything comes to rest.
+// settleDown ends the faults of processes and store, and later those of partners.
+// What partners were still to do, they do; then their statements tell every movement, and everything comes to rest.
 func (w *world) settleDown() {
 	w.note("calm", 0, "no more faults")
 	w.calm = true
@@ -60,8 +50,13 @@ func (w *world) settleDown() {
 			n.end(Drained) // with a clock that is right
 		}
 	}
-	w.after(w.plan.rules.ResolveWithin*3/2, func() { w.statements(0) })
-	w.after(w.plan.rules.ResolveWithin*3+w.plan.rules.WatchFor, w.giveUp)
+	resolve := w.plan.rules.ResolveWithin
+	w.after(resolve, func() {
+		w.note("honest", 0, "partners do what they promise")
+		w.honest = true
+	})
+	w.after(resolve*5/2, func() { w.statements(0) })
+	w.after(resolve*4+w.plan.rules.WatchFor, w.giveUp)
 }
 
 // statements brings each movement of each partner's books to the nodes, as

@@ -93,9 +93,7 @@ func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change
 	f.land()
 	cover := func(fault Fault) {
 		for i := range changes {
-			if r := f.w.book.records[changes[i].Now.ID]; r != nil {
-				f.w.tally.Coverage[fault][r.Purchase.State]++
-			}
+			f.w.cover(fault, changes[i].Now.ID)
 		}
 	}
 	unknown := fmt.Errorf("%w: connection lost", purchase.ErrCommitUnknown)
@@ -142,6 +140,9 @@ func (f *flaky) apply(epoch int64, changes []purchase.Change) ([]purchase.Verdic
 // Load is purchase.Store.
 func (f *flaky) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error) {
 	if err := f.read(); err != nil {
+		for _, id := range ids {
+			f.w.cover(ReadFailed, id)
+		}
 		return nil, err
 	}
 	return f.Store.Load(ctx, ids...)

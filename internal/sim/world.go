@@ -32,7 +32,8 @@ type world struct {
 	centre  *centre
 	buyers  []*buyer
 	bought  map[purchase.ID]int // which buyer's purchase it is
-	calm    bool                // no more faults: everything comes to rest
+	calm    bool                // processes, clocks and store fail no more
+	honest  bool                // partners fail no more either
 	rough   purchase.Instant    // when process, clock or store last failed
 	record  *record
 	failure *Violation
@@ -121,10 +122,15 @@ func (w *world) buyerOf(id purchase.ID) uint64 {
 
 // hit counts that a fault met a purchase in a state.
 func (w *world) hit(f Fault, id purchase.ID) {
+	w.cover(f, id)
+	w.tally.Hits[f]++
+}
+
+// cover counts the state of a purchase that a fault met.
+func (w *world) cover(f Fault, id purchase.ID) {
 	if r := w.book.records[id]; r != nil {
 		w.tally.Coverage[f][r.Purchase.State]++
 	}
-	w.tally.Hits[f]++
 }
 
 // hitNode counts that a fault met all that a node holds.
@@ -134,9 +140,7 @@ func (w *world) hitNode(f Fault, n *node) {
 		return
 	}
 	for _, p := range n.steps.Held() {
-		if r := w.book.records[p.ID]; r != nil {
-			w.tally.Coverage[f][r.Purchase.State]++
-		}
+		w.cover(f, p.ID)
 	}
 }
 

@@ -77,7 +77,7 @@ var checks = []check{
 			AND k.matter IN ('second_refund', 'wrong_refund', 'refund_reversed', 'charge_reversed', 'unbooked'))`},
 	{"P5", `SELECT p.id, '', 'credited and refunded, and not in exposure with a case' FROM (SELECT purchase,
 			sum(CASE WHEN credit IN {delivered} THEN amount WHEN debit IN {delivered} THEN -amount ELSE 0 END) AS delivered,
-			sum(CASE WHEN credit IN {wallet} THEN amount WHEN debit IN {wallet} AND leg <> 1 THEN -amount ELSE 0 END) AS given,
+			sum(CASE WHEN leg = 1 AND effect = 9 THEN 0 WHEN credit IN {wallet} THEN amount WHEN debit IN {wallet} AND leg <> 1 THEN -amount ELSE 0 END) AS given,
 			sum(CASE WHEN debit IN {exposure} THEN 1 ELSE 0 END) AS exposures
 			FROM posting GROUP BY purchase) m
 		JOIN purchase p ON p.id = m.purchase WHERE m.delivered > 0 AND m.given > 0
