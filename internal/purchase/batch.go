@@ -91,6 +91,9 @@ func (e *Engine) write(ctx context.Context, b *batch) (again bool) {
 		b.verdicts, b.doubt = verdicts, b.doubtful(verdicts)
 	case errors.Is(err, ErrCommitUnknown):
 		b.verdicts, b.doubt = make([]Verdict, len(b.items)), true
+		for _, it := range b.items {
+			it.doubtful = true // whatever is read now, it may still land
+		}
 	case errors.Is(err, ErrFenced), errors.Is(err, ErrUnavailable), ctx.Err() != nil:
 		b.err = err
 	case len(b.items) == 1:
@@ -179,7 +182,7 @@ func (e *Engine) settle(b *batch) {
 		verdict := Verdict{}
 		if b.err == nil {
 			verdict = b.verdicts[i]
-		} else if it.change.Change.Now.Version == 1 && !errors.Is(b.err, context.Canceled) {
+		} else if it.change.Change.Now.Version == 1 && !it.doubtful && !errors.Is(b.err, context.Canceled) {
 			e.core.reject(it, fmt.Errorf("%w: %w", ErrUnavailable, b.err))
 			continue
 		}

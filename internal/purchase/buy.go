@@ -92,7 +92,7 @@ func (in *intent) wait(ctx context.Context) (p Purchase, replay bool, err error)
 		case ours && m.err == nil:
 			return Purchase{}, false, ErrKeyConflict
 		case m.err == nil:
-			return Purchase{}, false, &RepeatError{m.p.ID}
+			return in.e.replayInstead(ctx, &in.r, &RepeatError{m.p.ID})
 		}
 		return Purchase{}, false, fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
 	case <-ctx.Done():

@@ -101,7 +101,7 @@ var (
 	callOngoing = condition{"a call is under way", func(s *step) bool { return s.busy }}
 
 	unconfirmed = condition{"charge in doubt past the delivery time, not told", func(s *step) bool {
-		return s.p.Legs[Charge].Doubt && !s.p.Told.Has(FactUnconfirmed) &&
+		return s.p.Legs[Charge].open() && !s.p.Told.Has(FactUnconfirmed) &&
 			s.now >= s.p.CreatedAt.Add(s.terms.DeliverWithin)
 	}}
 	chargeHopeless = condition{"past the last deadline", func(s *step) bool {
@@ -123,10 +123,10 @@ var (
 	overdue = condition{"resolve-by is near, not exposed", func(s *step) bool {
 		return !s.p.Exposed && s.now >= s.p.ResolveBy.Add(-s.terms.ResolveMargin)
 	}}
-	watchOver = condition{"watch is over", func(s *step) bool { return s.now >= s.p.WatchTill || s.p.watched() == 0 }}
+	watchOver = condition{"watch is over", func(s *step) bool { return s.now >= s.resort(s.p.WatchTill) || s.p.watched() == 0 }}
 
 	otherAccount = condition{"to another number", func(s *step) bool {
-		return s.ev.Outcome.Account != 0 && s.ev.Outcome.Account != s.p.PayerNumber
+		return s.ev.Outcome.Account != 0 && s.ev.Outcome.Account != s.p.charged()
 	}}
 	fullRefund = condition{"all that is held, or more", func(s *step) bool {
 		a := s.ev.Outcome.Amount
@@ -134,6 +134,11 @@ var (
 	}}
 	sameCurrency = condition{"in the currency charged", func(s *step) bool {
 		return s.ev.Outcome.Amount.Currency == s.p.Charged.Currency
+	}}
+	legClosed = condition{"leg closed", func(s *step) bool { return s.leg().Closed }}
+	unheard   = condition{"of a movement never heard of", func(s *step) bool { return s.ev.Outcome.Ref != "" && s.leg().Ref == "" }}
+	givenBack = condition{"the money was given back already", func(s *step) bool {
+		return !s.p.Legs[Charge].Done || s.p.Legs[Refund].Done
 	}}
 	chargeGiven = condition{"the charge is on record", func(s *step) bool { return s.p.Legs[Charge].Done }}
 	creditGiven = condition{"a credit is on record", func(s *step) bool { return s.p.Legs[Credit].Done }}

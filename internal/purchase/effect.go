@@ -48,7 +48,8 @@ var (
 	// settled: no try of the leg can execute any more.
 	settled = effect{"leg closed", func(s *step) { s.leg().Closed, s.leg().Doubt = true, false }}
 	// refused: the last try did not execute; the key itself may be tried again.
-	refused   = effect{"no doubt", func(s *step) { s.leg().Doubt = false }}
+	refused   = effect{"no doubt", func(s *step) { s.leg().Doubt, s.leg().Acknowledged = false, false }}
+	forget    = effect{"charge in doubt", func(s *step) { s.p.Legs[Charge].Doubt = true }}
 	doubt     = effect{"leg in doubt", func(s *step) { s.leg().Doubt = true }}
 	unleft    = effect{"nothing left", func(s *step) { s.leg().Unsent = true }}
 	heldByKey = effect{"leg acknowledged", func(s *step) { s.leg().Acknowledged, s.leg().Doubt, s.leg().Queries = true, false, 0 }}
@@ -89,6 +90,14 @@ var (
 	}}
 	bookCredit = effect{"post held to delivered and fees", func(s *step) {
 		currency := s.p.Charged.Currency
+		if short := s.p.Total - s.p.Held; short > 0 { // the payer gave some back meanwhile
+			s.p.Exposed = true
+			s.open(MatterChargeReversed)
+			if !s.book(EffectExcess, ledger.Exposure(s.p.Payer), s.p.holding(), money.Amount{Minor: short, Currency: currency}) {
+				return
+			}
+			s.p.Held += short
+		}
 		if !s.book(EffectPrincipal, s.p.holding(), ledger.Delivered(s.p.Provider), money.Amount{Minor: s.p.price(), Currency: currency}) {
 			return
 		}
@@ -143,6 +152,12 @@ var (
 		}
 		if excess := back.Minor - given; excess > 0 {
 			s.book(EffectExcessUndone, ledger.Wallet(s.p.Payer), ledger.Exposure(s.p.Payer), money.Amount{Minor: excess, Currency: back.Currency})
+		}
+	}}
+	// tellRefunded tells the payer, if it was the payer's money.
+	tellRefunded = effect{"tell refunded", func(s *step) {
+		if s.p.charged() == s.p.PayerNumber {
+			s.tell(FactRefunded)
 		}
 	}}
 	// bookGivenBack: the payer undid the charge of money that is still held, or of
@@ -203,7 +218,8 @@ var (
 		s.p.Exposed = true
 		s.book(EffectWrong, ledger.Exposure(s.p.Payer), ledger.Wallet(s.p.Payer), s.ev.Outcome.Amount)
 	}}
-	bookSecondCharge = effect{"post wallet to orphans", func(s *step) {
+	bookSecondCharge = effect{"post wallet to orphans, list in exposure", func(s *step) {
+		s.p.Exposed = true
 		s.book(EffectSecond, ledger.Wallet(s.p.Payer), ledger.Orphans(s.p.Payer), s.ev.Outcome.Amount)
 	}}
 	expose   = effect{"list in exposure", func(s *step) { s.p.Exposed, s.out.Durable = true, true }}

@@ -111,7 +111,7 @@ func New(cfg Config) (*Engine, error) {
 		cond := sync.NewCond(&e.mu)
 		e.core.lanes[m.Name()] = &lane{partner: m.Partner, concurrency: m.Concurrency, wake: cond.Signal, sleep: cond.Wait, wakeAll: cond.Broadcast}
 	}
-	e.core.terms = Terms{Rules: cfg.Rules, Capability: e.capability, Alternate: e.alternate}
+	e.core.terms = Terms{Rules: cfg.Rules, Overlap: cfg.LeaseTTL, Capability: e.capability, Alternate: e.alternate}
 	return e, nil
 }
 
@@ -236,8 +236,12 @@ func (e *Engine) end() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, it := range e.core.open {
+		why := e.stopped
+		if it.doubtful {
+			why = fmt.Errorf("%w: the node stopped before it could tell", ErrCommitUnknown)
+		}
 		for _, done := range it.creators {
-			done(it.p, e.stopped)
+			done(it.p, why)
 		}
 		it.creators = nil
 		e.core.lose(it, e.stopped)
@@ -280,7 +284,7 @@ func (e *Engine) callLoop(ctx context.Context, l *lane) {
 			continue
 		}
 		e.mu.Unlock()
-		outcome := ask(ctx, l.partner, k)
+		outcome := e.ask(ctx, l.partner, k)
 		e.mu.Lock()
 		e.answer(l, k, outcome)
 	}
@@ -294,24 +298,29 @@ func (e *Engine) take(l *lane) *call {
 	}
 	now := e.cfg.Clock.Now()
 	k := e.core.take(l, now)
-	if k != nil {
-		k.barred = k.Op == OpDo && (now < e.sureFrom || now > e.sureTill)
+	if k != nil && k.Op == OpDo && (now < e.sureFrom || now > e.sureTill) {
+		k.barred = "lease not renewed"
 	}
 	return k
 }
 
-// ask makes one call of a partner within its timeout. An adapter that panics
-// has answered nothing.
-func ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
-	if k.barred {
-		return Outcome{Kind: Unsent, Reason: ReasonClosed, Detail: "lease not renewed"}
+// ask makes one call of a partner within its timeout, counted from when the call
+// was begun: a process that was stopped in between sends nothing late. An adapter
+// that panics has answered nothing.
+func (e *Engine) ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
+	left := timeout(partner, k.Leg) - e.cfg.Clock.Now().Sub(k.begun)
+	if left <= 0 {
+		k.barred = "no time left to send it"
+	}
+	if k.barred != "" {
+		return Outcome{Kind: Unsent, Reason: ReasonClosed, Detail: k.barred}
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			o = Outcome{Kind: Unknown, Detail: fmt.Sprintf("adapter panicked: %v", r)}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, timeout(partner, k.Leg))
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	switch k.Op {
 	case OpQuery:

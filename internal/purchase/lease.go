@@ -117,13 +117,15 @@ func (e *Engine) adopt(records []Record) {
 // leaseLoop keeps the lease, watches the others', and takes over from the dead.
 func (e *Engine) leaseLoop(ctx context.Context, lease Lease) {
 	for {
+		timed := true
 		select {
 		case <-e.cfg.Clock.After(e.cfg.LeaseTTL / leasePart):
 		case <-e.lease:
+			timed = false
 		case <-ctx.Done():
 			return
 		}
-		err := e.leaseStep(ctx, lease)
+		err := e.leaseStep(ctx, lease, timed)
 		if e.leaseLost(err) {
 			return
 		}
@@ -143,8 +145,9 @@ func (e *Engine) leaseLost(err error) bool {
 	return true
 }
 
-// leaseStep is one round: renew, reload, take parked news, look at the others.
-func (e *Engine) leaseStep(ctx context.Context, lease Lease) error {
+// leaseStep is one round: renew, reload, take parked news, and, when its time has
+// come rather than that there is work, look at the others.
+func (e *Engine) leaseStep(ctx context.Context, lease Lease, timed bool) error {
 	began := e.cfg.Clock.Now()
 	if err := e.cfg.Store.Renew(ctx, lease.Epoch); err != nil {
 		return fmt.Errorf("renew lease: %w", err)
@@ -166,6 +169,9 @@ func (e *Engine) leaseStep(ctx context.Context, lease Lease) error {
 	}
 	if err := e.takeParked(ctx, lease.Epoch); err != nil {
 		return err
+	}
+	if !timed {
+		return nil
 	}
 	return e.watchLeases(ctx, lease)
 }

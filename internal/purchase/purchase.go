@@ -144,7 +144,11 @@ type LegState struct {
 	LastAt  Instant // when the last try may have left this node at the latest
 	Ref     string  // partner's reference of the first evidenced movement
 	Second  string  // and of another one, when the partner executed twice
+	Account MSISDN  // that the first evidenced movement was for, 0 when the partner did not say
 }
+
+// open reports whether a try may have been executed, or may still be.
+func (l *LegState) open() bool { return l.Doubt || l.Acknowledged }
 
 // Amounts of the quote as money values.
 func (p *Purchase) total() money.Amount { return money.Amount{Minor: p.Total, Currency: p.Currency} }
@@ -157,6 +161,14 @@ func (p *Purchase) holding() ledger.Account {
 		return ledger.Orphans(p.Payer)
 	}
 	return ledger.Held
+}
+
+// charged is the number that the money was taken from.
+func (p *Purchase) charged() MSISDN {
+	if account := p.Legs[Charge].Account; account != 0 {
+		return account
+	}
+	return p.PayerNumber
 }
 
 // Partner is the name of the partner that executes the leg.

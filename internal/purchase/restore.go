@@ -4,6 +4,9 @@ package purchase
 func (l *LegState) learn(o *Outcome) {
 	switch o.Kind {
 	case Done:
+		if !l.Done && l.Ref == "" {
+			l.Account = o.Account
+		}
 		l.Done, l.Doubt = true, false
 	case Reversed:
 		l.Done = l.Done && l.another(o.Ref)
@@ -14,6 +17,9 @@ func (l *LegState) learn(o *Outcome) {
 	case o.Ref == "" || o.Ref == l.Ref:
 	case l.Ref == "":
 		l.Ref = o.Ref
+		if l.Account == 0 {
+			l.Account = o.Account
+		}
 	default:
 		l.Second = o.Ref
 	}
@@ -72,13 +78,24 @@ func (r *Record) restore(t *Terms, now Instant) Purchase {
 	if leg := s.active(); leg != 0 && p.Open() {
 		l := &p.Legs[leg]
 		if !l.Acknowledged && !l.Closed && !l.Done && l.Tries > 0 {
-			l.Doubt, l.LastAt = true, s.now.Add(s.capability(leg).Timeout)
+			l.Doubt = true
 		}
+		s.p.Resumed = s.now
+		l.LastAt = s.leftBy(leg)
 	}
 	if p.Open() {
 		p.ActAt, p.DueAt, p.Resumed = s.now, now, s.now
 	}
 	return p
+}
+
+// leftBy is until when a try of a former process may leave: one that does not
+// know that it was replaced begins calls while its lease is sure.
+func (s *step) leftBy(leg Leg) Instant {
+	if s.p.Resumed == 0 {
+		return 0
+	}
+	return s.p.Resumed.Add(s.terms.Overlap + s.capability(leg).Timeout)
 }
 
 // latest is the last instant that is recorded.

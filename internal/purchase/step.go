@@ -36,6 +36,8 @@ type Step struct {
 	// before Change.Now is believed; otherwise only memory changes, to Change.Now.
 	Durable bool
 	Change  Change
+	// At is when the step was taken.
+	At Instant
 	// Facts are the notices to write into Change.
 	Facts []Fact
 	// Call is what to ask next.
@@ -117,7 +119,7 @@ func (s *step) finish(was, epoch int64) Step {
 			s.out.Change.Evidence.Version = s.p.Version
 		}
 	}
-	s.out.Change.Now = s.p
+	s.out.Change.Now, s.out.At = s.p, s.now
 	return s.out
 }
 
@@ -131,7 +133,7 @@ func (s *step) due() Instant {
 	}
 	switch p.State {
 	case Charging:
-		sooner(p.CreatedAt.Add(s.terms.DeliverWithin), p.Legs[Charge].Doubt && !p.Told.Has(FactUnconfirmed))
+		sooner(p.CreatedAt.Add(s.terms.DeliverWithin), p.Legs[Charge].open() && !p.Told.Has(FactUnconfirmed))
 		sooner(s.resort(p.CreatedAt.Add(s.terms.ResolveWithin)), !s.busy)
 	case Crediting:
 		sooner(p.DeliverBy, !p.Told.Has(FactPending))
@@ -143,7 +145,7 @@ func (s *step) due() Instant {
 		if p.WatchTill == 0 || p.watched() == 0 {
 			return 0
 		}
-		sooner(p.WatchTill, !s.busy)
+		sooner(s.resort(p.WatchTill), !s.busy)
 	}
 	if at == 0 {
 		at = s.now.Add(s.terms.RetryMost)

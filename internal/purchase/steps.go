@@ -29,7 +29,7 @@ func (s *Steps) Stopped() error { return s.e.stopped }
 
 // Lease is one turn of the lease loop.
 func (s *Steps) Lease(ctx context.Context) error {
-	err := s.e.leaseStep(ctx, s.lease)
+	err := s.e.leaseStep(ctx, s.lease, true)
 	s.e.leaseLost(err)
 	return err
 }
@@ -123,7 +123,7 @@ func (x Exchange) Order() Order { return x.k.order }
 func (x Exchange) Purchase() Purchase { return x.k.item.p }
 
 // Send asks the partner.
-func (x Exchange) Send(ctx context.Context) Outcome { return ask(ctx, x.l.partner, x.k) }
+func (x Exchange) Send(ctx context.Context) Outcome { return x.s.e.ask(ctx, x.l.partner, x.k) }
 
 // Answer hands the outcome to the purchase.
 func (x Exchange) Answer(o Outcome) { x.s.e.answer(x.l, x.k, o) }

@@ -235,8 +235,8 @@ type Store interface {
 
 	// Park keeps an event for the owner of its purchase. Durable.
 	Park(ctx context.Context, parked Parked) error
-	// TakeParked returns up to limit parked events for purchases of the epoch,
-	// oldest first. They stay until Unpark.
+	// TakeParked returns up to limit parked events for purchases of the epoch, and
+	// for those that are not open any more, oldest first. They stay until Unpark.
 	TakeParked(ctx context.Context, epoch int64, limit int) ([]Parked, error)
 	// Unpark forgets parked events by Seq.
 	Unpark(ctx context.Context, seqs []int64) error

@@ -1,5 +1,7 @@
 package purchase
 
+import "slices"
+
 // Row is one rule of the table: in state From, on an outcome Kind of Leg (both
 // zero: when the due time has come), if When holds, go To (zero: stay) and Do.
 type Row struct {
@@ -64,6 +66,35 @@ func buildTable() []Row {
 	for _, part := range [][]Row{charging(), crediting(), credited(), refunding(), refunded(), declined()} {
 		table = append(table, part...)
 	}
+	return complete(table)
+}
+
+// complete adds what becomes of movements that no row of a state expects: none is
+// forgotten.
+func complete(table []Row) []Row {
+	has := func(state State, leg Leg, kind Kind, when *condition) bool {
+		return slices.ContainsFunc(table, func(r Row) bool {
+			return r.From == state && r.Leg == leg && r.Kind == kind &&
+				(r.When == nil || when != nil && r.When.name == when.name)
+		})
+	}
+	given := map[Leg]*condition{Charge: &chargeGiven, Credit: &creditGiven, Refund: &refundGiven}
+	for _, state := range States {
+		for _, leg := range []Leg{Charge, Credit, Refund} {
+			for _, row := range []Row{
+				{state, leg, Done, &known, 0, do(naming)},
+				{state, leg, Done, nil, 0, do(note, unbooked)},
+				{state, leg, Reversed, &another, 0, do(undoAnother)},
+				{state, leg, Reversed, given[leg], 0, do(note, unbooked)},
+				{state, leg, Reversed, &unheard, 0, do(note)},
+			} {
+				heard := state == Crediting && leg == Charge && row.When == &unheard // the state rests on it
+				if !heard && !has(state, leg, row.Kind, row.When) {
+					table = append(table, row)
+				}
+			}
+		}
+	}
 	return table
 }
 
@@ -98,7 +129,7 @@ func charging() []Row {
 		{Charging, 0, 0, when(unconfirmed), 0, do(notify(FactUnconfirmed))},
 		{Charging, 0, 0, when(callOngoing), 0, do(waitLong)},
 		{Charging, 0, 0, when(both(unsent, sendOver)), Declined, do(settled0(Charge), notify(FactDeclined), closed)},
-		{Charging, 0, 0, when(chargeHopeless), Declined, do(openCase(MatterUnknownCharge), notify(FactUnconfirmed), closed)},
+		{Charging, 0, 0, when(chargeHopeless), Declined, do(openCase(MatterUnknownCharge), notify(FactUnconfirmed), forget, closed)},
 		{Charging, 0, 0, when(unsent), 0, do(tryAgain)},
 		{Charging, 0, 0, when(queryable), 0, do(query)},
 		{Charging, 0, 0, when(both(retriable, wanted)), 0, do(tryAgain)},
@@ -122,8 +153,8 @@ func crediting() []Row {
 		{Crediting, Credit, Unknown, when(firstDoubt), 0, do(note, doubt, wait)},
 		{Crediting, Credit, Unknown, nil, 0, do(wait)},
 
-		{Crediting, Credit, Unsent, when(both(unsentNow, hasAlternate)), 0, do(failOver, attemptCredit)},
 		{Crediting, Credit, Unsent, when(both(unsentNow, sendOver)), Refunding, do(note, settled, attemptRefund)},
+		{Crediting, Credit, Unsent, when(both(unsentNow, hasAlternate)), 0, do(failOver, attemptCredit)},
 		{Crediting, Credit, Unsent, nil, 0, do(unleft, wait)},
 
 		{Crediting, Credit, Absent, when(proven), Refunding, do(note, settled, attemptRefund)},
@@ -137,9 +168,9 @@ func crediting() []Row {
 		{Crediting, Charge, Done, when(known), 0, do(naming)},
 		{Crediting, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
 		{Crediting, Charge, Reversed, when(another), 0, do(undoAnother)},
-		{Crediting, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
-		{Crediting, Charge, Reversed, when(chargeGiven), 0, do(note, unbooked)},
-		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), notify(FactRefunded), closed)},
+		{Crediting, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), tellRefunded, closed)},
+		{Crediting, Charge, Reversed, when(both(chargeGiven, sameCurrency)), 0, do(note, bookGivenBack, expose, openCase(MatterChargeReversed))},
+		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), tellRefunded, closed)},
 
 		{Crediting, 0, 0, when(both(unsent, sendOver)), Refunding, do(settled0(Credit), attemptRefund)},
 		{Crediting, 0, 0, when(late), 0, do(notify(FactPending), openCase(MatterPendingCredit))},
@@ -159,6 +190,7 @@ func credited() []Row {
 		{Credited, Credit, Done, when(known), 0, do(naming)},
 		{Credited, Credit, Done, nil, 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
 		{Credited, Credit, Reversed, when(another), 0, do(undoAnother)},
+		{Credited, Credit, Reversed, when(both(creditGiven, givenBack)), 0, do(note, unbooked, openCase(MatterCreditReversed))},
 		{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
 		{Credited, Credit, Reversed, when(creditGiven), 0, do(note, unbooked)},
 		{Credited, Charge, Done, when(known), 0, do(naming)},
@@ -174,7 +206,7 @@ func refunding() []Row {
 	return []Row{
 		{Refunding, Refund, Done, when(known), 0, do(naming)},
 		{Refunding, Refund, Done, when(otherAccount), 0, do(note, exposeWrongRefund, openCase(MatterWrongRefund), waitLong)},
-		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, notify(FactRefunded), closed)},
+		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, tellRefunded, closed)},
 		{Refunding, Refund, Done, when(sameCurrency), 0, do(note, bookRefund, expose, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, nil, 0, do(note, expose, openCase(MatterWrongRefund), waitLong)},
 
@@ -205,8 +237,8 @@ func refunding() []Row {
 		{Refunding, Charge, Done, when(known), 0, do(naming)},
 		{Refunding, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
 		{Refunding, Charge, Reversed, when(another), 0, do(undoAnother)},
-		{Refunding, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
-		{Refunding, Charge, Reversed, when(chargeGiven), 0, do(note, unbooked)},
+		{Refunding, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), tellRefunded, closed)},
+		{Refunding, Charge, Reversed, when(both(chargeGiven, sameCurrency)), 0, do(note, bookGivenBack, expose, openCase(MatterChargeReversed))},
 
 		{Refunding, 0, 0, when(refundLate), 0, do(openCase(MatterLateRefund))},
 		{Refunding, 0, 0, when(overdue), 0, do(expose, openCase(MatterOverdue))},
@@ -261,6 +293,8 @@ func declined() []Row {
 	return []Row{
 		{Declined, Charge, Done, when(known), 0, do(naming)},
 		{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)},
+		{Declined, Charge, Reversed, when(legClosed), 0, nil},
+		{Declined, Charge, Reversed, nil, 0, do(note, settled, closed)},
 		{Declined, Charge, Cancelled, nil, 0, do(note, settled, closed)},
 		{Declined, Charge, Absent, when(proven), 0, do(note, settled, closed)},
 		{Declined, Charge, Absent, nil, 0, do(wait)},

@@ -297,7 +297,7 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 		}
 	}
 	switch {
-	case o.Leg == purchase.Refund && (o.Amount != p.Charged || o.Account != p.PayerNumber):
+	case o.Leg == purchase.Refund && (o.Amount.Minor > p.Charged.Minor || o.Amount.Minor <= 0):
 		a.w.fail("P6", o.Purchase, "a refund of %d is asked for, %d was charged", o.Amount.Minor, p.Charged.Minor)
 	case o.Leg == purchase.Charge && (o.Amount.Minor != p.Total || o.Account != p.PayerNumber):
 		a.w.fail("P6", o.Purchase, "a charge of %d is asked for, the price is %d", o.Amount.Minor, p.Total)

@@ -273,7 +273,7 @@ func (m *Memory) TakeParked(_ context.Context, epoch int64, limit int) ([]purcha
 	defer m.mu.Unlock()
 	var mine []purchase.Parked
 	for _, p := range m.parked {
-		if r := m.records[p.Purchase]; r != nil && r.Purchase.Epoch == epoch && len(mine) < limit {
+		if r := m.records[p.Purchase]; r != nil && (r.Purchase.Epoch == epoch || !r.Purchase.Open()) && len(mine) < limit {
 			mine = append(mine, p)
 		}
 	}
