@@ -40,7 +40,8 @@ func drawnCapability(partner string) purchase.Capability {
 
 // epoch is a lease's, rarely one that nobody has.
 func (w *world) epoch(t *rapid.T) int64 {
-	return rapid.SampledFrom([]int64{1, 2, 1, 2, 3, 3, 4, 5, 6, 7}).Draw(t, "epoch")
+	lease := rapid.SampledFrom(append(slices.Clone(w.leases), purchase.Lease{Epoch: 77})).Draw(t, "lease")
+	return lease.Epoch
 }
 
 // id is a purchase's, rarely none or one that nobody made.
@@ -49,7 +50,12 @@ func (w *world) id(t *rapid.T) purchase.ID {
 }
 
 func (w *world) wish(t *rapid.T) purchase.Request {
-	r := purchase.Request{Client: "app", ClientKey: fmt.Sprint("key-", rapid.IntRange(0, 40).Draw(t, "key")), Channel: text(t, "channel"),
+	if len(w.ids) > 0 && rapid.Bool().Draw(t, "the same again") {
+		r := w.latest[rapid.SampledFrom(w.ids).Draw(t, "as")].Request
+		r.ClientKey = fmt.Sprint("key-", rapid.IntRange(0, 1000).Draw(t, "key"))
+		return r
+	}
+	r := purchase.Request{Client: "app", ClientKey: fmt.Sprint("key-", rapid.IntRange(0, 1000).Draw(t, "key")), Channel: text(t, "channel"),
 		Language: purchase.Language(text(t, "language")), PayerNumber: rapid.SampledFrom(numbers).Draw(t, "payer"),
 		Recipient: rapid.SampledFrom(numbers).Draw(t, "recipient"), Payer: "wallet", Provider: "ocs", Product: "airtime",
 		Offer:    rapid.SampledFrom([]int32{1, 0, math.MaxInt32, math.MinInt32}).Draw(t, "offer"),
@@ -68,9 +74,22 @@ func (w *world) wish(t *rapid.T) purchase.Request {
 	return r
 }
 
+// awaited is the news that moves a purchase on.
+var awaited = map[purchase.State]purchase.Event{
+	purchase.Charging: charged, purchase.Crediting: credited, purchase.Refunding: refunded, purchase.Refunded: credited,
+	purchase.Credited: answer(purchase.Credit, purchase.Reversed, "credit-1"), purchase.Declined: charged,
+}
+
 // event is any news about any leg of p, likely or absurd. A leg that was never
 // tried has no answers, only what the partner tells by itself.
 func (w *world) event(t *rapid.T, p purchase.Purchase) purchase.Event {
+	if ev, ok := awaited[p.State]; ok && rapid.IntRange(0, 2).Draw(t, "odd") == 0 {
+		ev.Outcome.Amount = money.Amount{Minor: p.Total, Currency: p.Currency}
+		if ev.Leg == purchase.Credit {
+			ev.Outcome.Amount.Minor = p.Units
+		}
+		return ev
+	}
 	ev := purchase.Event{Leg: rapid.SampledFrom(purchase.Legs).Draw(t, "leg"),
 		Source: rapid.SampledFrom([]purchase.Source{purchase.FromAnswer, purchase.FromCallback, purchase.FromQuery, purchase.FromCancel, purchase.FromStatement, purchase.FromNode}).Draw(t, "source")}
 	if p.Legs[ev.Leg].Tries == 0 {
