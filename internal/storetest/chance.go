@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -240,7 +241,7 @@ func (w *world) commit(t *rapid.T, ways ...int) {
 		}
 		return verdicts, err
 	})
-	if sane && err == errOther { //nolint:errorlint // class made it
+	if sane && errors.Is(err, errOther) {
 		t.Fatalf("the stores refuse what the table of states asks for: %+v", batch)
 	}
 	var ids []purchase.ID
@@ -257,10 +258,13 @@ func (w *world) commit(t *rapid.T, ways ...int) {
 	w.records(t, ids)
 }
 
-// askFirst takes the look for a repeat out of batches of which "whether one that
-// is declined by the same batch counts is left open".
+// askFirst takes the look for a repeat out of batches that decline a purchase or
+// take one back from its decline: whether that one counts "is left open"
+// (Change.RepeatSince).
 func (w *world) askFirst(batch []purchase.Change) {
-	if !slices.ContainsFunc(batch, func(c purchase.Change) bool { return c.Now.State == purchase.Declined }) {
+	if !slices.ContainsFunc(batch, func(c purchase.Change) bool {
+		return c.Now.State == purchase.Declined || w.latest[c.Now.ID].State == purchase.Declined
+	}) {
 		return
 	}
 	for i := range batch {

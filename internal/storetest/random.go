@@ -111,7 +111,7 @@ func alike[T any](t *rapid.T, w *world, what string, do func(purchase.Store, *re
 			t.Logf("%s: %+v, %v", what, got, failure)
 			continue
 		}
-		if first := w.replicas[0].name; class(failure) != err {
+		if first := w.replicas[0].name; !errors.Is(class(failure), err) {
 			t.Fatalf("%s: %s answers %v, %s %v", what, r.name, failure, first, err)
 		} else if err == nil && !same(reflect.ValueOf(got), reflect.ValueOf(answer)) {
 			t.Fatalf("%s:\n%s answers %+v\n%s answers %+v", what, r.name, got, first, answer)
@@ -337,10 +337,18 @@ type outbox interface {
 	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
 }
 
+func deliver(s purchase.Store) outbox {
+	o, ok := s.(outbox)
+	if !ok {
+		panic(fmt.Sprintf("%T keeps no notices", s))
+	}
+	return o
+}
+
 func (w *world) unsent(t *rapid.T, limit int) {
 	must(t, w, fmt.Sprintf("%d unsent", limit), func(s purchase.Store, r *replica) ([]purchase.Notice, error) {
 		var err error
-		r.unsent, err = s.(outbox).UnsentNotices(context.Background(), limit)
+		r.unsent, err = deliver(s).UnsentNotices(context.Background(), limit)
 		return r.unsent, err
 	})
 }
@@ -359,7 +367,7 @@ func (w *world) markSent(t *rapid.T) {
 		if stranger && len(notices) > 0 {
 			notices[0].To++
 		}
-		return nothing{}, s.(outbox).MarkSent(context.Background(), notices, w.now)
+		return nothing{}, deliver(s).MarkSent(context.Background(), notices, w.now)
 	})
 }
 
