@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"testing"
 
 	"pgregory.net/rapid"
 
@@ -26,7 +25,7 @@ type Replica struct {
 // a store: they must answer alike, errors included, and end up alike. A
 // difference is printed with its seed, how to repeat it, and the shortest way to
 // it that was found.
-func RunRandom(t *testing.T, replicas ...Replica) {
+func RunRandom(t rapid.TB, replicas ...Replica) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, replicas)
 		actions := map[string]func(*rapid.T){
@@ -39,7 +38,7 @@ func RunRandom(t *testing.T, replicas ...Replica) {
 			"load":     w.load, "load open": w.loadOpen, "list": w.list, "find key": w.findKey, "reserve": w.reserve,
 			"park": w.park, "unpark": w.unpark, "mark sent": w.markSent,
 		}
-		for range 3 { // opening fresh stores takes longer than a few actions
+		for range 2 { // opening fresh stores takes longer than a few actions
 			t.Repeat(actions)
 		}
 		w.compare(t)
