@@ -139,8 +139,8 @@ type Change struct {
 	Cases    []Case
 	// RepeatSince, on a new purchase, holds it back if a purchase by the same
 	// payer number for the same recipient, product and total, not declined,
-	// was created at or after it. Zero: no such check. Whether one that is
-	// declined by the same batch counts is left open.
+	// was created at or after it. Zero: no such check. Whether one that the same
+	// batch declines, or finds charged after its decline, counts is left open.
 	RepeatSince Instant
 }
 
