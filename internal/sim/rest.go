@@ -51,12 +51,13 @@ func (w *world) settleDown() {
 		}
 	}
 	resolve := w.plan.rules.ResolveWithin
-	w.after(resolve, func() {
+	honest := resolve + w.plan.rules.WatchFor*3/4
+	w.after(honest, func() {
 		w.note("honest", 0, "partners do what they promise")
 		w.honest = true
 	})
-	w.after(resolve*5/2, func() { w.statements(0) })
-	w.after(resolve*4+w.plan.rules.WatchFor, w.giveUp)
+	w.after(honest+resolve*3/2, func() { w.statements(0) })
+	w.after(honest+resolve*3+w.plan.rules.WatchFor, w.giveUp)
 }
 
 // statements brings each movement of each partner's books to the nodes, as
