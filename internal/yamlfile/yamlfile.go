@@ -1,6 +1,7 @@
 // Package yamlfile reads configuration files strictly: unknown and repeated
-// keys are refused, and every error names the file, the line and the key. It
-// knows nothing of what the files mean.
+// keys are refused, as is what no such file needs (aliases, tags, deep
+// nesting), and every error names the file, the line and the key. It knows
+// nothing of what the files mean.
 package yamlfile
 
 import (
@@ -10,12 +11,16 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
-// MaxBytes bounds a file.
-const MaxBytes = 1 << 20
+// Bounds of a file. The parser's memory grows with the square of the nesting.
+const (
+	MaxBytes = 1 << 20
+	MaxDepth = 32 // brackets within brackets, and dashes within a line
+)
 
 // File remembers where each key of a file stands, so that a later check can
 // point at it.
@@ -30,7 +35,11 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("%s: file has %d bytes, at most %d are read", name, len(data), MaxBytes)
 	}
-	tree, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if err := plain(tokens); err != nil {
+		return nil, fmt.Errorf("%s:%w", name, err)
+	}
+	tree, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, (&File{name: name}).locate(err)
 	}
@@ -45,6 +54,39 @@ func Decode(name string, data []byte, into any) (*File, error) {
 		return nil, f.locate(err)
 	}
 	return f, nil
+}
+
+// plain refuses what no configuration needs and hostile files are made of. Its
+// error begins with the line.
+func plain(tokens token.Tokens) error {
+	depth, dashes, line := 0, 0, 0
+	for _, tk := range tokens {
+		if at := tk.Position.Line; at != line {
+			line, dashes = at, 0
+		}
+		what := ""
+		switch tk.Type { //nolint:exhaustive // the others nest nothing
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType:
+			dashes++
+		case token.AnchorType, token.AliasType:
+			what = "anchors and aliases are not read"
+		case token.TagType:
+			what = "tags are not read"
+		case token.MappingKeyType:
+			what = "keys are not written with a question mark"
+		}
+		if depth > MaxDepth || dashes > MaxDepth {
+			what = fmt.Sprintf("nested more than %d deep", MaxDepth)
+		}
+		if what != "" {
+			return fmt.Errorf("%d: %s", line, what)
+		}
+	}
+	return nil
 }
 
 // Errorf returns an error about the key at a path such as
