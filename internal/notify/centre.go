@@ -23,7 +23,8 @@ type SandboxCentre struct {
 }
 
 // NewSandboxCentre returns a client of the centre at a base address such as
-// "http://127.0.0.1:8090/sms". The client's transport keeps the connections.
+// "http://127.0.0.1:8090/sms". The client's transport keeps the connections; a
+// message is never sent elsewhere because a centre says so.
 func NewSandboxCentre(base string, client *http.Client) (*SandboxCentre, error) {
 	address, err := url.Parse(base)
 	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Host == "" {
@@ -32,7 +33,9 @@ func NewSandboxCentre(base string, client *http.Client) (*SandboxCentre, error) 
 	if client == nil {
 		return nil, fmt.Errorf("message centre %s: an HTTP client is needed", base)
 	}
-	return &SandboxCentre{address.JoinPath("messages").String(), client}, nil
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &SandboxCentre{address.JoinPath("messages").String(), &own}, nil
 }
 
 type message struct {

@@ -28,3 +28,12 @@ func Detail(text string) string {
 	text = longNumber.ReplaceAllString(text, "…")
 	return strings.ToValidUTF8(text[:min(len(text), purchase.MaxDetail)], "")
 }
+
+// told is a partner's error whose text is fit for a log. It wraps that error.
+type told struct{ error }
+
+// Error is the text as Detail has it.
+func (t told) Error() string { return Detail(t.error.Error()) }
+
+// Unwrap returns the error as it was.
+func (t told) Unwrap() error { return t.error }
