@@ -56,6 +56,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(recorded(&credit, &m, `:10,`, `:9999999999999999.99,`, `"10"`, `"1e9"`))
 	f.Add(recorded(&credit, &m, "22670112233", "9223372036854775807", `"product":"airtime"`, `"product":"`+strings.Repeat("x", 1000)+`"`))
 	f.Add(recorded(&credit, &m, `"done"`, `"cancelled"`))
+	f.Add([]byte(`{"id":1,"result":[` + strings.Repeat("{},", 150_000) + `{}],"error":null}`))
+	f.Add([]byte(`{"id":1,"result":{"BalanceMap":{"a":[` + strings.Repeat("{},", 150_000) + `{}]}},"error":null}`))
+	f.Add([]byte(`{"id":1,"result":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `,"error":null}`))
 	f.Add([]byte(`{"id":1,"result":null,"error":"NOT_FOUND"}`))
 	f.Add([]byte(`{"id":1,"result":null,"error":"SERVER_ERROR: 70 11 22 33"}`))
 	f.Add([]byte(`{"id":1,"result":22670112233,"error":null}`))
@@ -70,7 +73,7 @@ func FuzzAnswer(f *testing.F) {
 		for _, o := range []purchase.Order{credit, reversal, bundle} {
 			m := p.identify(&o)
 			var did, asked, cancelled purchase.Outcome
-			fuzztest.Within(t, 2<<20+512*len(body), func() {
+			fuzztest.Within(t, 16<<20+64*len(body), func() {
 				did, asked, cancelled = p.Do(t.Context(), o), p.Query(t.Context(), o), p.Cancel(t.Context(), o)
 			})
 			for _, got := range []purchase.Outcome{did, asked, cancelled} {

@@ -21,13 +21,18 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(head + `<value>` + strings.Repeat(`<a>`, 1000)))
 	f.Add([]byte(head + `<value>` + strings.Repeat(`<!---->`, 100) + strings.Repeat(`<![CDATA[]]>`, 100) + `</value>` + tail))
 	f.Add([]byte(head + `<value><base64>` + strings.Repeat("AAAA\n", 50) + `</base64></value>` + tail))
+	f.Add([]byte(`<a` + strings.Repeat(` b=""`, 10_000) + `/>`))
+	f.Add([]byte(`<!-- ' --><a` + strings.Repeat(` b='>'`, 10_000) + `/>`))
+	f.Add([]byte(`<!--><a` + strings.Repeat(` b='>'`, 10_000) + `--/>`))
+	f.Add([]byte(`<?a ?` + strings.Repeat(` b='>'`, 10_000) + `/>`))
+	f.Add([]byte(head + `<value><base64>` + strings.Repeat("A ", 10_000) + `</base64></value>` + tail))
 	f.Add([]byte(head + `<value a="` + strings.Repeat("&#65;", 100) + `"/>` + tail))
 	f.Fuzz(func(t *testing.T, document []byte) {
 		var value any
 		var method string
 		var params []any
 		var err, callErr error
-		fuzztest.Within(t, 1<<20+256*len(document), func() {
+		fuzztest.Within(t, 64<<10+48*len(document), func() {
 			value, err = ParseResponse(document)
 			method, params, callErr = ParseCall(document)
 		})
