@@ -7,6 +7,8 @@ package yamlfile
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -21,6 +23,20 @@ const (
 	MaxBytes = 1 << 20
 	MaxDepth = 32 // brackets within brackets, and dashes within a line
 )
+
+// Read returns a file's bytes, or an error where it has more than MaxBytes.
+func Read(path string) ([]byte, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator's own file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	if err == nil && len(data) > MaxBytes {
+		err = fmt.Errorf("%s: file has more than %d bytes", path, MaxBytes)
+	}
+	return data, err
+}
 
 // File remembers where each key of a file stands, so that a later check can
 // point at it.

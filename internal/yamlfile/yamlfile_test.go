@@ -1,6 +1,8 @@
 package yamlfile
 
 import (
+	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 )
@@ -79,5 +81,17 @@ func TestDecodeRefuses(t *testing.T) {
 		if _, err := Decode("x.yaml", []byte(c.text), &s); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+func TestReadIsBounded(t *testing.T) {
+	if data, err := Read("/dev/zero"); err == nil || len(data) > MaxBytes+1 {
+		t.Errorf("read %d bytes, %v", len(data), err)
+	}
+	if _, err := Read("absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	if data, err := Read("yamlfile_test.go"); err != nil || !strings.HasPrefix(string(data), "package yamlfile") {
+		t.Errorf("this file: %v", err)
 	}
 }
