@@ -21,7 +21,7 @@ trap 'exit 130' INT TERM
 target() {
     local name=$1 binary=$2 folder=$3 import=$4 log status=0 last
     log=$(mktemp -p "$work")
-    (cd "$folder" && exec "$binary" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "$time" -test.fuzzminimizetime 1s -test.parallel 1 \
+    (cd "$folder" && exec "$binary" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "$time" -test.fuzzminimizetime 200x -test.parallel 1 \
         -test.timeout 0 -test.fuzzcachedir "$cache/fuzz/$import") >"$log" 2>&1 </dev/null || status=$?
     last=$(grep '^fuzz: elapsed: .*execs: ' "$log" | tail -n 1 || true)
     # Go may call it a failure that time ran out while an input was made smaller.

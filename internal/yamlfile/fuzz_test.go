@@ -19,12 +19,19 @@ func FuzzDecode(f *testing.F) {
 	f.Add("labels: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[")
 	f.Add("operators:\n- - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - -")
 	f.Add("labels:\n  a: &a x\n  b: *a\n  <<: *a\n")
+	f.Add("0[0: x\na..b: y\n$: z\n\"'\": a\n\"\\n\": b\n")
 	f.Add("code: !!int \"226\"\n? country\n: 0x1_0\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		var s sample
 		var all map[string]any
 		fuzztest.Within(t, 16<<20+2048*len(text), func() {
-			_, _ = Decode("x.yaml", []byte(text), &all)
+			if file, err := Decode("x.yaml", []byte(text), &all); err == nil {
+				for key := range all {
+					if err := file.Errorf(key, "bad"); !strings.HasPrefix(err.Error(), "x.yaml:") || len(err.Error()) > 2*maxPath {
+						t.Errorf("%v", err)
+					}
+				}
+			}
 			_, err := Decode("x.yaml", []byte(text), &s)
 			if err != nil && !strings.HasPrefix(err.Error(), "x.yaml:") {
 				t.Errorf("%v does not name the file", err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -22,6 +23,7 @@ import (
 const (
 	MaxBytes = 1 << 20
 	MaxDepth = 32 // brackets within brackets, and dashes within a line
+	maxPath  = 256
 )
 
 // Read returns a file's bytes, or an error where it has more than MaxBytes.
@@ -109,17 +111,25 @@ func plain(tokens token.Tokens) error {
 // "operators[1].code". Where the file does not hold the key, the line is that
 // of the nearest part of the path that it holds.
 func (f *File) Errorf(path, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s: %w", f.name, f.line(path), path, fmt.Errorf(format, args...))
+	return fmt.Errorf("%s:%d: %.*s: %w", f.name, f.line(path), maxPath, path, fmt.Errorf(format, args...))
 }
 
+// plainPath is what a path is made of where every key is plain. The YAML library
+// takes others for a query, or panics.
+var plainPath = regexp.MustCompile(`^[\w-]+(?:\.[\w-]+|\[[0-9]{1,7}\])*$`)
+
 func (f *File) line(path string) int {
-	for path != "" {
-		if p, err := yaml.PathString("$." + path); err == nil {
-			if node, err := p.FilterFile(f.tree); err == nil && node != nil {
-				return start(node)
-			}
+	for ; path != "" && len(path) <= maxPath; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
+		if !plainPath.MatchString(path) {
+			continue
 		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+		p, err := yaml.PathString("$." + path)
+		if err != nil {
+			continue
+		}
+		if node, err := p.FilterFile(f.tree); err == nil && node != nil {
+			return start(node)
+		}
 	}
 	return 1
 }
