@@ -33,6 +33,10 @@ target() {
             done
         return 0
     fi
+    if [ $status = 0 ]; then
+        printf '%-34s %-22s %6s: too short for more than the inputs that are kept\n' "$folder" "$name" "$time"
+        return 0
+    fi
     printf '%-34s %-22s FAILED\n' "$folder" "$name"
     sed 's/^/    /' "$log"
     return 1

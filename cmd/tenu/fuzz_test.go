@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"tenu/internal/fuzztest"
+	"tenu/internal/money"
+	"tenu/internal/partner"
 	"tenu/internal/purchase"
 )
 
@@ -40,7 +43,6 @@ func FuzzConfig(f *testing.F) {
 		if strings.Contains(text, "/") && strings.Contains(text, "file:") {
 			return // names a file of this machine
 		}
-		cfg.Numbering, cfg.Catalogue = numberingConfig{}, ""
 		for i := range cfg.Partners {
 			p := &cfg.Partners[i]
 			p.CA = ""
@@ -48,13 +50,17 @@ func FuzzConfig(f *testing.F) {
 			if p.GSMA != nil && p.GSMA.APIKey != "" {
 				p.GSMA.APIKey = "hunter2"
 			}
-		}
-		parts, err := cfg.parts(&app{env: exampleEnv, clock: newSteady()}, keys)
-		switch {
-		case err != nil && strings.Contains(err.Error(), "hunter2"):
-			t.Errorf("%v repeats the secret", err)
-		case err == nil && (len(parts.guards) != len(cfg.Partners) || parts.catalogue == nil || parts.clients == nil):
-			t.Errorf("%+v makes %+v", cfg, parts)
+			built, err := cfg.build(&app{env: exampleEnv, clock: newSteady()}, fmt.Sprintf("partners[%d]", i), p, keys, money.XOF)
+			if err != nil {
+				if strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("%v repeats the secret", err)
+				}
+				continue
+			}
+			if built.partner.Name() != p.Name {
+				t.Errorf("%+v makes %+v", p, built)
+			}
+			_, _ = partner.NewGuard(built.partner, p.limits(), newSteady().Now) // an error, never a panic
 		}
 	})
 }
