@@ -127,8 +127,19 @@ func (a *auditor) atRest() {
 	}
 	for _, id := range a.ids {
 		a.settled(a.records[id])
+		a.heard(a.records[id])
 	}
 	a.stored()
+}
+
+// heard checks that every notice reached the SMS centre.
+func (a *auditor) heard(r *purchase.Record) {
+	for i := range r.Notices {
+		id := string(a.w.keys.Reference(r.Purchase.ID)) + "-" + r.Notices[i].Fact.String()
+		if _, sent := a.w.centre.texts[id]; !sent {
+			a.w.fail("N5", r.Purchase.ID, "%s is marked as sent, and was not", r.Notices[i].Fact)
+		}
+	}
 }
 
 // settled checks a purchase at rest: it is final, or exposed with a case; and its
