@@ -5,7 +5,7 @@ SHELL       := /bin/bash
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PACKAGES ?= ./...
-FUZZTIME ?= 30s
+FUZZTIME ?= 20s
 SOAK     ?= 20
 ARGS     ?=
 
@@ -25,7 +25,12 @@ demo: build ## Sell airtime to partners on this machine, and keep running.
 
 .PHONY: test
 test: bin/gotestsum ## Install what the tests need, then run them all.
-	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -timeout 15m $(ARGS) $(PACKAGES)
+	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -timeout 25m $(ARGS) $(PACKAGES)
+	$(if $(filter ./...,$(PACKAGES)),FUZZTIME=$(FUZZTIME) test/fuzz.sh)
+
+.PHONY: sim
+sim: build ## Simulate a million purchases under every fault.
+	bin/tenu sim --purchases 1000000 --coverage $(ARGS)
 
 .PHONY: race
 race: bin/gotestsum ## The same with the race detector (needs a C compiler).
@@ -45,7 +50,7 @@ generate: ## Write again what is generated from the code.
 	go test ./internal/sale -run '^TestErrorCodesPage$$' -update
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (30s).
+fuzz: ## Run each fuzz target for FUZZTIME (20s).
 	FUZZTIME=$(FUZZTIME) test/fuzz.sh $(ARGS)
 
 .PHONY: bench
@@ -54,8 +59,10 @@ bench: build ## Measure the engine against a bare loop, on both databases.
 	bin/tenu bench --store postgres $(ARGS)
 
 .PHONY: soak
-soak: bin/gotestsum ## Kill, stop and continue real processes, SOAK (20) times as often.
-	TENU_SOAK=$(SOAK) test/setup.sh bin/gotestsum --format standard-verbose -- -timeout 4h -count 1 $(ARGS) ./internal/e2e
+soak: build bin/gotestsum ## The long versions of the tests: SOAK (20) times as much, 20 million simulated purchases.
+	bin/tenu sim --purchases 20000000 --seed 1000 --coverage
+	TENU_SOAK=$(SOAK) test/setup.sh bin/gotestsum --format standard-verbose -- -timeout 12h -count 1 $(ARGS) ./internal/e2e ./internal/sim ./internal/store
+	FUZZTIME=10m test/fuzz.sh
 
 .PHONY: check
 check: lint race ## What a change must pass before it is sent.

@@ -119,7 +119,7 @@ func (c *simCmd) Run(ctx context.Context, a *app) (err error) {
 
 // simulate runs with a progress bar where somebody looks.
 func (c *simCmd) simulate(ctx context.Context, a *app, o sim.Options) (*sim.Report, error) {
-	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && o.Trace == nil { //nolint:gosec // a descriptor fits
+	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && o.Trace == nil {
 		bar := progressbar.NewOptions(c.Purchases, progressbar.OptionSetWriter(f), progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(), progressbar.OptionSetItsString("purchases"), progressbar.OptionClearOnFinish())
 		defer func() { _ = bar.Finish() }() // only a picture

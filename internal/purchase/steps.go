@@ -27,6 +27,9 @@ func (e *Engine) Steps(ctx context.Context) (*Steps, error) {
 // Stopped returns why the engine does no more, or nil.
 func (s *Steps) Stopped() error { return s.e.stopped }
 
+// Counts are the engine's totals.
+func (s *Steps) Counts() Counts { return s.e.core.counts }
+
 // Lease is one turn of the lease loop.
 func (s *Steps) Lease(ctx context.Context) error {
 	err := s.e.leaseStep(ctx, s.lease, true)
@@ -115,8 +118,10 @@ func (s *Steps) Take(partner string) (x Exchange, ok bool) {
 	return Exchange{s, l, k}, k != nil
 }
 
-// Call says what is asked, and Order for what.
-func (x Exchange) Call() Call   { return x.k.Call }
+// Call says what is asked.
+func (x Exchange) Call() Call { return x.k.Call }
+
+// Order says for what.
 func (x Exchange) Order() Order { return x.k.order }
 
 // Purchase is the call's, as it stands in memory.

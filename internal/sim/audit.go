@@ -86,8 +86,8 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 	a.w.note("wrote", p.ID, describe(&was, c))
 	a.version(epoch, &was, c)
 	a.money(r, &was, c)
-	a.transition(r, &was, c)
-	a.notices(r, &was, c)
+	a.transition(&was, c)
+	a.notices(&was, c)
 	if was.Open() {
 		a.open--
 	}
@@ -104,7 +104,7 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 	r.Postings = append(r.Postings, c.Postings...)
 	r.Notices = append(r.Notices, c.Notices...)
 	r.Cases = append(r.Cases, c.Cases...)
-	a.whole(r, c)
+	a.whole(r)
 	if was.State != p.State && p.State.Final() {
 		a.w.tally.States[p.State]++
 	}
@@ -221,7 +221,7 @@ func (w *world) account(p *purchase.Purchase, partner string, leg purchase.Leg) 
 }
 
 // transition checks P7, P12, P13 and the truth of "nothing was taken".
-func (a *auditor) transition(r *purchase.Record, was *purchase.Purchase, c *purchase.Change) {
+func (a *auditor) transition(was *purchase.Purchase, c *purchase.Change) {
 	p := &c.Now
 	if was.Version == 0 {
 		if p.State != purchase.Charging || c.Attempt == nil || c.Attempt.Leg != purchase.Charge {
@@ -307,7 +307,7 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 }
 
 // whole checks what a record must be as a whole: L7, P1, P3, P4 and P5.
-func (a *auditor) whole(r *purchase.Record, c *purchase.Change) {
+func (a *auditor) whole(r *purchase.Record) {
 	p := &r.Purchase
 	s := sum(r)
 	if s.total != 0 {
@@ -333,7 +333,6 @@ func (a *auditor) whole(r *purchase.Record, c *purchase.Change) {
 	if s.doneRefs(r, purchase.Refund) > 1 && len(r.Cases) == 0 {
 		a.w.fail("P4", p.ID, "refunded twice without a case")
 	}
-	_ = c
 }
 
 // sums are a purchase's postings by kind of account.
@@ -375,6 +374,7 @@ func sum(r *purchase.Record) sums {
 				s.creditNet++
 			case purchase.Reversed:
 				s.creditNet--
+			default:
 			}
 		}
 	}
@@ -397,7 +397,7 @@ func (s *sums) doneRefs(r *purchase.Record, leg purchase.Leg) int {
 }
 
 // notices checks N1 to N4 on the notices of a change.
-func (a *auditor) notices(r *purchase.Record, was *purchase.Purchase, c *purchase.Change) {
+func (a *auditor) notices(was *purchase.Purchase, c *purchase.Change) {
 	p := &c.Now
 	told := map[purchase.Fact]bool{}
 	for i := range c.Notices {
@@ -419,7 +419,6 @@ func (a *auditor) notices(r *purchase.Record, was *purchase.Purchase, c *purchas
 		a.w.fail("N2", p.ID, "credited, and nobody was told")
 	}
 	a.corrected(was, c, told)
-	_ = r
 }
 
 // untrue says what is wrong with a fact, "" when it is true as far as can be known.

@@ -206,6 +206,9 @@ func (n *node) write(b purchase.Batch, d *dice) {
 	}
 	n.then(d.between(100*time.Microsecond, 2*time.Millisecond), func() {
 		b.Settle()
+		if n.steps.Counts().Rejected > 0 {
+			n.w.fail("store", b.Purchases()[0].ID, "the store refuses a change for what it says")
+		}
 		if b.Failed() { // not at once again
 			n.then(100*time.Millisecond, func() { n.commits-- })
 			return
@@ -329,6 +332,7 @@ func (w *world) befall(t trouble) {
 		w.centre.downTill = w.now.Add(t.long)
 		w.tally.Hits[CentreDown]++
 		return
+	default:
 	}
 	if !n.up() {
 		return
@@ -352,6 +356,7 @@ func (w *world) befall(t trouble) {
 		w.hitNode(ClockFrozen, n)
 		w.rough = w.now
 		n.offset -= t.long
+	default:
 	}
 }
 

@@ -101,8 +101,9 @@ func (p *peer) possible(f Fault, leg purchase.Leg) bool {
 		return c.Idempotent // otherwise nobody can tell two executions apart
 	case Accepted, Dropped, LateExecution:
 		return leg != purchase.Reversal
+	default:
+		return true
 	}
-	return true
 }
 
 var doFaults = []Fault{RequestLost, RequestLost, NoConnection, NoConnection, ReplyLost, ReplyLost, ReplyLost, LateExecution,
@@ -160,6 +161,7 @@ func (p *peer) Do(_ context.Context, o purchase.Order) purchase.Outcome {
 		a.lied = true
 		p.execute(a, o, d)
 		return refused("no")
+	default:
 	}
 	return p.execute(a, o, d)
 }
@@ -173,6 +175,7 @@ func twist(o purchase.Order, f Fault, d *dice) purchase.Order {
 		o.Account += 7
 	case WrongProduct:
 		o.Product = "another"
+	default:
 	}
 	return o
 }
@@ -281,6 +284,7 @@ func (p *peer) Query(_ context.Context, o purchase.Order) purchase.Outcome {
 		if len(a.moved) == 0 && !a.held {
 			return refused("unknown transaction")
 		}
+	default:
 	}
 	switch {
 	case len(a.moved) > 0 && a.moved[0].undone:

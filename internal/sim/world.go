@@ -86,14 +86,6 @@ func (w *world) step() bool {
 	return w.failure == nil
 }
 
-// next is when the next thing happens.
-func (w *world) next() purchase.Instant {
-	if len(w.queue) == 0 {
-		return 0
-	}
-	return w.queue[0].at
-}
-
 // fail records the first violation, which ends the world.
 func (w *world) fail(invariant string, id purchase.ID, format string, args ...any) {
 	if w.failure != nil {
