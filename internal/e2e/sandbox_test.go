@@ -153,7 +153,7 @@ func (r *rig) settle(within time.Duration) {
 	defer db.Close()
 	for deadline := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
 		var open int
-		err := db.QueryRowContext(r.t.Context(), `SELECT count(*) FROM purchase WHERE state NOT IN (3, 5, 6)`).Scan(&open)
+		err := db.QueryRowContext(r.t.Context(), unsettled).Scan(&open)
 		if err == nil && open == 0 {
 			return
 		}
@@ -162,6 +162,19 @@ func (r *rig) settle(within time.Duration) {
 		}
 	}
 }
+
+// open is how many purchases in the books are not in a final state.
+func (r *rig) open() (open int) {
+	r.t.Helper()
+	db := r.db()
+	defer db.Close()
+	if err := db.QueryRowContext(r.t.Context(), unsettled).Scan(&open); err != nil {
+		r.t.Fatal(err)
+	}
+	return open
+}
+
+const unsettled = `SELECT count(*) FROM purchase WHERE state NOT IN (3, 5, 6)`
 
 // moves counts what the partners did for a purchase.
 type moves struct{ charges, credits, refunds int }
