@@ -211,6 +211,36 @@ func TestPostgresConnectionsThatWereLost(t *testing.T) {
 	}
 }
 
+// A network that keeps connections and loses what they carry stops nobody for ever.
+func TestPostgresSilence(t *testing.T) {
+	dsn := fresh(t, testpeer.VolatilePostgres(t))
+	link := newLink(t, dsn)
+	s := open(t, link.dsn)
+	lease, err := s.Acquire(t.Context(), "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := make(chan struct{})
+	link.set(func([]byte) cut { <-silent; return pass })
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.Renew(t.Context(), lease.Epoch); !errors.Is(err, purchase.ErrUnavailable) && !errors.Is(err, purchase.ErrCommitUnknown) {
+			t.Errorf("renew without an answer: %v", err)
+		}
+	})
+	both.Go(func() {
+		if _, err := s.Leases(t.Context()); !errors.Is(err, purchase.ErrUnavailable) {
+			t.Errorf("read without an answer: %v", err)
+		}
+	})
+	both.Wait()
+	link.set(nil)
+	close(silent)
+	if err := s.Renew(t.Context(), lease.Epoch); err != nil {
+		t.Errorf("renew when the network is back: %v", err)
+	}
+}
+
 // cut is what becomes of a message to the server.
 type cut int
 

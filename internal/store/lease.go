@@ -55,7 +55,7 @@ func (s *Store) Renew(ctx context.Context, epoch int64) error {
 // Leases is purchase.Store.
 func (s *Store) Leases(ctx context.Context) ([]purchase.Lease, error) {
 	var leases []purchase.Lease
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var l purchase.Lease
 			err := rows.Scan(&l.Epoch, &l.Node, &l.Renewals, &l.Fenced)

@@ -12,7 +12,7 @@ import (
 // those of the oldest facts first.
 func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error) {
 	var notices []purchase.Notice
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			notices = append(notices, purchase.Notice{})
 			return scanNotice(rows, &notices[len(notices)-1])
@@ -64,7 +64,7 @@ func (s *Store) Park(ctx context.Context, parked purchase.Parked) error {
 // TakeParked is purchase.Store.
 func (s *Store) TakeParked(ctx context.Context, epoch int64, limit int) ([]purchase.Parked, error) {
 	var parked []purchase.Parked
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			parked = append(parked, purchase.Parked{})
 			return scanParked(rows, &parked[len(parked)-1])

@@ -87,6 +87,8 @@ func (p *postgres) view(ctx context.Context, read func(context.Context, *sql.Tx)
 }
 
 func (p *postgres) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	begin := func(ctx context.Context) (*sql.Tx, error) {
 		return p.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	}

@@ -139,6 +139,18 @@ func (s *Store) Commit(ctx context.Context, epoch int64, changes []purchase.Chan
 	return verdicts, nil
 }
 
+// answerTimeout ends a read or an update that the database does not answer, as
+// when the network keeps the connection and loses what it carries: a lease that
+// waited for ever for one renewal would stop its node.
+const answerTimeout = 10 * time.Second
+
+// view reads like database.view, within answerTimeout.
+func (s *Store) view(ctx context.Context, read func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return s.db.view(ctx, read)
+}
+
 // sound returns errRejected for a change that no row could carry.
 func sound(c *purchase.Change) error {
 	p := &c.Now
