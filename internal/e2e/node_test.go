@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -53,6 +54,7 @@ type node struct {
 	done   chan struct{}
 	output *lockedBuffer
 	door   door
+	under  []string // the command that runs it, where it is not run by itself
 }
 
 // door is open while a node admits purchases, as far as the test knows.
@@ -154,7 +156,8 @@ func (n *node) start() {
 // run starts the process.
 func (n *node) run(arguments ...string) {
 	n.r.t.Helper()
-	n.cmd = exec.Command(program, arguments...) //nolint:noctx // it is signalled, not cancelled
+	command := append(append(slices.Clone(n.under), program), arguments...)
+	n.cmd = exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // it is signalled, not cancelled
 	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	n.done = make(chan struct{})
