@@ -34,6 +34,7 @@ type commands struct {
 	Migrate migrateCmd `cmd:"" help:"Bring a database to this version's tables."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or make an API key."`
 	Bench   benchCmd   `cmd:"" help:"Measure the engine against a bare loop that writes the same rows."`
+	Sim     simCmd     `cmd:"" help:"Simulate installations under every fault, and check every invariant."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -24,7 +24,7 @@ type cuts struct {
 	random *rand.Rand
 	rate   float64       // the share of messages that are cut
 	most   int           // cuts of each
-	as     fate          // how
+	as     passage          // how
 	step   func()        // called for each
 	all    chan struct{} // closed when there were enough
 
@@ -32,7 +32,7 @@ type cuts struct {
 	committed int // answers
 }
 
-func (c *cuts) decide(found bool, n *int) fate {
+func (c *cuts) decide(found bool, n *int) passage {
 	if !found {
 		return pass
 	}
@@ -49,14 +49,14 @@ func (c *cuts) decide(found bool, n *int) fate {
 	return c.as
 }
 
-func (c *cuts) asked(data []byte) fate { return c.decide(bytes.Contains(data, commitAsked), &c.lost) }
+func (c *cuts) asked(data []byte) passage { return c.decide(bytes.Contains(data, commitAsked), &c.lost) }
 
-func (c *cuts) answered(data []byte) fate {
+func (c *cuts) answered(data []byte) passage {
 	return c.decide(bytes.Contains(data, commitAnswered), &c.committed)
 }
 
 // again begins another round.
-func (c *cuts) again(rate float64, most int, as fate) (all <-chan struct{}) {
+func (c *cuts) again(rate float64, most int, as passage) (all <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rate, c.most, c.as = rate, most, as
@@ -110,17 +110,17 @@ func TestRepliesLost(t *testing.T) {
 	var mu sync.Mutex
 	lost := map[string]int{}
 	lossy := func(partner string) rule {
-		return func(data []byte) fate {
+		return func(data []byte) passage {
 			mu.Lock()
 			defer mu.Unlock()
 			if !bytes.HasPrefix(data, []byte("HTTP/1.1 ")) || random.Float64() >= 0.2 {
 				return pass
 			}
 			lost[partner]++
-			return []fate{cut, swallow}[random.IntN(2)]
+			return []passage{cut, swallow}[random.IntN(2)]
 		}
 	}
-	all := func([]byte) fate { return pass }
+	all := func([]byte) passage { return pass }
 	r := newSandboxRig(t, "")
 	r.pays = "http://" + newWire(t, host(t, r.at.Wallet), all, lossy("wallet")).address
 	r.gives = "http://" + newWire(t, host(t, r.at.Charging), all, lossy("charging")).address

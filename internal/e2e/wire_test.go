@@ -15,18 +15,18 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// fate is what becomes of bytes on a wire.
-type fate int
+// passage is what becomes of bytes on a wire.
+type passage int
 
 const (
-	pass    fate = iota
+	pass    passage = iota
 	cut          // they are lost, and the connection ends
 	swallow      // they and all that follow are lost, and nobody is told
 )
 
 // rule decides over bytes as they were read from one side. It is called by
 // many connections at once.
-type rule func(data []byte) fate
+type rule func(data []byte) passage
 
 // ruled is a toxic that does as a rule says.
 type ruled struct{ rule rule }

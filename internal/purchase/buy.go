@@ -42,38 +42,66 @@ func (e *Engine) nextSequence(ctx context.Context) (int64, error) {
 // write, or the node is starting or stopping). In each case nothing was
 // written and nothing is charged.
 func (e *Engine) Buy(ctx context.Context, r Request) (p Purchase, replay bool, err error) {
+	return e.begin(ctx, r).wait(ctx)
+}
+
+// intent is a purchase on its way to be durable, or refused already.
+type intent struct {
+	e       *Engine
+	r       Request
+	joined  bool // a request under the same key, or a like one, was under way
+	refusal error
+	made    chan made // receives once, unless refused
+}
+
+type made struct {
+	p   Purchase
+	err error
+}
+
+// begin makes a purchase without waiting for it to be durable.
+func (e *Engine) begin(ctx context.Context, r Request) *intent {
+	in := &intent{e: e, r: r, made: make(chan made, 1)}
 	if e.cfg.Admit != nil {
-		if err := e.cfg.Admit(&r); err != nil {
-			return e.replayInstead(ctx, &r, err)
+		if in.refusal = e.cfg.Admit(&r); in.refusal != nil {
+			return in
 		}
 	}
-	sequence, err := e.nextSequence(ctx)
-	if err != nil {
-		return Purchase{}, false, err
+	var sequence int64
+	if sequence, in.refusal = e.nextSequence(ctx); in.refusal != nil {
+		return in
 	}
-	type made struct {
-		p   Purchase
-		err error
-	}
-	result := make(chan made, 1)
-	done := func(p Purchase, err error) { result <- made{p, err} }
-	joined, err := e.submit(MakeID(e.cfg.Shard, sequence), r, done)
-	if err != nil {
-		return e.replayInstead(ctx, &r, err)
+	in.joined, in.refusal = e.submit(MakeID(e.cfg.Shard, sequence), r, func(p Purchase, err error) { in.made <- made{p, err} })
+	return in
+}
+
+// wait returns what Buy returns.
+func (in *intent) wait(ctx context.Context) (p Purchase, replay bool, err error) {
+	if in.refusal != nil {
+		return in.e.replayInstead(ctx, &in.r, in.refusal)
 	}
 	select {
-	case m := <-result:
+	case m := <-in.made:
 		var taken *keyTaken
-		if errors.As(m.err, &taken) {
-			return e.replay(ctx, &r, taken.other)
+		ours := m.p.Client == in.r.Client && m.p.ClientKey == in.r.ClientKey
+		switch {
+		case ours && errors.As(m.err, &taken):
+			return in.e.replay(ctx, &in.r, taken.other)
+		case ours && m.p.Digest == in.r.Digest:
+			return m.p, in.joined && m.err == nil, m.err
+		case ours && m.err == nil:
+			return Purchase{}, false, ErrKeyConflict
+		case m.err == nil:
+			return in.e.replayInstead(ctx, &in.r, &RepeatError{m.p.ID})
 		}
-		return m.p, joined && m.err == nil, m.err
+		return Purchase{}, false, fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
 	case <-ctx.Done():
 		return Purchase{}, false, fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())
 	}
 }
 
-// submit admits a purchase, or joins the same one that is being made.
+// submit admits a purchase, or joins the one that is being made under the same
+// key, or for the same thing: what to say depends on whether that becomes durable.
 func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,14 +115,12 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 		return false, fmt.Errorf("%w: %q is not a provider that can credit", ErrUnavailable, r.Provider)
 	}
 	if it := c.making[clientKey{r.Client, r.ClientKey}]; it != nil {
-		if it.p.Digest != r.Digest {
-			return false, ErrKeyConflict
-		}
 		it.creators = append(it.creators, done)
 		return true, nil
 	}
 	if it := c.likes[likenessOf(&r)]; it != nil && !r.Again {
-		return false, &RepeatError{it.p.ID}
+		it.creators = append(it.creators, done)
+		return true, nil
 	}
 	if len(c.open) >= e.cfg.MaxOpen || len(c.pending) >= e.cfg.MaxPending {
 		return false, ErrBusy
@@ -108,9 +134,6 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 // the client already made under its key, if there is one: a refusal must not
 // hide a purchase that exists.
 func (e *Engine) replayInstead(ctx context.Context, r *Request, refusal error) (Purchase, bool, error) {
-	if errors.Is(refusal, ErrKeyConflict) {
-		return Purchase{}, false, refusal
-	}
 	id, err := e.cfg.Store.FindKey(ctx, r.Client, r.ClientKey)
 	if err != nil {
 		return Purchase{}, false, refusal
@@ -172,13 +195,24 @@ func (e *Engine) Callback(ctx context.Context, id ID, ev Event) error {
 		return errors.New("callback: no leg or no outcome")
 	}
 	ev.Source, ev.AskedAt = FromCallback, 0
-	return e.deliver(ctx, id, ev)
+	result := make(chan error, 1)
+	if err := e.deliver(ctx, id, ev, func(err error) { result <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("callback not confirmed durable: %w", ctx.Err())
+	}
 }
 
-// deliver applies an event to a purchase wherever it is, and waits until that is durable.
-func (e *Engine) deliver(ctx context.Context, id ID, ev Event) error {
-	if done, here := e.deliverHere(id, ev, nil); here {
-		return durable(ctx, done)
+// deliver applies an event to a purchase wherever it is. Unless it returns an
+// error it calls done once, when the event is durable or is certain not to
+// become so; done runs under the engine's lock.
+func (e *Engine) deliver(ctx context.Context, id ID, ev Event, done func(error)) error {
+	if e.deliverHere(id, ev, nil, done) {
+		return nil
 	}
 	records, err := e.cfg.Store.Load(ctx, id)
 	if err != nil {
@@ -196,48 +230,40 @@ func (e *Engine) deliver(ctx context.Context, id ID, ev Event) error {
 		if err := e.cfg.Store.Park(ctx, parked); err != nil {
 			return fmt.Errorf("park callback: %w", err)
 		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		done(nil)
 		return nil
 	}
-	done, here := e.deliverHere(id, ev, r)
-	if !here {
+	if !e.deliverHere(id, ev, r, done) {
 		return fmt.Errorf("%w: this node is starting or stopping", ErrUnavailable)
 	}
-	return durable(ctx, done)
+	return nil
 }
 
 // deliverHere applies an event to a purchase in memory, or to the given record.
-func (e *Engine) deliverHere(id ID, ev Event, r *Record) (done chan error, here bool) {
+func (e *Engine) deliverHere(id ID, ev Event, r *Record, done func(error)) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.running {
-		return nil, false
+		return false
 	}
 	now := e.cfg.Clock.Now()
 	it := e.core.open[id]
 	if it == nil {
 		if r == nil {
-			return nil, false
+			return false
 		}
 		it = e.core.adopt(r, now)
 	}
-	done = make(chan error, 1)
-	it.idle = append(it.idle, func(err error) { done <- err })
+	it.idle = append(it.idle, done)
 	if !e.core.event(it, ev, now) {
 		it.idle = it.idle[:len(it.idle)-1]
-		done <- ErrBusy
+		done(ErrBusy)
 	}
 	e.work.Signal()
 	e.rearm()
-	return done, true
-}
-
-func durable(ctx context.Context, done chan error) error {
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("callback not confirmed durable: %w", ctx.Err())
-	}
+	return true
 }
 
 // Ready returns nil while purchases are admitted, else why not.

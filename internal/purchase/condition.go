@@ -21,14 +21,20 @@ var (
 		return o.Amount == s.expected() && (o.Account == 0 || o.Account == account) &&
 			(o.Product == "" || o.Product == s.p.Product)
 	}}
-	// known: the evidence tells nothing new.
+	// known: the evidence tells of no other movement. Where a key executes once,
+	// a movement told without a reference is the one told with a reference.
 	known = condition{"already known", func(s *step) bool {
 		l, ref := s.leg(), s.ev.Outcome.Ref
-		if ref == "" {
-			return l.Done
+		once := s.capability(s.ev.Leg).Idempotent
+		switch {
+		case ref == "":
+			return l.Done || once && l.Ref != ""
+		case l.Ref == "":
+			return l.Done && once
 		}
 		return ref == l.Ref || ref == l.Second
 	}}
+	another = condition{"of another movement", func(s *step) bool { return s.leg().another(s.ev.Outcome.Ref) }}
 	// proven is P12: no try of the leg can have executed or can still execute.
 	proven = condition{"proven", func(s *step) bool {
 		l := s.leg()
@@ -70,7 +76,8 @@ var (
 		case !l.Doubt:
 			return true
 		}
-		return c.Idempotent && s.now < l.FirstAt.Add(c.KeyLife-c.Timeout)
+		// A key's age is not known any more on a clock that ran back.
+		return c.Idempotent && s.p.Skew == 0 && s.now < l.FirstAt.Add(c.KeyLife-c.Timeout)
 	}}
 	// wanted: another try serves the customer better than driving to a proof.
 	wanted = condition{"still wanted", func(s *step) bool {
@@ -94,21 +101,21 @@ var (
 	callOngoing = condition{"a call is under way", func(s *step) bool { return s.busy }}
 
 	unconfirmed = condition{"charge in doubt past the delivery time, not told", func(s *step) bool {
-		return s.p.Legs[Charge].Doubt && !s.p.Told.Has(FactUnconfirmed) &&
+		return s.p.Legs[Charge].open() && !s.p.Told.Has(FactUnconfirmed) &&
 			s.now >= s.p.CreatedAt.Add(s.terms.DeliverWithin)
 	}}
 	chargeHopeless = condition{"past the last deadline", func(s *step) bool {
-		return s.now >= s.p.CreatedAt.Add(s.terms.ResolveWithin)
+		return s.now >= s.resort(s.p.CreatedAt.Add(s.terms.ResolveWithin))
 	}}
 	late = condition{"past deliver-by, not told", func(s *step) bool {
 		return s.now >= s.p.DeliverBy && !s.p.Told.Has(FactPending)
 	}}
 	lastResort = condition{"resolve-by is near", func(s *step) bool {
-		return s.now >= s.p.ResolveBy.Add(-s.terms.ResolveMargin)
+		return s.now >= s.resort(s.p.ResolveBy.Add(-s.terms.ResolveMargin))
 	}}
 	refundUnproven = condition{"unprovable, and the rules refund at once", func(s *step) bool {
 		c := s.capability(Credit)
-		return s.terms.RefundUnproven && s.now >= s.p.DeliverBy && !c.Tombstone && c.Lateness == 0
+		return s.terms.RefundUnproven && s.now >= s.resort(s.p.DeliverBy) && !c.Tombstone && c.Lateness == 0
 	}}
 	refundLate = condition{"past refund-by, no case", func(s *step) bool {
 		return s.now >= s.p.RefundBy && !s.p.Opened.Has(MatterLateRefund)
@@ -116,17 +123,22 @@ var (
 	overdue = condition{"resolve-by is near, not exposed", func(s *step) bool {
 		return !s.p.Exposed && s.now >= s.p.ResolveBy.Add(-s.terms.ResolveMargin)
 	}}
-	watchOver = condition{"watch is over", func(s *step) bool { return s.now >= s.p.WatchTill || s.p.watched() == 0 }}
+	watchOver = condition{"watch is over", func(s *step) bool { return s.now >= s.resort(s.p.WatchTill) || s.p.watched() == 0 }}
 
 	otherAccount = condition{"to another number", func(s *step) bool {
-		return s.ev.Outcome.Account != 0 && s.ev.Outcome.Account != s.p.PayerNumber
+		return s.ev.Outcome.Account != 0 && s.ev.Outcome.Account != s.p.charged()
 	}}
 	fullRefund = condition{"all that is held, or more", func(s *step) bool {
 		a := s.ev.Outcome.Amount
 		return a.Currency == s.p.Charged.Currency && a.Minor >= s.p.Held
 	}}
-	sameCurrency = condition{"part of what is held", func(s *step) bool {
+	sameCurrency = condition{"in the currency charged", func(s *step) bool {
 		return s.ev.Outcome.Amount.Currency == s.p.Charged.Currency
+	}}
+	legClosed = condition{"leg closed", func(s *step) bool { return s.leg().Closed }}
+	unheard   = condition{"of a movement never heard of", func(s *step) bool { return s.ev.Outcome.Ref != "" && s.leg().Ref == "" }}
+	givenBack = condition{"the money was given back already", func(s *step) bool {
+		return !s.p.Legs[Charge].Done || s.p.Legs[Refund].Done
 	}}
 	chargeGiven = condition{"the charge is on record", func(s *step) bool { return s.p.Legs[Charge].Done }}
 	creditGiven = condition{"a credit is on record", func(s *step) bool { return s.p.Legs[Credit].Done }}

@@ -41,6 +41,7 @@ type Counts struct {
 // or being committed and further events wait in queue.
 type item struct {
 	p        Purchase
+	doubtful bool // a commit of the change may have been, or still be, carried out
 	change   *Step
 	queue    []Event
 	calls    int   // begun and not yet answered
@@ -81,7 +82,7 @@ func (c *core) create(id ID, r Request, now Instant, done func(Purchase, error))
 
 // adopt takes a recorded purchase into memory.
 func (c *core) adopt(r *Record, now Instant) *item {
-	it := &item{p: r.restore(now), slot: -1}
+	it := &item{p: r.restore(&c.terms, now), slot: -1}
 	c.open[it.p.ID] = it
 	c.schedule(it)
 	return it
@@ -92,7 +93,7 @@ func (c *core) adopt(r *Record, now Instant) *item {
 func (c *core) event(it *item, ev Event, now Instant) bool {
 	if it.change != nil {
 		if ev.Leg != 0 {
-			if len(it.queue) == maxQueued {
+			if len(it.queue) >= maxQueued && ev.AskedAt == 0 { // news can come again, an answer cannot
 				return false
 			}
 			it.queue = append(it.queue, ev)
@@ -115,7 +116,7 @@ func (c *core) event(it *item, ev Event, now Instant) bool {
 	return true
 }
 
-// maxQueued bounds the events of one purchase that wait for a commit.
+// maxQueued bounds the news of one purchase that waits for a commit.
 const maxQueued = 64
 
 // rest is where a purchase without a change comes to: scheduled, or forgotten
@@ -188,8 +189,8 @@ func (c *core) withdraw(it *item, now Instant) bool {
 	if k == nil || k.Op != OpDo || it.change != nil || it.p.Legs[k.Leg].Doubt {
 		return false
 	}
-	s := step{terms: &c.terms, p: it.p, now: now}
-	if limit := s.sendLimit(k.Leg); limit == 0 || now < limit {
+	s := step{terms: &c.terms, p: it.p, now: it.p.local(now)}
+	if limit := s.sendLimit(k.Leg); limit == 0 || s.now < limit {
 		return false
 	}
 	it.queued = nil
@@ -214,9 +215,8 @@ func (c *core) batch(most int) []*item {
 func (c *core) word(s *Step) {
 	now := &s.Change.Now
 	var evidence Outcome
-	at := now.CreatedAt
 	if e := s.Change.Evidence; e != nil {
-		evidence, at = e.Outcome, e.At
+		evidence = e.Outcome
 	}
 	reference := c.keys.Reference(now.ID)
 	s.Change.Notices = s.Change.Notices[:0]
@@ -228,7 +228,7 @@ func (c *core) word(s *Step) {
 			}
 		}
 		s.Change.Notices = append(s.Change.Notices, Notice{Purchase: now.ID, Fact: fact, To: to,
-			Language: now.Language, Text: c.wording.Notice(fact, now, reference, evidence), At: at})
+			Language: now.Language, Text: c.wording.Notice(fact, now, reference, evidence), At: s.At})
 	}
 }
 
@@ -246,7 +246,7 @@ func (c *core) written(it *item, now Instant) {
 	for leg := range it.p.Legs { // a call may have begun meanwhile
 		step.Change.Now.Legs[leg].LastAt = max(step.Change.Now.Legs[leg].LastAt, it.p.Legs[leg].LastAt)
 	}
-	it.p, it.change = step.Change.Now, nil
+	it.p, it.change, it.doubtful = step.Change.Now, nil, false
 	c.tell(it, nil)
 	c.drop(it)
 	c.issue(it, step.Call, now)
@@ -260,11 +260,12 @@ func (c *core) written(it *item, now Instant) {
 	}
 }
 
-// drop withdraws a queued call of a leg that the purchase no longer waits for.
+// drop withdraws a queued call of a leg that the purchase no longer waits for. A
+// closed purchase may still be asked about; nothing more is done for it.
 func (c *core) drop(it *item) {
 	if k := it.queued; k != nil {
 		s := step{p: it.p}
-		if s.active() != k.Leg {
+		if s.active() != k.Leg || k.Op == OpDo && it.p.State.Final() {
 			it.queued = nil
 		}
 	}

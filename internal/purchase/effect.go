@@ -34,10 +34,22 @@ var (
 		s.out.Durable = true
 		s.leg().learn(&s.ev.Outcome)
 	}}
+	// unbooked: a movement that the journal has no room for, left to staff.
+	unbooked = effect{"list in exposure, case unbooked", func(s *step) {
+		s.p.Exposed = true
+		s.open(MatterUnbooked)
+	}}
+	// naming records the reference of a movement that was first told without one.
+	naming = effect{"record its reference if it had none", func(s *step) {
+		if s.leg().Done && s.leg().Ref == "" && s.ev.Outcome.Ref != "" {
+			note.do(s)
+		}
+	}}
 	// settled: no try of the leg can execute any more.
 	settled = effect{"leg closed", func(s *step) { s.leg().Closed, s.leg().Doubt = true, false }}
 	// refused: the last try did not execute; the key itself may be tried again.
-	refused   = effect{"no doubt", func(s *step) { s.leg().Doubt = false }}
+	refused   = effect{"no doubt", func(s *step) { s.leg().Doubt, s.leg().Acknowledged = false, false }}
+	forget    = effect{"charge in doubt", func(s *step) { s.p.Legs[Charge].Doubt = true }}
 	doubt     = effect{"leg in doubt", func(s *step) { s.leg().Doubt = true }}
 	unleft    = effect{"nothing left", func(s *step) { s.leg().Unsent = true }}
 	heldByKey = effect{"leg acknowledged", func(s *step) { s.leg().Acknowledged, s.leg().Doubt, s.leg().Queries = true, false, 0 }}
@@ -78,6 +90,14 @@ var (
 	}}
 	bookCredit = effect{"post held to delivered and fees", func(s *step) {
 		currency := s.p.Charged.Currency
+		if short := s.p.Total - s.p.Held; short > 0 { // the payer gave some back meanwhile
+			s.p.Exposed = true
+			s.open(MatterChargeReversed)
+			if !s.book(EffectExcess, ledger.Exposure(s.p.Payer), s.p.holding(), money.Amount{Minor: short, Currency: currency}) {
+				return
+			}
+			s.p.Held += short
+		}
 		if !s.book(EffectPrincipal, s.p.holding(), ledger.Delivered(s.p.Provider), money.Amount{Minor: s.p.price(), Currency: currency}) {
 			return
 		}
@@ -107,7 +127,7 @@ var (
 	bookRefund = effect{"post held to wallet, any excess to exposure", func(s *step) {
 		given, effect := s.ev.Outcome.Amount, EffectPrincipal
 		if s.p.Posted.Has(s.ev.Leg, effect) {
-			effect = EffectSecond
+			effect = EffectAgain
 		}
 		part := money.Amount{Minor: min(given.Minor, s.p.Held), Currency: given.Currency}
 		if s.book(effect, s.p.holding(), ledger.Wallet(s.p.Payer), part) {
@@ -119,18 +139,69 @@ var (
 			s.book(EffectExcess, ledger.Exposure(s.p.Payer), ledger.Wallet(s.p.Payer), money.Amount{Minor: excess, Currency: given.Currency})
 		}
 	}}
-	unbookRefund = effect{"post wallet to held", func(s *step) {
-		amount := money.Amount{Minor: s.p.Charged.Minor, Currency: s.p.Charged.Currency}
-		if s.book(EffectUndone, ledger.Wallet(s.p.Payer), s.p.holding(), amount) {
-			s.p.Held = amount.Minor
-		}
+	unbookRefund = effect{"post wallet to held, any excess to exposure", func(s *step) {
 		s.p.Legs[Refund].Closed = true
+		back := s.ev.Outcome.Amount
+		if s.p.Posted.Has(Refund, EffectWrong) {
+			s.book(EffectUndone, ledger.Wallet(s.p.Payer), ledger.Exposure(s.p.Payer), back)
+			return
+		}
+		given := min(s.p.Charged.Minor-s.p.Held, back.Minor)
+		if given > 0 && s.book(EffectUndone, ledger.Wallet(s.p.Payer), s.p.holding(), money.Amount{Minor: given, Currency: back.Currency}) {
+			s.p.Held += given
+		}
+		if excess := back.Minor - given; excess > 0 {
+			s.book(EffectExcessUndone, ledger.Wallet(s.p.Payer), ledger.Exposure(s.p.Payer), money.Amount{Minor: excess, Currency: back.Currency})
+		}
 	}}
-	// bookGivenBack: the payer undid the charge of money that is still held.
-	bookGivenBack = effect{"post held to wallet", func(s *step) {
-		held := money.Amount{Minor: s.p.Held, Currency: s.p.Charged.Currency}
-		if s.book(EffectUndone, s.p.holding(), ledger.Wallet(s.p.Payer), held) {
-			s.p.Held = 0
+	// tellRefunded tells the payer, if it was the payer's money.
+	tellRefunded = effect{"tell refunded", func(s *step) {
+		if s.p.charged() == s.p.PayerNumber {
+			s.tell(FactRefunded)
+		}
+	}}
+	// bookGivenBack: the payer undid the charge of money that is still held, or of
+	// some that was given back before.
+	bookGivenBack = effect{"post held to wallet, any excess to exposure", func(s *step) {
+		given := s.ev.Outcome.Amount
+		part := min(given.Minor, s.p.Held)
+		if part > 0 && s.book(EffectUndone, s.p.holding(), ledger.Wallet(s.p.Payer), money.Amount{Minor: part, Currency: given.Currency}) {
+			s.p.Held -= part
+		}
+		if excess := given.Minor - part; excess > 0 {
+			s.p.Exposed = true
+			s.book(EffectExcess, ledger.Exposure(s.p.Payer), ledger.Wallet(s.p.Payer), money.Amount{Minor: excess, Currency: given.Currency})
+		}
+	}}
+	// undoAnother: a movement beside the first was taken back. Where it was booked,
+	// the opposite is booked; where it was never heard of, it is remembered.
+	undoAnother = effect{"post a second movement's opposite", func(s *step) {
+		leg := s.ev.Leg
+		if s.ev.Outcome.Ref == s.leg().Second && (s.p.Posted.Has(leg, EffectSecondUndone) || !s.p.Posted.Has(leg, EffectSecond)) {
+			return
+		}
+		note.do(s)
+		switch {
+		case s.p.Posted.Has(leg, EffectAgain): // it may be either that is undone
+			unbooked.do(s)
+			return
+		case !s.p.Posted.Has(leg, EffectSecond):
+			return
+		}
+		debit, credit := ledger.Orphans(s.p.Payer), ledger.Wallet(s.p.Payer)
+		switch leg {
+		case Credit:
+			debit, credit = ledger.Delivered(s.p.Provider), ledger.Exposure(s.p.Provider)
+		case Refund:
+			debit, credit = ledger.Wallet(s.p.Payer), ledger.Exposure(s.p.Payer)
+		case Charge, Reversal:
+		}
+		s.book(EffectSecondUndone, debit, credit, s.ev.Outcome.Amount)
+	}}
+	// tellLate corrects "refunded", if what arrived is what was bought.
+	tellLate = effect{"tell credited_late if as asked for", func(s *step) {
+		if exact.holds(s) {
+			s.tell(FactCreditedLate)
 		}
 	}}
 	// exposeGift: the payer gave back money that was delivered or refunded already.
@@ -147,7 +218,8 @@ var (
 		s.p.Exposed = true
 		s.book(EffectWrong, ledger.Exposure(s.p.Payer), ledger.Wallet(s.p.Payer), s.ev.Outcome.Amount)
 	}}
-	bookSecondCharge = effect{"post wallet to orphans", func(s *step) {
+	bookSecondCharge = effect{"post wallet to orphans, list in exposure", func(s *step) {
+		s.p.Exposed = true
 		s.book(EffectSecond, ledger.Wallet(s.p.Payer), ledger.Orphans(s.p.Payer), s.ev.Outcome.Amount)
 	}}
 	expose   = effect{"list in exposure", func(s *step) { s.p.Exposed, s.out.Durable = true, true }}

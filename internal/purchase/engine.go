@@ -81,7 +81,10 @@ type Engine struct {
 	sureFrom Instant // the lease is certain from here
 	sureTill Instant // to here
 	armed    Instant // when the timer loop wakes next, zero when it does not sleep
-	reload   []ID    // purchases to read again, because someone else wrote them
+	reload   []ID    // purchases to read again, because what is stored is not what was believed
+	unpark   []int64 // parked events that were applied
+	behind   bool    // purchases taken over are not all in memory yet
+	most     int     // changes in the next batch
 
 	idMu    sync.Mutex
 	nextID  int64
@@ -97,7 +100,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, timer: make(chan struct{}, 1), lease: make(chan struct{}, 1), seen: map[int64]sighting{}}
+	e := &Engine{cfg: cfg, most: cfg.MaxBatch, timer: make(chan struct{}, 1), lease: make(chan struct{}, 1), seen: map[int64]sighting{}}
 	e.work, e.life = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
 	e.core = core{keys: cfg.Keys, wording: cfg.Wording, open: map[ID]*item{}, lanes: map[string]*lane{},
 		making: map[clientKey]*item{}, likes: map[likeness]*item{}}
@@ -108,7 +111,7 @@ func New(cfg Config) (*Engine, error) {
 		cond := sync.NewCond(&e.mu)
 		e.core.lanes[m.Name()] = &lane{partner: m.Partner, concurrency: m.Concurrency, wake: cond.Signal, sleep: cond.Wait, wakeAll: cond.Broadcast}
 	}
-	e.core.terms = Terms{Rules: cfg.Rules, Capability: e.capability, Alternate: e.alternate}
+	e.core.terms = Terms{Rules: cfg.Rules, Overlap: cfg.LeaseTTL, Capability: e.capability, Alternate: e.alternate}
 	return e, nil
 }
 
@@ -233,8 +236,12 @@ func (e *Engine) end() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, it := range e.core.open {
+		why := e.stopped
+		if it.doubtful {
+			why = fmt.Errorf("%w: the node stopped before it could tell", ErrCommitUnknown)
+		}
 		for _, done := range it.creators {
-			done(it.p, e.stopped)
+			done(it.p, why)
 		}
 		it.creators = nil
 		e.core.lose(it, e.stopped)
@@ -243,179 +250,6 @@ func (e *Engine) end() error {
 		return nil
 	}
 	return e.stopped
-}
-
-// commitLoop writes what is pending, as one transaction at a time.
-func (e *Engine) commitLoop(ctx context.Context) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for {
-		for len(e.core.pending) == 0 && e.stopped == nil {
-			e.work.Wait()
-		}
-		if e.stopped != nil {
-			return
-		}
-		batch := e.core.batch(e.cfg.MaxBatch)
-		e.core.committing += len(batch)
-		e.mu.Unlock()
-		for _, it := range batch {
-			e.core.word(it.change)
-		}
-		verdicts, err := e.commit(ctx, batch)
-		e.mu.Lock()
-		e.core.committing -= len(batch)
-		e.settle(batch, verdicts, err)
-	}
-}
-
-// commit writes a batch and returns what became of each change for certain, or
-// an error when nothing was written. A change that the store refuses for what
-// it says, which no change should be, is set apart so that it harms no other.
-func (e *Engine) commit(ctx context.Context, batch []*item) ([]Verdict, error) {
-	epoch := e.core.epoch
-	changes := make([]Change, len(batch))
-	noticed := false
-	for i, it := range batch {
-		changes[i] = it.change.Change
-		noticed = noticed || len(changes[i].Notices) > 0
-	}
-	verdicts, err := e.cfg.Store.Commit(ctx, epoch, changes)
-	if err == nil || errors.Is(err, ErrCommitUnknown) {
-		verdicts, err = e.certain(ctx, epoch, batch, verdicts)
-	}
-	switch {
-	case err == nil:
-		if noticed && e.cfg.Notices != nil {
-			e.cfg.Notices()
-		}
-		return verdicts, nil
-	case errors.Is(err, ErrFenced), ctx.Err() != nil:
-		return nil, err
-	case errors.Is(err, ErrUnavailable):
-		e.cfg.Log.Error("commit failed", "err", err, "changes", len(batch))
-		select { // do not ask again at once
-		case <-e.cfg.Clock.After(100 * time.Millisecond):
-		case <-ctx.Done():
-		}
-		return nil, err
-	case len(batch) == 1:
-		e.cfg.Log.Error("the store refuses a change", "err", err, "purchase", int64(batch[0].p.ID))
-		return []Verdict{{Result: Rejected}}, nil
-	}
-	half := len(batch) / 2
-	first, err := e.commit(ctx, batch[:half])
-	if err != nil {
-		return nil, err
-	}
-	second, err := e.commit(ctx, batch[half:])
-	if err != nil { // the first half is written: read both back as it now stands
-		return e.certain(ctx, epoch, batch, append(first, make([]Verdict, len(batch)-half)...))
-	}
-	return append(first, second...), nil
-}
-
-// certain replaces what a commit left unknown by what the store shows: no
-// verdicts at all after a failed COMMIT, or a stale change that may have been
-// written by an earlier commit of our own.
-func (e *Engine) certain(ctx context.Context, epoch int64, batch []*item, verdicts []Verdict) ([]Verdict, error) {
-	var doubtful []ID
-	for i, it := range batch {
-		if verdicts == nil || verdicts[i].Result == 0 || verdicts[i].Result == Stale || verdicts[i].Other == it.p.ID {
-			doubtful = append(doubtful, it.p.ID)
-		}
-	}
-	if len(doubtful) == 0 {
-		return verdicts, nil
-	}
-	records, err := e.read(ctx, doubtful)
-	if err != nil {
-		return nil, err
-	}
-	stored := make(map[ID]*Purchase, len(records))
-	for i := range records {
-		stored[records[i].Purchase.ID] = &records[i].Purchase
-	}
-	if verdicts == nil {
-		verdicts = make([]Verdict, len(batch))
-	}
-	for i, it := range batch {
-		change := &it.change.Change
-		was := stored[it.p.ID]
-		switch {
-		case verdicts[i].Result != 0 && verdicts[i].Result != Stale && verdicts[i].Other != it.p.ID:
-		case was != nil && was.Version == change.Now.Version && was.Epoch == epoch:
-			verdicts[i] = Verdict{Result: Written}
-		case verdicts[i].Result == Stale:
-		case was == nil && change.Now.Version == 1,
-			was != nil && was.Version == change.Now.Version-1 && was.Epoch == change.WasEpoch:
-			verdicts[i] = Verdict{} // not written: again
-		default:
-			verdicts[i] = Verdict{Result: Stale}
-		}
-	}
-	return verdicts, nil
-}
-
-// read loads purchases, as often as it takes: until they are read nothing is
-// known of them. It gives up only when the engine ends.
-func (e *Engine) read(ctx context.Context, ids []ID) ([]Record, error) {
-	for {
-		records, err := e.cfg.Store.Load(ctx, ids...)
-		if err == nil {
-			return records, nil
-		}
-		e.cfg.Log.Error("read after an unknown commit failed", "err", err, "purchases", len(ids))
-		select {
-		case <-e.cfg.Clock.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("read after an unknown commit: %w", ctx.Err())
-		}
-	}
-}
-
-// settle applies what became of a batch. err means that nothing was written.
-func (e *Engine) settle(batch []*item, verdicts []Verdict, err error) {
-	now := e.cfg.Clock.Now()
-	if errors.Is(err, ErrFenced) {
-		e.stopLocked(err)
-		return
-	}
-	e.core.counts.Commits++
-	var again []*item
-	for i, it := range batch {
-		fresh := it.change.Change.Now.Version == 1
-		switch {
-		case err != nil && fresh && !errors.Is(err, context.Canceled):
-			e.core.reject(it, fmt.Errorf("%w: %w", ErrUnavailable, err))
-		case err != nil || verdicts[i].Result == 0:
-			again = append(again, it)
-		case verdicts[i].Result == Written:
-			e.core.written(it, now)
-		case verdicts[i].Result == KeyTaken:
-			e.core.reject(it, &keyTaken{verdicts[i].Other})
-		case verdicts[i].Result == Repeat:
-			e.core.reject(it, &RepeatError{verdicts[i].Other})
-		case verdicts[i].Result == Rejected:
-			e.core.counts.Rejected++
-			e.core.reject(it, fmt.Errorf("%w: the store refuses the change", ErrUnavailable))
-		default:
-			e.core.counts.Stale++
-			e.reload = append(e.reload, it.p.ID)
-			e.core.lose(it, ErrUnavailable)
-			e.kick(e.lease)
-		}
-	}
-	if len(again) > 0 {
-		e.core.pending = append(again, e.core.pending...)
-	}
-	if len(e.core.pending) > 0 {
-		e.work.Broadcast()
-	}
-	if e.draining {
-		e.life.Broadcast()
-	}
-	e.rearm()
 }
 
 // stopLocked is halt for who holds the lock.
@@ -443,52 +277,50 @@ func (e *Engine) kick(loop chan struct{}) {
 func (e *Engine) callLoop(ctx context.Context, l *lane) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for {
-		var k *call
-		for k == nil {
-			if e.stopped != nil {
-				return
-			}
-			if !e.draining {
-				k = e.core.take(l, e.cfg.Clock.Now())
-			}
-			if k == nil {
-				l.sleep()
-			}
+	for e.stopped == nil {
+		k := e.take(l)
+		if k == nil {
+			l.sleep()
+			continue
 		}
-		var outcome Outcome
-		if k.Op == OpDo && (k.at < e.sureFrom || k.at > e.sureTill) {
-			outcome = Outcome{Kind: Unsent, Reason: ReasonClosed, Detail: "lease not renewed"}
-		} else {
-			e.mu.Unlock()
-			outcome = ask(ctx, l.partner, k)
-			e.mu.Lock()
-		}
-		pending := len(e.core.pending)
-		e.core.answer(l, k, outcome, e.cfg.Clock.Now())
-		if len(e.core.pending) > pending {
-			e.work.Signal()
-		}
-		if e.draining {
-			e.life.Broadcast()
-		}
-		e.rearm()
+		e.mu.Unlock()
+		outcome := e.ask(ctx, l.partner, k)
+		e.mu.Lock()
+		e.answer(l, k, outcome)
 	}
 }
 
-// ask makes one call of a partner within its timeout. An adapter that panics
-// has answered nothing.
-func ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
+// take begins the next call of a lane, or returns nil. Without a sure lease
+// nothing may be sent.
+func (e *Engine) take(l *lane) *call {
+	if e.draining || e.stopped != nil {
+		return nil
+	}
+	now := e.cfg.Clock.Now()
+	k := e.core.take(l, now)
+	if k != nil && k.Op == OpDo && (now < e.sureFrom || now > e.sureTill) {
+		k.barred = "lease not renewed"
+	}
+	return k
+}
+
+// ask makes one call of a partner within its timeout, counted from when the call
+// was begun: a process that was stopped in between sends nothing late. An adapter
+// that panics has answered nothing.
+func (e *Engine) ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
+	left := timeout(partner, k.Leg) - e.cfg.Clock.Now().Sub(k.begun)
+	if left <= 0 {
+		k.barred = "no time left to send it"
+	}
+	if k.barred != "" {
+		return Outcome{Kind: Unsent, Reason: ReasonClosed, Detail: k.barred}
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			o = Outcome{Kind: Unknown, Detail: fmt.Sprintf("adapter panicked: %v", r)}
 		}
 	}()
-	timeout := partner.Capability(k.Leg).Timeout
-	if timeout <= 0 {
-		timeout = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	switch k.Op {
 	case OpQuery:
@@ -498,6 +330,27 @@ func ask(ctx context.Context, partner Partner, k *call) (o Outcome) {
 	case OpDo:
 	}
 	return partner.Do(ctx, k.order)
+}
+
+// timeout is how long one call may take.
+func timeout(partner Partner, leg Leg) time.Duration {
+	if t := partner.Capability(leg).Timeout; t > 0 {
+		return t
+	}
+	return 10 * time.Second
+}
+
+// answer ends a call with its outcome.
+func (e *Engine) answer(l *lane, k *call, o Outcome) {
+	pending := len(e.core.pending)
+	e.core.answer(l, k, o, e.cfg.Clock.Now())
+	if len(e.core.pending) > pending {
+		e.work.Signal()
+	}
+	if e.draining {
+		e.life.Broadcast()
+	}
+	e.rearm()
 }
 
 // timerLoop fires what is due.

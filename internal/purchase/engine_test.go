@@ -407,6 +407,7 @@ func TestEngineCallback(t *testing.T) {
 	}
 	reversed := done
 	reversed.Leg, reversed.Outcome.Kind, reversed.Outcome.Amount.Minor = purchase.Credit, purchase.Reversed, 1000
+	reversed.Outcome.Ref = rec.Purchase.Legs[purchase.Credit].Ref
 	if err := r.Callback(ctx, id, reversed); err != nil { // the purchase is closed: it is read back
 		t.Fatal(err)
 	}

@@ -1,12 +1,17 @@
 package purchase
 
+import "tenu/internal/money"
+
 // call is a request to a partner that waits in a lane or is under way.
 type call struct {
 	Call
 	item  *item
 	try   int16
 	order Order
-	at    Instant // begun
+	at    Instant // begun, on the purchase's clock
+	begun Instant // on the node's
+	// barred says why it must not leave, "" when it may.
+	barred string
 }
 
 // lane is a partner's queue of calls. Sales that are new go before those that
@@ -67,9 +72,13 @@ func (c *core) take(l *lane, now Instant) *call {
 	it.queued = nil
 	it.calls++
 	l.underWay++
-	k.at = now
+	k.at, k.begun = it.p.local(now), now
 	if k.Op == OpDo {
-		it.p.Legs[k.Leg].LastAt = now
+		s := step{terms: &c.terms, p: it.p, now: k.at}
+		if it.p.Legs[k.Leg].Doubt && !retriable.holds(&s) {
+			k.barred = "not safe to try again any more"
+		}
+		it.p.Legs[k.Leg].LastAt = max(k.at.Add(timeout(l.partner, k.Leg)), s.leftBy(k.Leg))
 	}
 	k.order = c.order(&it.p, k.Leg)
 	return k
@@ -83,7 +92,7 @@ func (c *core) order(p *Purchase, leg Leg) Order {
 	case Charge:
 		o.Account, o.Amount = p.PayerNumber, p.total()
 	case Refund:
-		o.Account, o.Amount, o.Original = p.PayerNumber, p.Charged, p.Legs[Charge].Ref
+		o.Account, o.Amount, o.Original = p.charged(), money.Amount{Minor: p.Held, Currency: p.Charged.Currency}, p.Legs[Charge].Ref
 	case Credit:
 		o.Account, o.Amount = p.Recipient, p.units()
 	case Reversal:
@@ -97,6 +106,10 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 	l.underWay--
 	it := k.item
 	it.calls--
+	if k.Op == OpDo { // it cannot leave any more
+		s := step{terms: &c.terms, p: it.p}
+		it.p.Legs[k.Leg].LastAt = max(min(it.p.Legs[k.Leg].LastAt, it.p.local(now)), s.leftBy(k.Leg))
+	}
 	if c.open[it.p.ID] != it {
 		return
 	}

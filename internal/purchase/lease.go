@@ -101,11 +101,15 @@ func (e *Engine) adopt(records []Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.cfg.Clock.Now()
+	behind := Instant(0)
 	for i := range records {
 		p := &records[i].Purchase
 		if p.Open() && p.Epoch == e.core.epoch && e.core.open[p.ID] == nil {
-			e.core.adopt(&records[i], now)
+			behind = max(behind, e.core.adopt(&records[i], now).p.Skew)
 		}
+	}
+	if behind > 0 {
+		e.cfg.Log.Error("the clock is behind what is recorded", "by", (behind).Sub(0))
 	}
 	e.rearm()
 }
@@ -113,29 +117,37 @@ func (e *Engine) adopt(records []Record) {
 // leaseLoop keeps the lease, watches the others', and takes over from the dead.
 func (e *Engine) leaseLoop(ctx context.Context, lease Lease) {
 	for {
+		timed := true
 		select {
 		case <-e.cfg.Clock.After(e.cfg.LeaseTTL / leasePart):
 		case <-e.lease:
+			timed = false
 		case <-ctx.Done():
 			return
 		}
-		err := e.leaseStep(ctx, lease)
-		switch {
-		case errors.Is(err, ErrFenced):
-			e.halt(err)
+		err := e.leaseStep(ctx, lease, timed)
+		if e.leaseLost(err) {
 			return
-		case err != nil && ctx.Err() == nil:
+		}
+		if err != nil && ctx.Err() == nil {
 			e.cfg.Log.Error("lease step failed", "err", err)
-			select { // not at once again, whatever woke us
-			case <-e.cfg.Clock.After(e.cfg.LeaseTTL / leasePart / 4):
-			case <-ctx.Done():
-			}
+			e.pause(ctx, e.cfg.LeaseTTL/leasePart/4) // not at once again, whatever woke us
 		}
 	}
 }
 
-// leaseStep is one round: renew, reload, take parked news, look at the others.
-func (e *Engine) leaseStep(ctx context.Context, lease Lease) error {
+// leaseLost ends the engine when another node took over.
+func (e *Engine) leaseLost(err error) bool {
+	if !errors.Is(err, ErrFenced) {
+		return false
+	}
+	e.halt(err)
+	return true
+}
+
+// leaseStep is one round: renew, reload, take parked news, and, when its time has
+// come rather than that there is work, look at the others.
+func (e *Engine) leaseStep(ctx context.Context, lease Lease, timed bool) error {
 	began := e.cfg.Clock.Now()
 	if err := e.cfg.Store.Renew(ctx, lease.Epoch); err != nil {
 		return fmt.Errorf("renew lease: %w", err)
@@ -158,28 +170,37 @@ func (e *Engine) leaseStep(ctx context.Context, lease Lease) error {
 	if err := e.takeParked(ctx, lease.Epoch); err != nil {
 		return err
 	}
+	if !timed {
+		return nil
+	}
 	return e.watchLeases(ctx, lease)
 }
 
-// takeParked applies the callbacks that other nodes kept for this one.
+// takeParked applies the callbacks that other nodes kept for this one, and
+// forgets those that were applied by the last round.
 func (e *Engine) takeParked(ctx context.Context, epoch int64) error {
+	e.mu.Lock()
+	applied := e.unpark
+	e.unpark = nil
+	e.mu.Unlock()
+	if len(applied) > 0 {
+		if err := e.cfg.Store.Unpark(ctx, applied); err != nil {
+			return fmt.Errorf("unpark callbacks: %w", err) // they are applied again, which changes nothing
+		}
+	}
 	parked, err := e.cfg.Store.TakeParked(ctx, epoch, parkedPage)
 	if err != nil {
 		return fmt.Errorf("take parked callbacks: %w", err)
 	}
-	var taken []int64
 	for i := range parked {
-		if err := e.deliver(ctx, parked[i].Purchase, parked[i].Event); err != nil {
-			e.cfg.Log.Warn("parked callback not applied yet", "purchase", int64(parked[i].Purchase), "err", err)
-			continue
+		done := func(err error) {
+			if err == nil {
+				e.unpark = append(e.unpark, parked[i].Seq)
+			}
 		}
-		taken = append(taken, parked[i].Seq)
-	}
-	if len(taken) == 0 {
-		return nil
-	}
-	if err := e.cfg.Store.Unpark(ctx, taken); err != nil {
-		return fmt.Errorf("unpark callbacks: %w", err)
+		if err := e.deliver(ctx, parked[i].Purchase, parked[i].Event, done); err != nil {
+			e.cfg.Log.Warn("parked callback not applied yet", "purchase", int64(parked[i].Purchase), "err", err)
+		}
 	}
 	return nil
 }
@@ -201,19 +222,20 @@ func (e *Engine) watchLeases(ctx context.Context, mine Lease) error {
 		}
 		s.steps++
 		if other.Fenced || s.steps > silentSteps {
-			moved, err := e.takeOver(ctx, other, mine.Epoch)
-			if err != nil {
+			e.behind = true // a takeover that fails may have moved some
+			if _, err := e.takeOver(ctx, other, mine.Epoch); err != nil {
 				return err
-			}
-			if moved > 0 {
-				if err := e.resume(ctx, mine.Epoch); err != nil {
-					return err
-				}
 			}
 			continue
 		}
 		present[other.Epoch] = s
 	}
 	e.seen = present
+	if e.behind {
+		if err := e.resume(ctx, mine.Epoch); err != nil {
+			return err
+		}
+		e.behind = false
+	}
 	return nil
 }

@@ -100,7 +100,8 @@ const (
 // Unknown.
 type Outcome struct {
 	Kind Kind
-	// Ref is the partner's own reference of the movement, "" when it gave none.
+	// Ref is the partner's own reference of the movement, "" when it gave none;
+	// for Reversed, that of the movement which was taken back.
 	Ref string
 	// Amount is what the partner says it moved, for Done and Reversed. A charge
 	// or refund states money; a credit states the value of the units given.

@@ -112,10 +112,15 @@ type Purchase struct {
 	Opened   MatterSet    // matters of cases already opened; follows from the cases
 	Posted   PostingSet   // (leg, effect) pairs already posted; follows from the postings
 	ActAt    Instant      // next query or try; only remembered in memory
+	Resumed  Instant      // when this process took it from the store, zero if it made it; only remembered in memory
+	Skew     Instant      // by how much our clock is behind what is recorded; only remembered in memory
 
 	// By leg, indexed by Leg; index 0 is unused.
 	Legs [5]LegState
 }
+
+// local is an instant of our clock on the purchase's own, which never runs back.
+func (p *Purchase) local(now Instant) Instant { return now + p.Skew }
 
 // Open reports whether the purchase still acts by itself.
 func (p *Purchase) Open() bool { return p.DueAt != 0 }
@@ -139,7 +144,11 @@ type LegState struct {
 	LastAt  Instant // when the last try may have left this node at the latest
 	Ref     string  // partner's reference of the first evidenced movement
 	Second  string  // and of another one, when the partner executed twice
+	Account MSISDN  // that the first evidenced movement was for, 0 when the partner did not say
 }
+
+// open reports whether a try may have been executed, or may still be.
+func (l *LegState) open() bool { return l.Doubt || l.Acknowledged }
 
 // Amounts of the quote as money values.
 func (p *Purchase) total() money.Amount { return money.Amount{Minor: p.Total, Currency: p.Currency} }
@@ -152,6 +161,14 @@ func (p *Purchase) holding() ledger.Account {
 		return ledger.Orphans(p.Payer)
 	}
 	return ledger.Held
+}
+
+// charged is the number that the money was taken from.
+func (p *Purchase) charged() MSISDN {
+	if account := p.Legs[Charge].Account; account != 0 {
+		return account
+	}
+	return p.PayerNumber
 }
 
 // Partner is the name of the partner that executes the leg.

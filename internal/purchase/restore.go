@@ -4,9 +4,12 @@ package purchase
 func (l *LegState) learn(o *Outcome) {
 	switch o.Kind {
 	case Done:
+		if !l.Done && l.Ref == "" {
+			l.Account = o.Account
+		}
 		l.Done, l.Doubt = true, false
 	case Reversed:
-		l.Done = false
+		l.Done = l.Done && l.another(o.Ref)
 	case Refused, Pending, Unknown, Unsent, Absent, Cancelled:
 		return
 	}
@@ -14,10 +17,16 @@ func (l *LegState) learn(o *Outcome) {
 	case o.Ref == "" || o.Ref == l.Ref:
 	case l.Ref == "":
 		l.Ref = o.Ref
+		if l.Account == 0 {
+			l.Account = o.Account
+		}
 	default:
 		l.Second = o.Ref
 	}
 }
+
+// another reports whether a reference is that of another movement than the first.
+func (l *LegState) another(ref string) bool { return ref != "" && l.Ref != "" && ref != l.Ref }
 
 // Derive recomputes what the purchase's value holds beside its own row from
 // the other rows of the record: the legs' tries, times and references, and the
@@ -52,21 +61,51 @@ func (r *Record) Derive() {
 	}
 }
 
+// clockSlack is by how much nodes' clocks may differ.
+const clockSlack = Instant(60_000_000)
+
 // restore is the purchase as a node finds it after another process, or its own
 // former self, wrote it. An attempt of the active leg may have been sent at any
-// time until now.
-func (r *Record) restore(now Instant) Purchase {
+// time until now, or be sent by a process that is still ending its calls. Where
+// our clock is behind what is recorded, time goes on from there.
+func (r *Record) restore(t *Terms, now Instant) Purchase {
 	r.Derive()
 	p := r.Purchase
-	s := step{p: p}
+	if last := r.latest(); last > now+clockSlack {
+		p.Skew = last - now
+	}
+	s := step{terms: t, p: p, now: p.local(now)}
 	if leg := s.active(); leg != 0 && p.Open() {
 		l := &p.Legs[leg]
 		if !l.Acknowledged && !l.Closed && !l.Done && l.Tries > 0 {
-			l.Doubt, l.LastAt = true, now
+			l.Doubt = true
 		}
+		s.p.Resumed = s.now
+		l.LastAt = s.leftBy(leg)
 	}
 	if p.Open() {
-		p.ActAt, p.DueAt = now, now
+		p.ActAt, p.DueAt, p.Resumed = s.now, now, s.now
 	}
 	return p
+}
+
+// leftBy is until when a try of a former process may leave: one that does not
+// know that it was replaced begins calls while its lease is sure.
+func (s *step) leftBy(leg Leg) Instant {
+	if s.p.Resumed == 0 {
+		return 0
+	}
+	return s.p.Resumed.Add(s.terms.Overlap + s.capability(leg).Timeout)
+}
+
+// latest is the last instant that is recorded.
+func (r *Record) latest() Instant {
+	last := r.Purchase.CreatedAt
+	if n := len(r.Attempts); n > 0 {
+		last = max(last, r.Attempts[n-1].At)
+	}
+	if n := len(r.Evidence); n > 0 {
+		last = max(last, r.Evidence[n-1].At)
+	}
+	return last
 }

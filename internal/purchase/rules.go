@@ -81,6 +81,8 @@ type Terms struct {
 	Rules
 	// Capability returns what a partner declares for a leg.
 	Capability func(partner string, leg Leg) Capability
+	// Overlap is how long a node may still begin calls after another took over.
+	Overlap time.Duration
 	// Alternate returns another provider that can credit the purchase, or "".
 	Alternate func(*Purchase) string
 }

@@ -36,6 +36,8 @@ type Step struct {
 	// before Change.Now is believed; otherwise only memory changes, to Change.Now.
 	Durable bool
 	Change  Change
+	// At is when the step was taken.
+	At Instant
 	// Facts are the notices to write into Change.
 	Facts []Fact
 	// Call is what to ask next.
@@ -66,7 +68,7 @@ func (t *Terms) Begin(r Request, id ID, epoch int64, now Instant) Step {
 // machine. It is pure. busy says that a call for the purchase is under way, so
 // that no other may be made. epoch is the lease to write under.
 func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64) Step {
-	s := step{terms: t, ev: normal(ev), now: now, busy: busy, p: *p}
+	s := step{terms: t, ev: normal(ev), now: p.local(now), busy: busy, p: *p}
 	row := s.match()
 	s.out.Row = row
 	s.p.State = row.To
@@ -106,7 +108,9 @@ func clip(text string) string {
 
 // finish fixes the due time and the versions.
 func (s *step) finish(was, epoch int64) Step {
-	s.p.DueAt = s.due()
+	if s.p.DueAt = s.due(); s.p.DueAt != 0 {
+		s.p.DueAt -= s.p.Skew
+	}
 	if s.out.Durable {
 		s.p.Version++
 		s.out.Change.WasEpoch = was
@@ -115,7 +119,7 @@ func (s *step) finish(was, epoch int64) Step {
 			s.out.Change.Evidence.Version = s.p.Version
 		}
 	}
-	s.out.Change.Now = s.p
+	s.out.Change.Now, s.out.At = s.p, s.now
 	return s.out
 }
 
@@ -129,11 +133,11 @@ func (s *step) due() Instant {
 	}
 	switch p.State {
 	case Charging:
-		sooner(p.CreatedAt.Add(s.terms.DeliverWithin), p.Legs[Charge].Doubt && !p.Told.Has(FactUnconfirmed))
-		sooner(p.CreatedAt.Add(s.terms.ResolveWithin), !s.busy)
+		sooner(p.CreatedAt.Add(s.terms.DeliverWithin), p.Legs[Charge].open() && !p.Told.Has(FactUnconfirmed))
+		sooner(s.resort(p.CreatedAt.Add(s.terms.ResolveWithin)), !s.busy)
 	case Crediting:
 		sooner(p.DeliverBy, !p.Told.Has(FactPending))
-		sooner(p.ResolveBy.Add(-s.terms.ResolveMargin), !s.busy)
+		sooner(s.resort(p.ResolveBy.Add(-s.terms.ResolveMargin)), !s.busy)
 	case Refunding:
 		sooner(p.RefundBy, !p.Opened.Has(MatterLateRefund))
 		sooner(p.ResolveBy.Add(-s.terms.ResolveMargin), !p.Exposed)
@@ -141,12 +145,22 @@ func (s *step) due() Instant {
 		if p.WatchTill == 0 || p.watched() == 0 {
 			return 0
 		}
-		sooner(p.WatchTill, !s.busy)
+		sooner(s.resort(p.WatchTill), !s.busy)
 	}
 	if at == 0 {
 		at = s.now.Add(s.terms.RetryMost)
 	}
 	return at
+}
+
+// resort is when a resort that rests on no proof may be taken: at a deadline, but
+// not before a process that was down over it, or whose clock jumped meanwhile,
+// had the time to ask.
+func (s *step) resort(deadline Instant) Instant {
+	if s.p.Resumed == 0 {
+		return deadline
+	}
+	return max(deadline, s.p.Resumed.Add(s.terms.DeliverWithin))
 }
 
 // watched is the leg whose late evidence a closed purchase still looks for, or 0.

@@ -33,19 +33,23 @@ type Effect uint8
 
 // The effects.
 const (
-	EffectPrincipal Effect = iota + 1 // the movement itself
-	EffectFee                         // the fee's part of a credit
-	EffectLate                        // credit after the money was given back
-	EffectSecond                      // a second execution of the same leg
-	EffectExcess                      // more than was asked for
-	EffectWrong                       // units of another amount, product or number
-	EffectUndone                      // the principal's reversal
-	EffectFeeUndone                   // the fee's reversal
+	EffectPrincipal    Effect = iota + 1 // the movement itself
+	EffectFee                            // the fee's part of a credit
+	EffectLate                           // credit after the money was given back
+	EffectSecond                         // a second execution of the same leg
+	EffectExcess                         // more than was asked for
+	EffectWrong                          // units of another amount, product or number
+	EffectUndone                         // the principal's reversal
+	EffectFeeUndone                      // the fee's reversal
+	EffectSecondUndone                   // the second execution's reversal
+	EffectExcessUndone                   // the excess's reversal
+	EffectAgain                          // a further refund of what is still held
 )
 
 var effectNames = [...]string{EffectPrincipal: "principal", EffectFee: "fee", EffectLate: "late",
 	EffectSecond: "second", EffectExcess: "excess", EffectWrong: "wrong", EffectUndone: "undone",
-	EffectFeeUndone: "fee_undone"}
+	EffectFeeUndone: "fee_undone", EffectSecondUndone: "second_undone", EffectExcessUndone: "excess_undone",
+	EffectAgain: "again"}
 
 // String is the effect's word.
 func (e Effect) String() string { return name(effectNames[:], int(e), "effect") }
@@ -54,10 +58,10 @@ func (e Effect) String() string { return name(effectNames[:], int(e), "effect") 
 type PostingSet uint64
 
 // Has reports whether the set holds the pair.
-func (s PostingSet) Has(l Leg, e Effect) bool { return s&(1<<(uint(l)*10+uint(e))) != 0 }
+func (s PostingSet) Has(l Leg, e Effect) bool { return s&(1<<(uint(l)*12+uint(e))) != 0 }
 
 // With is the set with the pair added.
-func (s PostingSet) With(l Leg, e Effect) PostingSet { return s | 1<<(uint(l)*10+uint(e)) }
+func (s PostingSet) With(l Leg, e Effect) PostingSet { return s | 1<<(uint(l)*12+uint(e)) }
 
 // Posting is a movement of money caused by the evidence recorded in the same change.
 type Posting struct {
@@ -135,8 +139,8 @@ type Change struct {
 	Cases    []Case
 	// RepeatSince, on a new purchase, holds it back if a purchase by the same
 	// payer number for the same recipient, product and total, not declined,
-	// was created at or after it. Zero: no such check. Whether one that is
-	// declined by the same batch counts is left open.
+	// was created at or after it. Zero: no such check. Whether one that the same
+	// batch declines, or finds charged after its decline, counts is left open.
 	RepeatSince Instant
 }
 
@@ -231,8 +235,8 @@ type Store interface {
 
 	// Park keeps an event for the owner of its purchase. Durable.
 	Park(ctx context.Context, parked Parked) error
-	// TakeParked returns up to limit parked events for purchases of the epoch,
-	// oldest first. They stay until Unpark.
+	// TakeParked returns up to limit parked events for purchases of the epoch, and
+	// for those that are not open any more, oldest first. They stay until Unpark.
 	TakeParked(ctx context.Context, epoch int64, limit int) ([]Parked, error)
 	// Unpark forgets parked events by Seq.
 	Unpark(ctx context.Context, seqs []int64) error

@@ -1,5 +1,7 @@
 package purchase
 
+import "slices"
+
 // Row is one rule of the table: in state From, on an outcome Kind of Leg (both
 // zero: when the due time has come), if When holds, go To (zero: stay) and Do.
 type Row struct {
@@ -64,6 +66,35 @@ func buildTable() []Row {
 	for _, part := range [][]Row{charging(), crediting(), credited(), refunding(), refunded(), declined()} {
 		table = append(table, part...)
 	}
+	return complete(table)
+}
+
+// complete adds what becomes of movements that no row of a state expects: none is
+// forgotten.
+func complete(table []Row) []Row {
+	has := func(state State, leg Leg, kind Kind, when *condition) bool {
+		return slices.ContainsFunc(table, func(r Row) bool {
+			return r.From == state && r.Leg == leg && r.Kind == kind &&
+				(r.When == nil || when != nil && r.When.name == when.name)
+		})
+	}
+	given := map[Leg]*condition{Charge: &chargeGiven, Credit: &creditGiven, Refund: &refundGiven}
+	for _, state := range States {
+		for _, leg := range []Leg{Charge, Credit, Refund} {
+			for _, row := range []Row{
+				{state, leg, Done, &known, 0, do(naming)},
+				{state, leg, Done, nil, 0, do(note, unbooked)},
+				{state, leg, Reversed, &another, 0, do(undoAnother)},
+				{state, leg, Reversed, given[leg], 0, do(note, unbooked)},
+				{state, leg, Reversed, &unheard, 0, do(note)},
+			} {
+				heard := state == Crediting && leg == Charge && row.When == &unheard // the state rests on it
+				if !heard && !has(state, leg, row.Kind, row.When) {
+					table = append(table, row)
+				}
+			}
+		}
+	}
 	return table
 }
 
@@ -98,7 +129,7 @@ func charging() []Row {
 		{Charging, 0, 0, when(unconfirmed), 0, do(notify(FactUnconfirmed))},
 		{Charging, 0, 0, when(callOngoing), 0, do(waitLong)},
 		{Charging, 0, 0, when(both(unsent, sendOver)), Declined, do(settled0(Charge), notify(FactDeclined), closed)},
-		{Charging, 0, 0, when(chargeHopeless), Declined, do(openCase(MatterUnknownCharge), notify(FactUnconfirmed), closed)},
+		{Charging, 0, 0, when(chargeHopeless), Declined, do(openCase(MatterUnknownCharge), notify(FactUnconfirmed), forget, closed)},
 		{Charging, 0, 0, when(unsent), 0, do(tryAgain)},
 		{Charging, 0, 0, when(queryable), 0, do(query)},
 		{Charging, 0, 0, when(both(retriable, wanted)), 0, do(tryAgain)},
@@ -122,8 +153,8 @@ func crediting() []Row {
 		{Crediting, Credit, Unknown, when(firstDoubt), 0, do(note, doubt, wait)},
 		{Crediting, Credit, Unknown, nil, 0, do(wait)},
 
-		{Crediting, Credit, Unsent, when(both(unsentNow, hasAlternate)), 0, do(failOver, attemptCredit)},
 		{Crediting, Credit, Unsent, when(both(unsentNow, sendOver)), Refunding, do(note, settled, attemptRefund)},
+		{Crediting, Credit, Unsent, when(both(unsentNow, hasAlternate)), 0, do(failOver, attemptCredit)},
 		{Crediting, Credit, Unsent, nil, 0, do(unleft, wait)},
 
 		{Crediting, Credit, Absent, when(proven), Refunding, do(note, settled, attemptRefund)},
@@ -134,10 +165,12 @@ func crediting() []Row {
 		{Crediting, Credit, Cancelled, nil, Refunding, do(note, settled, attemptRefund)},
 		{Crediting, Credit, Reversed, nil, Refunding, do(note, settled, attemptRefund)},
 
-		{Crediting, Charge, Done, when(known), 0, nil},
+		{Crediting, Charge, Done, when(known), 0, do(naming)},
 		{Crediting, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
-		{Crediting, Charge, Reversed, when(chargeGiven), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
-		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), notify(FactRefunded), closed)},
+		{Crediting, Charge, Reversed, when(another), 0, do(undoAnother)},
+		{Crediting, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), tellRefunded, closed)},
+		{Crediting, Charge, Reversed, when(both(chargeGiven, sameCurrency)), 0, do(note, bookGivenBack, expose, openCase(MatterChargeReversed))},
+		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), tellRefunded, closed)},
 
 		{Crediting, 0, 0, when(both(unsent, sendOver)), Refunding, do(settled0(Credit), attemptRefund)},
 		{Crediting, 0, 0, when(late), 0, do(notify(FactPending), openCase(MatterPendingCredit))},
@@ -154,24 +187,32 @@ func crediting() []Row {
 
 func credited() []Row {
 	return []Row{
-		{Credited, Credit, Done, when(known), 0, nil},
+		{Credited, Credit, Done, when(known), 0, do(naming)},
 		{Credited, Credit, Done, nil, 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
-		{Credited, Credit, Reversed, nil, Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
-		{Credited, Charge, Done, when(known), 0, nil},
+		{Credited, Credit, Reversed, when(another), 0, do(undoAnother)},
+		{Credited, Credit, Reversed, when(both(creditGiven, givenBack)), 0, do(note, unbooked, openCase(MatterCreditReversed))},
+		{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
+		{Credited, Credit, Reversed, when(creditGiven), 0, do(note, unbooked)},
+		{Credited, Charge, Done, when(known), 0, do(naming)},
 		{Credited, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
+		{Credited, Charge, Reversed, when(another), 0, do(undoAnother)},
 		{Credited, Charge, Reversed, when(chargeGiven), 0, do(note, exposeGift, openCase(MatterChargeReversed))},
-		{Credited, Refund, Done, when(known), 0, nil},
+		{Credited, Refund, Done, when(known), 0, do(naming)},
 		{Credited, Refund, Done, nil, 0, do(note, exposeGift, openCase(MatterSecondRefund))},
 	}
 }
 
 func refunding() []Row {
 	return []Row{
-		{Refunding, Refund, Done, when(known), 0, nil},
+		{Refunding, Refund, Done, when(known), 0, do(naming)},
 		{Refunding, Refund, Done, when(otherAccount), 0, do(note, exposeWrongRefund, openCase(MatterWrongRefund), waitLong)},
-		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, notify(FactRefunded), closed)},
+		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, tellRefunded, closed)},
 		{Refunding, Refund, Done, when(sameCurrency), 0, do(note, bookRefund, expose, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, nil, 0, do(note, expose, openCase(MatterWrongRefund), waitLong)},
+
+		{Refunding, Refund, Reversed, when(another), 0, do(undoAnother)},
+		{Refunding, Refund, Reversed, when(both(refundGiven, sameCurrency)), 0, do(note, unbookRefund, expose, openCase(MatterRefundReversed), waitLong)},
+		{Refunding, Refund, Reversed, when(refundGiven), 0, do(note, unbooked)},
 
 		{Refunding, Refund, Refused, when(proven), 0, do(note, refused, openCase(MatterRefundRefused), waitLong)},
 		{Refunding, Refund, Refused, nil, 0, do(wait)},
@@ -187,14 +228,17 @@ func refunding() []Row {
 		{Refunding, Refund, Absent, when(retriable), 0, do(tryAgain)},
 		{Refunding, Refund, Absent, nil, 0, do(wait)},
 
-		{Refunding, Credit, Done, when(known), 0, nil},
+		{Refunding, Credit, Done, when(known), 0, do(naming)},
 		{Refunding, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
 		{Refunding, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit))},
+		{Refunding, Credit, Reversed, when(another), 0, do(undoAnother)},
 		{Refunding, Credit, Reversed, when(creditGiven), 0, do(note, recoverExposure)},
 
-		{Refunding, Charge, Done, when(known), 0, nil},
+		{Refunding, Charge, Done, when(known), 0, do(naming)},
 		{Refunding, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
-		{Refunding, Charge, Reversed, when(chargeGiven), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notify(FactRefunded), closed)},
+		{Refunding, Charge, Reversed, when(another), 0, do(undoAnother)},
+		{Refunding, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), tellRefunded, closed)},
+		{Refunding, Charge, Reversed, when(both(chargeGiven, sameCurrency)), 0, do(note, bookGivenBack, expose, openCase(MatterChargeReversed))},
 
 		{Refunding, 0, 0, when(refundLate), 0, do(openCase(MatterLateRefund))},
 		{Refunding, 0, 0, when(overdue), 0, do(expose, openCase(MatterOverdue))},
@@ -208,9 +252,10 @@ func refunding() []Row {
 
 func refunded() []Row {
 	return []Row{
-		{Refunded, Credit, Done, when(known), 0, nil},
-		{Refunded, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
-		{Refunded, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit), notify(FactCreditedLate), closed)},
+		{Refunded, Credit, Done, when(known), 0, do(naming)},
+		{Refunded, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit), tellLate)},
+		{Refunded, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed)},
+		{Refunded, Credit, Reversed, when(another), 0, do(undoAnother)},
 		{Refunded, Credit, Reversed, when(creditGiven), 0, do(note, recoverExposure)},
 		{Refunded, Credit, Cancelled, nil, 0, do(note, settled, closed)},
 		{Refunded, Credit, Absent, when(proven), 0, do(note, settled, closed)},
@@ -221,17 +266,20 @@ func refunded() []Row {
 		{Refunded, Credit, Unknown, nil, 0, do(wait)},
 		{Refunded, Credit, Unsent, nil, 0, do(wait)},
 
-		{Refunded, Refund, Done, when(known), 0, nil},
+		{Refunded, Refund, Done, when(known), 0, do(naming)},
 		{Refunded, Refund, Done, nil, 0, do(note, exposeGift, openCase(MatterSecondRefund), closed)},
-		{Refunded, Refund, Reversed, when(refundGiven), Refunding, do(note, unbookRefund, expose, notify(FactRefundUndone), openCase(MatterRefundReversed), waitLong)},
+		{Refunded, Refund, Reversed, when(another), 0, do(undoAnother)},
+		{Refunded, Refund, Reversed, when(both(refundGiven, sameCurrency)), Refunding, do(note, unbookRefund, expose, notify(FactRefundUndone), openCase(MatterRefundReversed), waitLong)},
+		{Refunded, Refund, Reversed, when(refundGiven), 0, do(note, unbooked)},
 		{Refunded, Refund, Absent, nil, 0, do(wait)},
 		{Refunded, Refund, Refused, nil, 0, do(wait)},
 		{Refunded, Refund, Pending, nil, 0, do(wait)},
 		{Refunded, Refund, Unknown, nil, 0, do(wait)},
 		{Refunded, Refund, Unsent, nil, 0, do(wait)},
 
-		{Refunded, Charge, Done, when(known), 0, nil},
+		{Refunded, Charge, Done, when(known), 0, do(naming)},
 		{Refunded, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
+		{Refunded, Charge, Reversed, when(another), 0, do(undoAnother)},
 		{Refunded, Charge, Reversed, when(chargeGiven), 0, do(note, exposeGift, openCase(MatterSecondRefund))},
 
 		{Refunded, 0, 0, when(watchOver), 0, do(stopWatch)},
@@ -243,8 +291,10 @@ func refunded() []Row {
 
 func declined() []Row {
 	return []Row{
-		{Declined, Charge, Done, when(known), 0, nil},
+		{Declined, Charge, Done, when(known), 0, do(naming)},
 		{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)},
+		{Declined, Charge, Reversed, when(legClosed), 0, nil},
+		{Declined, Charge, Reversed, nil, 0, do(note, settled, closed)},
 		{Declined, Charge, Cancelled, nil, 0, do(note, settled, closed)},
 		{Declined, Charge, Absent, when(proven), 0, do(note, settled, closed)},
 		{Declined, Charge, Absent, nil, 0, do(wait)},

@@ -59,6 +59,9 @@ func walkEvent(r *rand.Rand, p *Purchase) Event {
 		}
 	}
 	amount := map[Leg]int64{Charge: p.Total, Credit: p.Units, Refund: p.Charged.Minor}[ev.Leg]
+	if amount == 0 {
+		amount = p.Total
+	}
 	ev.Outcome.Amount = money.Amount{Minor: amount, Currency: money.XOF}
 	switch r.IntN(12) {
 	case 0:
@@ -79,7 +82,7 @@ func TestWalk(t *testing.T) {
 	for i, payer := range walkCapabilities() {
 		for j, provider := range walkCapabilities() {
 			seed := uint64(i*100 + j)
-			for walk := range uint64(60) {
+			for walk := range uint64(200) {
 				r := rand.New(rand.NewPCG(seed, walk)) //nolint:gosec // replayable on purpose
 				rules := DefaultRules()
 				rules.RefundUnproven = r.IntN(2) == 0
@@ -194,6 +197,9 @@ func walkBalances(p *Purchase, b ledger.Balances) error {
 		return fmt.Errorf("L1: balances sum to %d", sum)
 	}
 	want := p.Held
+	if p.Posted.Has(Charge, EffectSecondUndone) {
+		return nil // by whatever amount the payer says
+	}
 	if p.Posted.Has(Charge, EffectSecond) {
 		// a second charge is owed back beside what the purchase holds
 		for c := range held {

@@ -127,14 +127,16 @@ func (b *batch) written() {
 }
 
 // settleBlocked settles the changes that the chosen ones, about to be
-// committed, leave no room for. A repeat whose client key is taken was made before.
+// committed, leave no room for. A repeat whose client key was taken before the
+// batch was made before.
 func (c *committer) settleBlocked(ctx context.Context) error {
 	b := &c.batch
 	var repeats []int
+	like := map[int]purchase.Verdict{}
 	for _, k := range b.blocked {
 		switch k.why {
 		case purchase.Repeat:
-			b.settle(k.change, purchase.Repeat, b.changes[k.by].Now.ID)
+			like[k.change] = purchase.Verdict{Result: purchase.Repeat, Other: b.changes[k.by].Now.ID}
 			repeats = append(repeats, k.change)
 		case purchase.KeyTaken:
 			b.settle(k.change, purchase.KeyTaken, b.changes[k.by].Now.ID)
@@ -145,8 +147,15 @@ func (c *committer) settleBlocked(ctx context.Context) error {
 	if len(repeats) == 0 {
 		return nil
 	}
-	_, err := c.settleTaken(ctx, repeats)
-	return err
+	if _, err := c.settleTaken(ctx, repeats); err != nil {
+		return err
+	}
+	for i, repeat := range like {
+		if _, later := b.ids[b.verdicts[i].Other]; later || b.verdicts[i].Result == 0 {
+			b.verdicts[i] = repeat // its key is free, or went to a later change of the batch
+		}
+	}
+	return nil
 }
 
 // diagnose settles those chosen changes that do not fit what is stored, and

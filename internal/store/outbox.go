@@ -69,7 +69,7 @@ func (s *Store) TakeParked(ctx context.Context, epoch int64, limit int) ([]purch
 			parked = append(parked, purchase.Parked{})
 			return scanParked(rows, &parked[len(parked)-1])
 		}, `SELECT k.seq, `+names(parkedColumns, "k.")+` FROM parked k JOIN purchase p ON p.id = k.purchase
-			WHERE p.epoch = $1 ORDER BY k.seq LIMIT $2`, epoch, limit)
+			WHERE p.epoch = $1 OR p.due_at = 0 ORDER BY k.seq LIMIT $2`, epoch, limit)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read parked news: %w", err)

@@ -108,6 +108,9 @@ func judgePostgres(err error, commit bool) error {
 		}
 		return fmt.Errorf("%w: %w", errAgain, unavailable(err))
 	}
+	if answer.Code == "40003" && commit { // statement completion unknown
+		return uncertain(err)
+	}
 	switch answer.Code[:min(2, len(answer.Code))] {
 	case "40": // serialization failure, deadlock: undone, COMMIT included
 		return fmt.Errorf("%w: %w", errAgain, unavailable(err))

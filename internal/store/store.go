@@ -151,25 +151,6 @@ func (s *Store) view(ctx context.Context, read func(context.Context, *sql.Tx) er
 	return s.db.view(ctx, read)
 }
 
-// sound returns errRejected for a change that no row could carry.
-func sound(c *purchase.Change) error {
-	p := &c.Now
-	switch {
-	case p.ID <= 0 || p.Version < 1:
-		return fmt.Errorf("%w: purchase %d has version %d", errRejected, p.ID, p.Version)
-	case len(c.Postings) > 0 && c.Evidence == nil:
-		return fmt.Errorf("%w: purchase %d posts without evidence", errRejected, p.ID)
-	case c.Evidence != nil && c.Evidence.Version != p.Version:
-		return fmt.Errorf("%w: purchase %d of version %d records evidence of version %d", errRejected, p.ID, p.Version, c.Evidence.Version)
-	}
-	for i := range c.Postings {
-		if err := c.Postings[i].Check(); err != nil {
-			return fmt.Errorf("%w: purchase %d: %w", errRejected, p.ID, err)
-		}
-	}
-	return nil
-}
-
 // Secret returns the installation's secret, which never changes: the fresh one
 // given if none was stored before. It is durable on return.
 func (s *Store) Secret(ctx context.Context, fresh []byte) ([]byte, error) {

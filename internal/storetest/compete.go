@@ -34,6 +34,7 @@ func randomEvent(r *rand.Rand, p *purchase.Purchase) purchase.Event {
 func (s *shop) randomBatch(r *rand.Rand, known []purchase.Purchase) []purchase.Change {
 	var batch []purchase.Change
 	used := map[purchase.ID]bool{}
+	open := false
 	for range 1 + r.IntN(12) {
 		if len(known) == 0 || r.IntN(3) == 0 {
 			wish := request(int64(r.IntN(40)))
@@ -53,14 +54,17 @@ func (s *shop) randomBatch(r *rand.Rand, known []purchase.Purchase) []purchase.C
 		}
 		if c, durable := s.meet(&p, randomEvent(r, &p)); durable {
 			used[p.ID] = true
+			// Whether one that this batch declines, or finds charged after its
+			// decline, is repeated is left open.
+			open = open || p.State == purchase.Declined || c.Now.State == purchase.Declined
 			if r.IntN(10) == 0 {
 				c.WasEpoch++
 			}
 			batch = append(batch, c)
 		}
 	}
-	if slices.ContainsFunc(batch, func(c purchase.Change) bool { return c.Now.State == purchase.Declined }) {
-		for i := range batch { // whether one declined in the same batch is repeated is left open
+	for i := range batch {
+		if open {
 			batch[i].RepeatSince = 0
 		}
 	}

@@ -103,6 +103,22 @@ func repeatIsHeldBackInABatch(t *testing.T, s Subject) {
 	}
 }
 
+// repeatLeavesItsKeyFree: what is not written takes nothing, its client key
+// included, from a change behind it.
+func repeatLeavesItsKeyFree(t *testing.T, s Subject) {
+	shop := newShop(t, s)
+	first, repeat, third := shop.begin(request(1)), shop.begin(like(2)), shop.begin(request(3))
+	repeat.RepeatSince = dawn
+	third.Now.ClientKey = repeat.Now.ClientKey
+	got := shop.try(first, repeat, third)
+	want := []purchase.Verdict{{Result: purchase.Written}, {Result: purchase.Repeat, Other: first.Now.ID}, {Result: purchase.Written}}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("verdict %d: %+v, want %+v", i, got[i], want[i])
+		}
+	}
+}
+
 // replayIsNoRepeat: the same client key again is the same purchase, although a
 // like one is recent: itself.
 func replayIsNoRepeat(t *testing.T, s Subject) {

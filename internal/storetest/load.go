@@ -36,7 +36,7 @@ func everything(epoch int64) (changes [2]purchase.Change, want purchase.Record) 
 		Notices: []purchase.Notice{{Purchase: p.ID, Fact: purchase.FactChargedLate, To: 22670112233, Language: "fr", Text: "Débité", At: 25, SentAt: 26}},
 		Cases:   []purchase.Case{{Matter: purchase.MatterLateCredit, At: 27}, {Matter: purchase.MatterOrphanCharge, At: 27}}}
 	p.Legs[purchase.Charge].Tries, p.Legs[purchase.Charge].FirstAt, p.Legs[purchase.Charge].LastAt = 1, 21, 21
-	p.Legs[purchase.Charge].Done, p.Legs[purchase.Charge].Ref = true, "MP-1"
+	p.Legs[purchase.Charge].Done, p.Legs[purchase.Charge].Ref, p.Legs[purchase.Charge].Account = true, "MP-1", 22670112233
 	p.Legs[purchase.Refund].Tries, p.Legs[purchase.Refund].FirstAt, p.Legs[purchase.Refund].LastAt = 1, 22, 22
 	p.Posted = p.Posted.With(purchase.Charge, purchase.EffectPrincipal)
 	p.Opened = p.Opened.With(purchase.MatterLateCredit).With(purchase.MatterOrphanCharge)
@@ -50,7 +50,7 @@ func loadReturnsEveryField(t *testing.T, s Subject) {
 	changes, want := everything(shop.epoch)
 	for _, name := range empty(reflect.ValueOf(want), "Record") {
 		// What is only remembered in memory, and what no leg of this purchase has.
-		if !slices.Contains([]string{"Record.Purchase.ActAt", "Record.Purchase.Legs"}, name) {
+		if !slices.Contains([]string{"Record.Purchase.ActAt", "Record.Purchase.Resumed", "Record.Purchase.Skew", "Record.Purchase.Legs"}, name) {
 			t.Errorf("this test leaves %s empty", name)
 		}
 	}

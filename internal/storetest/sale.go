@@ -29,12 +29,19 @@ func newShop(t testing.TB, s purchase.Store) *shop {
 	if err != nil {
 		t.Fatalf("acquire a lease: %v", err)
 	}
+	return &shop{t: t, store: s, epoch: lease.Epoch, now: dawn, next: 1, terms: terms(func(string) purchase.Capability { return able })}
+}
+
+// able is what an ordinary partner can do.
+var able = purchase.Capability{Supported: true, Query: true, Lateness: 2 * time.Minute, Timeout: time.Second}
+
+// terms are the ordinary rules, with partners of those capabilities.
+func terms(capability func(partner string) purchase.Capability) purchase.Terms {
 	rules := purchase.DefaultRules()
 	rules.RepeatWithin = 0
-	able := purchase.Capability{Supported: true, Query: true, Lateness: 2 * time.Minute, Timeout: time.Second}
-	return &shop{t: t, store: s, epoch: lease.Epoch, now: dawn, next: 1, terms: purchase.Terms{Rules: rules,
-		Capability: func(string, purchase.Leg) purchase.Capability { return able },
-		Alternate:  func(*purchase.Purchase) string { return "" }}}
+	return purchase.Terms{Rules: rules,
+		Capability: func(partner string, _ purchase.Leg) purchase.Capability { return capability(partner) },
+		Alternate:  func(*purchase.Purchase) string { return "" }}
 }
 
 // request is an ordinary wish, one of its kind for each n.

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(testing.TB) Subject) {
 		{"ClientKeyIsUniqueInABatch", clientKeyIsUniqueInABatch},
 		{"RepeatIsHeldBack", repeatIsHeldBack},
 		{"RepeatIsHeldBackInABatch", repeatIsHeldBackInABatch},
+		{"RepeatLeavesItsKeyFree", repeatLeavesItsKeyFree},
 		{"ReplayIsNoRepeat", replayIsNoRepeat},
 		{"LoadReturnsEveryField", loadReturnsEveryField},
 		{"LoadOrdersAndSkips", loadOrdersAndSkips},

@@ -1,0 +1,115 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"tenu/internal/purchase"
+)
+
+// buyer is a client that makes one purchase, and asks again until it knows what
+// became of it.
+type buyer struct {
+	w       *world
+	index   int
+	r       purchase.Request
+	id      purchase.ID // acknowledged
+	refused bool        // for good
+	tries   int
+}
+
+func newBuyer(w *world, index int) *buyer {
+	return &buyer{w: w, index: index, r: w.plan.request(index)}
+}
+
+// begin decides when the buyer asks, whether twice at once, and whether somebody
+// uses the key for something else.
+func (b *buyer) begin() {
+	d := b.w.dice(7, uint64(b.index)) //nolint:gosec // an index
+	at := d.between(0, b.w.plan.span*9/10)
+	b.w.after(at, func() { b.ask(b.r, d) })
+	if d.chance(8) {
+		b.w.after(at+d.between(0, 200*time.Millisecond), func() { b.ask(b.r, d) })
+	}
+	if d.chance(4) {
+		other := b.r
+		other.Total, other.Units, other.Digest = other.Total+1000, other.Units+1000, digest(b.index, 1)
+		b.w.after(at+d.between(time.Millisecond, 10*time.Second), func() { b.ask(other, d) })
+	}
+}
+
+// ask submits to any node that runs.
+func (b *buyer) ask(r purchase.Request, d *dice) {
+	w := b.w
+	n := w.nodes[d.n(len(w.nodes))]
+	b.tries++
+	if !n.up() || n.drain {
+		b.again(r, d)
+		return
+	}
+	life := n.life
+	w.note("buy", 0, fmt.Sprintf("buyer %d, body %d, from %s", b.index, r.Digest[3], n.name))
+	intent := n.steps.Buy(w.ctx, r)
+	n.pump()
+	var wait func()
+	wait = func() {
+		switch {
+		case life != n.life || n.steps == nil: // no answer
+			b.again(r, d)
+		case n.frozen || !intent.Settled():
+			w.after(20*time.Millisecond, wait)
+		default:
+			b.hear(r, intent, d)
+		}
+	}
+	wait()
+}
+
+func (b *buyer) again(r purchase.Request, d *dice) {
+	b.w.after(d.between(500*time.Millisecond, 3*time.Second), func() { b.ask(r, d) })
+}
+
+// hear takes the answer.
+func (b *buyer) hear(r purchase.Request, intent purchase.Intent, d *dice) {
+	w := b.w
+	p, replay, err := intent.Result(w.ctx)
+	var repeat *purchase.RepeatError
+	switch {
+	case err == nil:
+		w.note("bought", p.ID, fmt.Sprintf("buyer %d, body %d, replay %t", b.index, r.Digest[3], replay))
+		b.acknowledged(p, r)
+	case errors.As(err, &repeat):
+		w.note("repeat", repeat.Earlier, fmt.Sprintf("buyer %d", b.index))
+		if w.book.records[repeat.Earlier] == nil {
+			w.fail("P8", repeat.Earlier, "buyer %d is told of an earlier purchase that is not there", b.index)
+		}
+		if b.refused = d.chance(50); !b.refused {
+			r.Again = true
+			b.again(r, d)
+		}
+	case errors.Is(err, purchase.ErrKeyConflict):
+		w.note("conflict", b.id, fmt.Sprintf("buyer %d, body %d", b.index, r.Digest[3]))
+		id, found := w.book.keys[clientKey{r.Client, r.ClientKey}]
+		if found && w.book.records[id].Purchase.Digest == r.Digest {
+			w.fail("P8", id, "buyer %d: a conflict for the same request", b.index)
+		}
+	default:
+		w.note("unsold", 0, fmt.Sprintf("buyer %d: %v", b.index, err))
+		b.again(r, d)
+	}
+}
+
+// acknowledged checks that one key is one purchase (invariant P8).
+func (b *buyer) acknowledged(p purchase.Purchase, r purchase.Request) {
+	record := b.w.book.records[p.ID]
+	switch {
+	case record == nil:
+		b.w.fail("P8", p.ID, "buyer %d: acknowledged, not durable", b.index)
+	case record.Purchase.Digest != r.Digest || record.Purchase.ClientKey != r.ClientKey:
+		b.w.fail("P8", p.ID, "buyer %d: another request's purchase", b.index)
+	case b.id != 0 && b.id != p.ID:
+		b.w.fail("P8", p.ID, "buyer %d: two purchases under one key", b.index)
+	}
+	b.id = p.ID
+}

@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tenu/internal/notify"
+	"tenu/internal/purchase"
+)
+
+// centre is the SMS centre: it delivers each message once, by its id.
+type centre struct {
+	w        *world
+	texts    map[string]string // by id
+	tries    map[string]int
+	downTill purchase.Instant
+	died     *node // a process that ended while it handed messages over
+}
+
+func newCentre(w *world) *centre {
+	return &centre{w: w, texts: map[string]string{}, tries: map[string]int{}}
+}
+
+// line is the centre as one node reaches it.
+type line struct {
+	*centre
+	n *node
+}
+
+func (c *centre) of(n *node) notify.Centre { return line{c, n} }
+
+var errCentre = errors.New("the centre does not answer")
+
+// Send is notify.Centre.
+func (l line) Send(_ context.Context, id string, to purchase.MSISDN, text string) error {
+	c, w := l.centre, l.w
+	c.tries[id]++
+	d := w.dice(6, uint64(len(id)), uint64(c.tries[id]), uint64(to)) //nolint:gosec // small numbers
+	meets := func(f Fault, percent int) bool {
+		if w.calm || w.plan.without.has(f) || !d.chance(percent) {
+			return false
+		}
+		w.hit(f, c.purchase(id))
+		return true
+	}
+	w.tally.Messages++
+	crash := l.n.armed == CrashInOutbox && !w.calm
+	switch {
+	case c.died != nil, crash && d.chance(50):
+		c.died = l.n
+		return fmt.Errorf("%w: the process ended", errCentre)
+	case !w.calm && w.now < c.downTill:
+		w.cover(CentreDown, c.purchase(id))
+		return errCentre
+	case meets(MessageRefused, 3):
+		return fmt.Errorf("%w: try later", notify.ErrRefused)
+	}
+	c.take(id, to, text)
+	if crash {
+		c.died = l.n
+		return fmt.Errorf("%w: the process ended", errCentre)
+	}
+	if meets(MessageUnheard, 5) {
+		return errCentre
+	}
+	return nil
+}
+
+// purchase is the one that a message is about.
+func (c *centre) purchase(message string) purchase.ID {
+	reference, _, _ := strings.Cut(message, "-")
+	id, err := c.w.keys.Parse(reference)
+	if err != nil {
+		c.w.fail("N1", 0, "message %s names no purchase", message)
+	}
+	return id
+}
+
+// take delivers a message, once.
+func (c *centre) take(id string, to purchase.MSISDN, text string) {
+	was, known := c.texts[id]
+	switch {
+	case known && was != text:
+		c.w.fail("N3", 0, "message %s was sent with two texts: %q and %q", id, was, text)
+	case !known:
+		c.texts[id] = text
+		c.w.book.delivered(id, to, text)
+	}
+}

@@ -1,0 +1,380 @@
+package sim
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tenu/internal/notify"
+	"tenu/internal/purchase"
+)
+
+const (
+	committers = 2
+	concurrent = 16 // calls of one partner under way
+)
+
+// node is one tenu process after another under the same name.
+type node struct {
+	w      *world
+	index  int
+	name   string
+	offset time.Duration // of its clock
+	life   int           // counts processes; what belongs to an earlier one is void
+	steps  *purchase.Steps
+	outbox *notify.Outbox
+	frozen bool // stopped by SIGSTOP
+	later  []func()
+	armed  Fault // a crash that waits for its moment
+	down   time.Duration
+
+	commits int
+	tickAt  purchase.Instant
+	drain   bool
+	noticed bool
+}
+
+func newNode(w *world, index int) *node {
+	return &node{w: w, index: index, name: fmt.Sprintf("node-%d", index+1)}
+}
+
+// clock is a node's own.
+type clock struct{ n *node }
+
+// Now is purchase.Clock.
+func (c clock) Now() purchase.Instant { return c.n.w.now.Add(c.n.offset) }
+
+// After is purchase.Clock. A single goroutine cannot wait.
+func (c clock) After(time.Duration) <-chan time.Time {
+	panic("sim: something waits for a clock")
+}
+
+// up reports whether the node's process runs.
+func (n *node) up() bool { return n.steps != nil && !n.frozen }
+
+// then lets the node's present process do something later, unless it has ended
+// by then; while it is stopped, it waits.
+func (n *node) then(d time.Duration, do func()) {
+	life := n.life
+	n.w.after(d, func() { n.resume(life, do) })
+}
+
+func (n *node) resume(life int, do func()) {
+	switch {
+	case life != n.life || n.steps == nil:
+	case n.frozen:
+		n.later = append(n.later, func() { n.resume(life, do) })
+	default:
+		do()
+		n.pump()
+	}
+}
+
+// start begins a process.
+func (n *node) start() {
+	w := n.w
+	if n.steps != nil {
+		return
+	}
+	n.life++
+	n.commits, n.tickAt, n.drain, n.noticed, n.later = 0, 0, false, false, nil
+	engine, err := purchase.New(n.config())
+	if err != nil {
+		w.fail("start", 0, "node %s: %v", n.name, err)
+		return
+	}
+	steps, err := engine.Steps(w.ctx)
+	w.note("start", 0, fmt.Sprintf("%s, clock %+.0f s: %v", n.name, n.offset.Seconds(), err))
+	if err != nil {
+		w.after(2*time.Second, n.start)
+		return
+	}
+	n.steps = steps
+	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: w.store, Centre: w.centre.of(n), Clock: clock{n},
+		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1})
+	if err != nil {
+		w.fail("start", 0, "node %s: %v", n.name, err)
+		return
+	}
+	n.leaseLater()
+	n.deliver(0)
+	n.pump()
+}
+
+func (n *node) log() *slog.Logger { return slog.New(discard{w: n.w}) }
+
+func (n *node) config() purchase.Config {
+	w := n.w
+	cfg := purchase.Config{Store: w.store.of(n), Keys: w.keys, Clock: clock{n}, Wording: w.wording, Node: n.name,
+		Rules: w.plan.rules, Log: n.log(), MaxBatch: w.plan.maxBatch, Committers: committers, LeaseTTL: w.plan.leaseTTL,
+		Notices: func() { n.noticed = true }}
+	for _, p := range w.peers {
+		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: concurrent})
+	}
+	if w.plan.failover {
+		cfg.Alternates = func(*purchase.Purchase) []string { return []string{"charging-a", "charging-b"} }
+	}
+	return cfg
+}
+
+// end ends the process, as a kill does, and lets another start. Requests that
+// were about to leave may have left.
+func (n *node) end(f Fault) {
+	w := n.w
+	if n.steps == nil {
+		return
+	}
+	w.hitNode(f, n)
+	w.tally.Crashes++
+	w.rough = w.now
+	w.note("crash", 0, n.name+" "+f.String())
+	n.steps, n.armed, n.frozen, n.later = nil, 0, false, nil
+	w.after(max(n.down, time.Millisecond), n.start)
+}
+
+// pump lets the process do what it can at once: it fires timers, and begins
+// commits and calls.
+func (n *node) pump() {
+	if !n.up() {
+		return
+	}
+	if err := n.steps.Stopped(); err != nil {
+		n.w.note("fenced", 0, n.name+": "+err.Error())
+		n.down = time.Second
+		n.end(Stopped)
+		return
+	}
+	next := n.steps.Tick()
+	n.commit()
+	n.call()
+	if n.noticed {
+		n.noticed = false
+		n.deliver(50 * time.Millisecond)
+	}
+	if next == 0 || n.drain {
+		return
+	}
+	at := max(next.Add(-n.offset), n.w.now+1)
+	if n.tickAt <= n.w.now || at < n.tickAt {
+		n.tickAt = at
+		n.then(at.Sub(n.w.now), func() {})
+	}
+}
+
+// crashes reports whether an armed crash happens at this moment.
+func (n *node) crashes(f Fault) bool {
+	if n.armed != f || n.w.calm {
+		return false
+	}
+	n.end(f)
+	return true
+}
+
+// commit begins the commits that the process has hands for.
+func (n *node) commit() {
+	for n.commits < committers {
+		b, ok := n.steps.Gather()
+		if !ok {
+			return
+		}
+		n.commits++
+		d := n.w.dice(3, uint64(n.w.seq)) //nolint:gosec // a count
+		n.then(d.between(100*time.Microsecond, 4*time.Millisecond), func() { n.write(b, d) })
+	}
+}
+
+func (n *node) write(b purchase.Batch, d *dice) {
+	if n.crashes(CrashBeforeCommit) {
+		return
+	}
+	again := b.Write(n.w.ctx)
+	if n.crashes(CrashAfterCommit) {
+		return
+	}
+	if again {
+		n.then(200*time.Millisecond, func() { n.write(b, d) })
+		return
+	}
+	n.then(d.between(100*time.Microsecond, 2*time.Millisecond), func() {
+		b.Settle()
+		if b.Failed() { // not at once again
+			n.then(100*time.Millisecond, func() { n.commits-- })
+			return
+		}
+		n.commits--
+	})
+}
+
+// call begins the calls that partners have room for.
+func (n *node) call() {
+	for _, p := range n.w.peers {
+		for n.up() {
+			x, ok := n.steps.Take(p.Name())
+			if !ok {
+				break
+			}
+			n.exchange(p, x)
+		}
+	}
+}
+
+// exchange is one call: it leaves, it arrives, its answer comes back.
+func (n *node) exchange(p *peer, x purchase.Exchange) {
+	w, o := n.w, x.Order()
+	w.note("ask", o.Purchase, fmt.Sprintf("%s: %s %s, try %d", p.Name(), x.Call().Op, o.Leg, o.Try))
+	if n.crashes(CrashBeforeSend) {
+		return
+	}
+	life, begun := n.life, w.now
+	d := w.dice(4, w.buyerOf(o.Purchase), uint64(o.Leg), uint64(x.Call().Op), uint64(p.times(o, x.Call().Op))) //nolint:gosec // a count
+	timeout := p.Capability(o.Leg).Timeout
+	// Most requests leave at once; some wait for a connection.
+	leaves := d.between(time.Millisecond, 30*time.Millisecond)
+	if d.chance(5) && !w.calm {
+		leaves = d.between(time.Millisecond, timeout)
+	}
+	w.after(leaves, func() {
+		gone := life != n.life || n.steps == nil
+		if gone && d.chance(50) {
+			return
+		}
+		if n.frozen && !gone {
+			// Continued after its deadline, the call is not sent any more.
+			n.later = append(n.later, func() {
+				if w.now.Sub(begun) > timeout {
+					n.resume(life, func() { x.Answer(purchase.Outcome{Kind: purchase.Unknown, Detail: "deadline exceeded"}) })
+					return
+				}
+				n.arrive(life, p, x, d)
+			})
+			return
+		}
+		n.arrive(life, p, x, d)
+	})
+	if n.crashes(CrashAfterSend) {
+		return
+	}
+}
+
+func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice) {
+	o := x.Order()
+	outcome := x.Send(n.w.ctx)
+	n.w.note("answer", o.Purchase, fmt.Sprintf("%s: %s %s: %s %s %s", p.Name(), x.Call().Op, o.Leg, outcome.Kind, outcome.Ref, outcome.Detail))
+	if life != n.life {
+		return
+	}
+	n.then(d.between(time.Millisecond, 300*time.Millisecond), func() { x.Answer(outcome) })
+}
+
+// leaseLater renews the lease when its time has come, or later when nothing
+// happens before.
+func (n *node) leaseLater() {
+	wait := n.w.plan.leaseTTL / 4
+	if next := n.w.next(); next != 0 && next.Sub(n.w.now) > wait {
+		wait = next.Sub(n.w.now)
+	}
+	n.then(wait, func() {
+		if err := n.steps.Lease(n.w.ctx); err != nil {
+			n.w.note("lease", 0, fmt.Sprintf("%s: %v", n.name, err))
+		}
+		if n.w.resting() {
+			return
+		}
+		n.leaseLater()
+	})
+}
+
+// deliver lets the outbox work.
+func (n *node) deliver(d time.Duration) {
+	n.then(d, func() {
+		next, err := n.outbox.Step(n.w.ctx, clock{n}.Now())
+		if n.w.centre.died == n {
+			n.w.centre.died = nil
+			n.end(CrashInOutbox)
+			return
+		}
+		if wait := next.Sub(clock{n}.Now()); err != nil || wait <= 0 {
+			n.deliver(max(wait, time.Millisecond))
+		}
+	})
+}
+
+// befall lets a trouble come over its node, or the store.
+func (w *world) befall(t trouble) {
+	if w.calm {
+		return
+	}
+	n := w.nodes[t.node]
+	switch t.fault {
+	case StoreUnavailable, CommitLost, CommitUnheard, CommitLanding, ReadFailed:
+		w.store.fail(t.fault, t.long)
+		return
+	case CentreDown:
+		w.centre.downTill = w.now.Add(t.long)
+		w.tally.Hits[CentreDown]++
+		return
+	}
+	if !n.up() {
+		return
+	}
+	switch t.fault {
+	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, CrashInOutbox:
+		n.armed, n.down = t.fault, t.long
+	case Stopped:
+		n.stop(t.long)
+	case Drained:
+		n.drainFor(t.long)
+	case ClockAhead:
+		n.down = time.Second
+		n.end(ClockAhead)
+		n.offset += t.long
+	case ClockBehind:
+		n.down = time.Second
+		n.end(ClockBehind)
+		n.offset -= t.long
+	case ClockFrozen:
+		w.hitNode(ClockFrozen, n)
+		w.rough = w.now
+		n.offset -= t.long
+	}
+}
+
+// stop holds the process, and lets it go on later as if nothing had happened.
+func (n *node) stop(long time.Duration) {
+	w, life := n.w, n.life
+	w.hitNode(Stopped, n)
+	w.note("stop", 0, n.name)
+	n.frozen, w.rough = true, w.now
+	w.after(long, func() {
+		if life != n.life || n.steps == nil {
+			return
+		}
+		w.note("continue", 0, n.name)
+		n.frozen, w.rough = false, w.now
+		waiting := n.later
+		n.later = nil
+		for _, do := range waiting {
+			do()
+		}
+		n.pump()
+	})
+}
+
+// drainFor stops the process as SIGTERM does: what is under way ends first.
+func (n *node) drainFor(long time.Duration) {
+	n.w.hitNode(Drained, n)
+	n.w.note("drain", 0, n.name)
+	n.drain = true
+	n.steps.Drain()
+	var wait func()
+	wait = func() {
+		if n.steps.Quiet() {
+			n.w.note("drained", 0, n.name)
+			n.steps = nil
+			n.w.after(long, n.start)
+			return
+		}
+		n.then(100*time.Millisecond, wait)
+	}
+	n.then(time.Millisecond, wait)
+}

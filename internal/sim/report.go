@@ -1,0 +1,61 @@
+package sim
+
+import (
+	"slices"
+
+	"tenu/internal/purchase"
+)
+
+// stateCount gives arrays the room to be indexed by state.
+const stateCount = int(purchase.Declined) + 1
+
+// Tally counts what happened.
+type Tally struct {
+	Steps, Calls, Faulty, Crashes, Takeovers, Commits, Changes, Messages, Breaches, Unbooked int
+
+	States   [stateCount]int
+	Hits     [faultCount]int
+	Coverage [faultCount][stateCount]int // fault by the state of the purchase that it met
+}
+
+func (t *Tally) add(o *Tally) {
+	t.Steps += o.Steps
+	t.Calls += o.Calls
+	t.Faulty += o.Faulty
+	t.Crashes += o.Crashes
+	t.Takeovers += o.Takeovers
+	t.Commits += o.Commits
+	t.Changes += o.Changes
+	t.Messages += o.Messages
+	t.Breaches += o.Breaches
+	t.Unbooked += o.Unbooked
+	for i := range o.States {
+		t.States[i] += o.States[i]
+	}
+	for f := range o.Hits {
+		t.Hits[f] += o.Hits[f]
+		for s := range o.Coverage[f] {
+			t.Coverage[f][s] += o.Coverage[f][s]
+		}
+	}
+}
+
+// Report is what a simulation found.
+type Report struct {
+	Seed       uint64
+	Purchases  int // made durable
+	Worlds     int
+	Violations []*Violation
+	TraceHash  string
+	Tally
+}
+
+func (r *Report) add(w *world) {
+	r.Worlds++
+	r.Purchases += len(w.book.ids)
+	r.Tally.add(&w.tally)
+	if w.failure != nil {
+		r.Violations = append(r.Violations, w.failure)
+		slices.SortFunc(r.Violations, func(a, b *Violation) int { return a.World - b.World })
+	}
+}

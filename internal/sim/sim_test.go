@@ -1,0 +1,92 @@
+package sim_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"tenu/internal/sim"
+	"tenu/internal/store"
+)
+
+// soak multiplies what is simulated.
+func soak(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("TENU_SOAK")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("TENU_SOAK is %q", text)
+	}
+	return n
+}
+
+// simulate fails with what repeats a violation.
+func simulate(t *testing.T, o sim.Options) *sim.Report {
+	t.Helper()
+	o.Workers = 2
+	r, err := sim.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range r.Violations {
+		o.World = v.World
+		t.Errorf("%v\nagain: tenu sim %s", v, o.Arguments())
+	}
+	t.Logf("seed %d: %d purchases, %d calls, %d of them with a fault, %d crashes, %d takeovers, hash %s",
+		r.Seed, r.Purchases, r.Calls, r.Faulty, r.Crashes, r.Takeovers, r.TraceHash)
+	return r
+}
+
+// database keeps a world in a real SQLite file.
+func database(dir string) func(context.Context, int) (sim.Backing, error) {
+	return func(ctx context.Context, world int) (sim.Backing, error) {
+		path := "sqlite:" + filepath.Join(dir, strconv.Itoa(world)+".db")
+		if _, _, err := store.Migrate(ctx, path, store.Options{}); err != nil {
+			return nil, err
+		}
+		s, err := store.Open(ctx, path, store.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return sim.Database{Store: s}, nil
+	}
+}
+
+// TestSimulation is the short form of `tenu sim`.
+func TestSimulation(t *testing.T) {
+	r := simulate(t, sim.Options{Seed: 1, Purchases: 100_000 * soak(t)})
+	if 100*r.Faulty < 40*r.Calls {
+		t.Errorf("%d of %d calls met a fault", r.Faulty, r.Calls)
+	}
+	if thin := r.Thin(r.Purchases / 10_000); len(thin) > 0 {
+		t.Errorf("met too rarely: %v", thin)
+	}
+}
+
+// TestSimulationSQLite keeps the purchases in real databases, each verified by
+// its own means at the end.
+func TestSimulationSQLite(t *testing.T) {
+	simulate(t, sim.Options{Seed: 2, Purchases: 1000 * soak(t), Open: database(t.TempDir())})
+}
+
+// TestSameSeed: the same seed gives the same history, however many worlds are
+// simulated at once and whatever store keeps it.
+func TestSameSeed(t *testing.T) {
+	o := sim.Options{Seed: 3, Purchases: 500}
+	first := simulate(t, o)
+	again := simulate(t, o)
+	o.Open = database(t.TempDir())
+	kept := simulate(t, o)
+	if first.TraceHash != again.TraceHash || first.TraceHash != kept.TraceHash {
+		t.Errorf("hashes %s, %s and %s", first.TraceHash, again.TraceHash, kept.TraceHash)
+	}
+	o.Seed++
+	if other := simulate(t, o); other.TraceHash == first.TraceHash {
+		t.Error("another seed, the same hash")
+	}
+}

@@ -1,0 +1,245 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tenu/internal/notify"
+	"tenu/internal/purchase"
+)
+
+// Store is what a world keeps its purchases in.
+type Store interface {
+	purchase.Store
+	notify.Store
+}
+
+// flaky is the store as the nodes see it: it fails, before or after having done
+// what it was asked, and commits may land after they were given up.
+type flaky struct {
+	Store
+	w       *world
+	bad     [faultCount]purchase.Instant // until when
+	landing []func()
+}
+
+// of is the store as one node sees it.
+func (f *flaky) of(*node) purchase.Store { return f }
+
+// fail lets a fault last.
+func (f *flaky) fail(fault Fault, long time.Duration) {
+	f.bad[fault] = f.w.now.Add(long)
+	f.w.rough = f.bad[fault]
+	f.w.note("store", 0, fault.String()+" for "+long.String())
+}
+
+// meets reports whether a fault meets this call.
+func (f *flaky) meets(fault Fault, percent int) bool {
+	w := f.w
+	if w.calm || w.plan.without.has(fault) {
+		return false
+	}
+	if w.now >= f.bad[fault] {
+		percent = 0
+		if fault != StoreUnavailable && fault != ReadFailed {
+			percent = 1
+		}
+	}
+	if percent == 0 || !w.dice(5, uint64(w.seq), uint64(fault)).chance(percent) { //nolint:gosec // a count
+		return false
+	}
+	w.tally.Hits[fault]++
+	w.rough = max(w.rough, w.now)
+	return true
+}
+
+// read fails reads.
+func (f *flaky) read() error {
+	if f.meets(StoreUnavailable, 100) || f.meets(ReadFailed, 60) {
+		return fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
+	}
+	return nil
+}
+
+// write fails a small write, before or after it was done.
+func (f *flaky) write(do func() error) error {
+	f.land()
+	switch {
+	case f.meets(StoreUnavailable, 100):
+		return fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
+	case f.meets(CommitLost, 40):
+		return fmt.Errorf("%w: connection lost", purchase.ErrCommitUnknown)
+	case f.meets(CommitUnheard, 40):
+		if err := do(); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: connection lost", purchase.ErrCommitUnknown)
+	}
+	return do()
+}
+
+// land lets commits take effect that were under way when they were given up.
+func (f *flaky) land() {
+	for len(f.landing) > 0 {
+		do := f.landing[0]
+		f.landing = f.landing[1:]
+		do()
+	}
+}
+
+// Commit is purchase.Store.
+func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	f.land()
+	cover := func(fault Fault) {
+		for i := range changes {
+			f.w.cover(fault, changes[i].Now.ID)
+		}
+	}
+	unknown := fmt.Errorf("%w: connection lost", purchase.ErrCommitUnknown)
+	switch {
+	case f.meets(StoreUnavailable, 100):
+		cover(StoreUnavailable)
+		return nil, fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
+	case f.meets(CommitLost, 40):
+		cover(CommitLost)
+		return nil, unknown
+	case f.meets(CommitUnheard, 40):
+		cover(CommitUnheard)
+		_, err := f.apply(epoch, changes)
+		if err != nil {
+			return nil, err
+		}
+		return nil, unknown
+	case f.meets(CommitLanding, 40):
+		cover(CommitLanding)
+		f.landing = append(f.landing, func() { _, _ = f.apply(epoch, changes) }) // nobody hears of it
+		return nil, unknown
+	}
+	return f.apply(epoch, changes)
+}
+
+// apply commits for certain.
+func (f *flaky) apply(epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	verdicts, err := f.Store.Commit(f.w.ctx, epoch, changes)
+	f.w.tally.Commits++
+	if err != nil {
+		f.w.note("commit", 0, fmt.Sprintf("lease %d: %v", epoch, err))
+		return verdicts, err
+	}
+	for i := range changes {
+		if verdicts[i].Result == purchase.Written {
+			f.w.book.wrote(epoch, &changes[i])
+		} else {
+			f.w.note("commit", changes[i].Now.ID, fmt.Sprintf("lease %d: version %d not written: %d", epoch, changes[i].Now.Version, verdicts[i].Result))
+		}
+	}
+	return verdicts, nil
+}
+
+// Load is purchase.Store.
+func (f *flaky) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error) {
+	if err := f.read(); err != nil {
+		for _, id := range ids {
+			f.w.cover(ReadFailed, id)
+		}
+		return nil, err
+	}
+	return f.Store.Load(ctx, ids...)
+}
+
+// LoadOpen is purchase.Store.
+func (f *flaky) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, limit int) ([]purchase.Record, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.LoadOpen(ctx, epoch, after, limit)
+}
+
+// FindKey is purchase.Store.
+func (f *flaky) FindKey(ctx context.Context, client, key string) (purchase.ID, error) {
+	if err := f.read(); err != nil {
+		return 0, err
+	}
+	return f.Store.FindKey(ctx, client, key)
+}
+
+// Reserve is purchase.Store.
+func (f *flaky) Reserve(ctx context.Context, shard int, n, floor int64) (first int64, err error) {
+	err = f.write(func() error {
+		first, err = f.Store.Reserve(ctx, shard, n, floor)
+		return err
+	})
+	return first, err
+}
+
+// Acquire is purchase.Store.
+func (f *flaky) Acquire(ctx context.Context, name string) (l purchase.Lease, err error) {
+	err = f.write(func() error {
+		l, err = f.Store.Acquire(ctx, name)
+		return err
+	})
+	return l, err
+}
+
+// Renew is purchase.Store.
+func (f *flaky) Renew(ctx context.Context, epoch int64) error {
+	return f.write(func() error { return f.Store.Renew(ctx, epoch) })
+}
+
+// Leases is purchase.Store.
+func (f *flaky) Leases(ctx context.Context) ([]purchase.Lease, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Leases(ctx)
+}
+
+// Takeover is purchase.Store.
+func (f *flaky) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, limit int) (moved int, err error) {
+	err = f.write(func() error {
+		moved, err = f.Store.Takeover(ctx, lost, epoch, limit)
+		if err == nil && moved >= 0 {
+			f.w.book.moved(lost.Epoch, epoch, moved)
+		}
+		return err
+	})
+	return moved, err
+}
+
+// Park is purchase.Store.
+func (f *flaky) Park(ctx context.Context, p purchase.Parked) error {
+	return f.write(func() error { return f.Store.Park(ctx, p) })
+}
+
+// TakeParked is purchase.Store.
+func (f *flaky) TakeParked(ctx context.Context, epoch int64, limit int) ([]purchase.Parked, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.TakeParked(ctx, epoch, limit)
+}
+
+// Unpark is purchase.Store.
+func (f *flaky) Unpark(ctx context.Context, seqs []int64) error {
+	return f.write(func() error { return f.Store.Unpark(ctx, seqs) })
+}
+
+// UnsentNotices is notify.Store.
+func (f *flaky) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.UnsentNotices(ctx, limit)
+}
+
+// MarkSent is notify.Store.
+func (f *flaky) MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error {
+	if f.w.centre.died != nil {
+		return fmt.Errorf("%w: the process ended", purchase.ErrUnavailable)
+	}
+	return f.write(func() error {
+		f.w.book.marked(notices)
+		return f.Store.MarkSent(ctx, notices, at)
+	})
+}

@@ -1,0 +1,33 @@
+package sim
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+
+	"tenu/internal/purchase"
+)
+
+// record keeps what happens in a world: always as a hash, and as lines where
+// somebody wants to read them.
+type record struct {
+	sum  uint64
+	only purchase.ID // lines of this purchase only, and of no purchase; 0 for all
+	out  io.Writer   // nil for no lines
+}
+
+// note records what happens. The text must be the same on every machine.
+func (w *world) note(what string, id purchase.ID, text string) {
+	r := w.record
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%d %d %s %d %s", r.sum, w.now, what, id, text) // a hash never fails
+	r.sum = h.Sum64()
+	if r.out == nil || r.only != 0 && id != 0 && id != r.only {
+		return
+	}
+	name := ""
+	if id != 0 {
+		name = w.keys.Reference(id).String()
+	}
+	_, _ = fmt.Fprintf(r.out, "%12.6fs  %-12s  %-10s %s\n", w.now.Sub(began).Seconds(), name, what, text)
+}
