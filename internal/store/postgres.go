@@ -117,6 +117,9 @@ func judgePostgres(err error, commit bool) error {
 	case "22", "23": // a value or a constraint
 		return fmt.Errorf("%w: %w", errRejected, err)
 	}
+	if answer.Code == "XX001" || answer.Code == "XX002" { // data or index corrupted
+		err = damaged(err)
+	}
 	if commit {
 		return uncertain(err)
 	}
