@@ -24,7 +24,7 @@ type cuts struct {
 	random *rand.Rand
 	rate   float64       // the share of messages that are cut
 	most   int           // cuts of each
-	as     passage          // how
+	as     passage       // how
 	step   func()        // called for each
 	all    chan struct{} // closed when there were enough
 
@@ -49,7 +49,9 @@ func (c *cuts) decide(found bool, n *int) passage {
 	return c.as
 }
 
-func (c *cuts) asked(data []byte) passage { return c.decide(bytes.Contains(data, commitAsked), &c.lost) }
+func (c *cuts) asked(data []byte) passage {
+	return c.decide(bytes.Contains(data, commitAsked), &c.lost)
+}
 
 func (c *cuts) answered(data []byte) passage {
 	return c.decide(bytes.Contains(data, commitAnswered), &c.committed)

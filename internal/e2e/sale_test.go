@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +23,11 @@ type order struct {
 	key  string
 	line purchase.MSISDN
 	wait bool // for the outcome, not for the acknowledgement only
+	gone <-chan struct{}
 }
+
+// errGone says that a client went home before it was answered.
+var errGone = errors.New("the client has gone")
 
 // patience is how long a client asks for one purchase before it gives up.
 const patience = 2 * time.Minute
@@ -50,6 +55,8 @@ func (r *rig) buy(client *http.Client, o order, nodes ...*node) (string, error) 
 		case <-open: // it is up and refuses
 			time.Sleep(10 * time.Millisecond)
 		case <-n.door.open():
+		case <-o.gone:
+			return "", errGone
 		case <-time.After(patience):
 		}
 	}
@@ -127,7 +134,8 @@ func (r *rig) order(i int) order {
 // the outcome, so that no more is asked than the partners can do.
 type crowd struct {
 	rig     *rig
-	over    chan struct{}
+	over    chan struct{} // no more orders
+	gone    chan struct{} // no more tries
 	clients sync.WaitGroup
 
 	mu   sync.Mutex
@@ -136,9 +144,16 @@ type crowd struct {
 	refs []string   // acknowledged
 }
 
+// giveUp sends the clients home, whatever they still want.
+func (c *crowd) giveUp() {
+	close(c.over)
+	close(c.gone)
+	c.clients.Wait()
+}
+
 // crowd sends clients to the nodes until end, with orders from a number on.
 func (r *rig) crowd(from, clients int, nodes ...*node) *crowd {
-	c := &crowd{rig: r, from: from, over: make(chan struct{})}
+	c := &crowd{rig: r, from: from, over: make(chan struct{}), gone: make(chan struct{})}
 	c.more = sync.NewCond(&c.mu)
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	for range clients {
@@ -160,10 +175,13 @@ func (r *rig) crowd(from, clients int, nodes ...*node) *crowd {
 func (c *crowd) buy(client *http.Client, nodes []*node) {
 	c.mu.Lock()
 	o := c.rig.order(c.from)
-	o.wait = c.from%4 == 1
+	o.wait, o.gone = c.from%4 == 1, c.gone
 	c.from++
 	c.mu.Unlock()
 	ref, err := c.rig.buy(client, o, nodes...)
+	if errors.Is(err, errGone) {
+		return
+	}
 	if err != nil {
 		c.rig.t.Errorf("buy %s: %v", o.key, err)
 		return

@@ -20,8 +20,8 @@ type passage int
 
 const (
 	pass    passage = iota
-	cut          // they are lost, and the connection ends
-	swallow      // they and all that follow are lost, and nobody is told
+	cut             // they are lost, and the connection ends
+	swallow         // they and all that follow are lost, and nobody is told
 )
 
 // rule decides over bytes as they were read from one side. It is called by
