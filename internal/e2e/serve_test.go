@@ -44,6 +44,34 @@ func TestChargingSystemStopped(t *testing.T) {
 	})
 }
 
+// TestNodeSuspended suspends the only node past its lease, and lets it go on:
+// nobody took over, so it renews the lease before it sends anything more, and
+// loses nothing.
+func TestNodeSuspended(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		random := seeded(t)
+		r := newSandboxRig(t, dsn)
+		n := r.node("n1", quick) // its lease lasts 2 s
+		n.start()
+		clients := r.crowd(0, 32, n)
+		times := count(2)
+		bar := start(t, times)
+		for range times {
+			clients.await(t, 100)
+			time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
+			n.signal(syscall.SIGSTOP)
+			time.Sleep(2500 * time.Millisecond)
+			n.signal(syscall.SIGCONT)
+			bar.step()
+		}
+		clients.await(t, 100)
+		refs := clients.end()
+		res := r.balance(refs, time.Minute)
+		n.stop()
+		bar.end("suspended past the lease %d times, %s", times, res)
+	})
+}
+
 // TestNodeStopped suspends one of two nodes past its lease, lets the other take
 // over, and continues the first: what it still wants to write changes nothing.
 func TestNodeStopped(t *testing.T) {
