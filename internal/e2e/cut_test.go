@@ -85,7 +85,7 @@ func TestCommitCut(t *testing.T) {
 		case <-all:
 		case <-n.done:
 			t.Fatalf("the node ended: %s", n.output.tail())
-		case <-time.After(patience):
+		case <-time.After(patience * time.Duration(count(1))):
 			t.Fatal("too few commits to cut")
 		}
 	}

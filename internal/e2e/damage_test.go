@@ -77,7 +77,7 @@ func TestDamagedUnderway(t *testing.T) {
 func (r *rig) pages() (numbers []int) {
 	r.t.Helper()
 	db := r.db()
-	defer db.Close()
+	defer func() { _ = db.Close() }() // only read
 	rows, err := db.QueryContext(r.t.Context(), `SELECT pageno FROM dbstat WHERE ncell > 0`)
 	if err != nil {
 		r.t.Fatal(err)
@@ -120,7 +120,6 @@ func overwrite(t *testing.T, file string, random *rand.Rand, page int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	noise := make([]byte, 12)
 	for i := range noise {
 		noise[i] = 0x11 + byte(random.IntN(0x80)) // no kind of page
@@ -129,6 +128,9 @@ func overwrite(t *testing.T, file string, random *rand.Rand, page int) {
 		t.Fatal(err)
 	}
 	if _, err := f.Write(noise); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -44,7 +44,7 @@ func strace(t *testing.T, path, log, inject string, program ...string) *exec.Cmd
 	if inject != "" {
 		arguments = append(arguments, "-e", "inject="+inject)
 	}
-	return exec.Command(testpeer.Strace(t), append(arguments, program...)...) //nolint:gosec,noctx // of our own making
+	return exec.Command(testpeer.Strace(t), append(arguments, program...)...) //nolint:noctx // it is signalled, not cancelled
 }
 
 // TestDiskFails lets each of the first 200 calls of a sale on its database's
@@ -115,7 +115,7 @@ func TestServeOnFailingDisk(t *testing.T) {
 			inject := "pwrite64,fsync,ftruncate:error=" + fault + ":when=100+197"
 			n.under = append(strace(t, path, log, inject).Args, "-D")
 			n.start()
-			sales := count(5)
+			sales := count(20)
 			bar := start(t, sales)
 			clients, ended := r.crowd(0, 64, n), 0
 			for range sales {

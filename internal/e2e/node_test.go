@@ -157,7 +157,7 @@ func (n *node) start() {
 func (n *node) run(arguments ...string) {
 	n.r.t.Helper()
 	command := append(append(slices.Clone(n.under), program), arguments...)
-	n.cmd = exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // it is signalled, not cancelled
+	n.cmd = exec.Command(command[0], command[1:]...) //nolint:noctx // it is signalled, not cancelled
 	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	n.done = make(chan struct{})

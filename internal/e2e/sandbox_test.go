@@ -55,7 +55,7 @@ func (r *rig) startSandbox(dir string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer said.Close()
+	defer func() { _ = said.Close() }() // the process has it too
 	process := peer.Prepare(nil, r.dir, program, "sandbox", "--json", "--port", "0", "--dir", dir)
 	process.Cmd.Stdout = said
 	if err := process.Start(); err != nil {
@@ -150,7 +150,7 @@ func (r *rig) db() *sql.DB {
 func (r *rig) settle(within time.Duration) {
 	r.t.Helper()
 	db := r.db()
-	defer db.Close()
+	defer func() { _ = db.Close() }() // only read
 	for deadline := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
 		var open int
 		err := db.QueryRowContext(r.t.Context(), unsettled).Scan(&open)
@@ -167,7 +167,7 @@ func (r *rig) settle(within time.Duration) {
 func (r *rig) open() (open int) {
 	r.t.Helper()
 	db := r.db()
-	defer db.Close()
+	defer func() { _ = db.Close() }() // only read
 	if err := db.QueryRowContext(r.t.Context(), unsettled).Scan(&open); err != nil {
 		r.t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func (r *rig) compare(refs []string) result {
 func (r *rig) ids() (ids []purchase.ID) {
 	r.t.Helper()
 	db := r.db()
-	defer db.Close()
+	defer func() { _ = db.Close() }() // only read
 	rows, err := db.QueryContext(context.Background(), `SELECT id FROM purchase ORDER BY id`)
 	if err != nil {
 		r.t.Fatal(err)

@@ -24,7 +24,7 @@ func count(normal int) int {
 // seeded draws a test's random instants, and prints the seed. TENU_SEED repeats one.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // never negative
+	seed := uint64(time.Now().UnixNano())
 	if n, err := strconv.ParseUint(os.Getenv("TENU_SEED"), 10, 64); err == nil {
 		seed = n
 	}
@@ -44,8 +44,7 @@ type progress struct {
 func start(t *testing.T, total int) *progress {
 	t.Helper()
 	p := &progress{t: t, began: time.Now()}
-	var to io.Writer = io.Discard
-	every := 100 * time.Millisecond
+	to, every := io.Discard, 100*time.Millisecond
 	if terminal, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
 		to, p.to = terminal, terminal
 	} else if os.Getenv("TENU_SOAK") != "" {
@@ -53,7 +52,7 @@ func start(t *testing.T, total int) *progress {
 	}
 	p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(to), progressbar.OptionSetDescription(t.Name()),
 		progressbar.OptionShowCount(), progressbar.OptionThrottle(every), progressbar.OptionSetWidth(30),
-		progressbar.OptionOnCompletion(func() { fmt.Fprintln(to) }))
+		progressbar.OptionOnCompletion(func() { _, _ = fmt.Fprintln(to) }))
 	t.Cleanup(func() {
 		if p.to != nil {
 			_ = p.to.Close()

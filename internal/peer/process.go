@@ -74,7 +74,7 @@ func (p *Process) Children() (pids []int, err error) {
 		return nil, err
 	}
 	for _, path := range threads {
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(path) //nolint:gosec // of the system
 		if err != nil {
 			return nil, err
 		}
