@@ -384,6 +384,38 @@ func pump(from, to net.Conn, rule func([]byte) cut) {
 	}
 }
 
+// Pages that make no sense are believed once the file was opened again, and
+// from then on the store does nothing.
+func TestSQLiteDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenu.db")
+	fresh(t, "sqlite:"+path)
+	told := 0
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Damaged: func(error) { told++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // it may complain of the file
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 4096; at < len(whole); at += 4096 {
+		copy(whole[at:], "nonsense")
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, true} {
+		_, err := s.Leases(t.Context())
+		if !errors.Is(err, purchase.ErrUnavailable) || errors.Is(err, store.ErrDamaged) != want {
+			t.Errorf("read %d of a damaged file: %v", i, err)
+		}
+	}
+	if _, err := s.Acquire(t.Context(), "node"); !errors.Is(err, store.ErrDamaged) || told != 1 {
+		t.Errorf("write to a damaged file: %v, told %d times", err, told)
+	}
+}
+
 func TestOpenRefusesAnotherSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tenu.db")
 	for name, dsn := range map[string]string{"sqlite": "sqlite:" + path, "postgres": testpeer.VolatilePostgres(t)} {
