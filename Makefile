@@ -46,12 +46,7 @@ generate: ## Write again what is generated from the code.
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s).
-	@grep -rEl --include='*_test.go' '^func Fuzz' cmd internal | while read -r file; do \
-		sed -nE 's/^func (Fuzz\w+)\(.*/\1/p' "$$file" | while read -r target; do \
-			echo "== $${file%/*} $$target"; \
-			go test "./$${file%/*}" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
-		done; \
-	done
+	FUZZTIME=$(FUZZTIME) test/fuzz.sh $(ARGS)
 
 .PHONY: bench
 bench: build ## Measure the engine against a bare loop, on both databases.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -102,7 +101,7 @@ type logConfig struct {
 
 // readConfig reads and checks a configuration file.
 func readConfig(path string) (*config, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator's own file
+	data, err := yamlfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
@@ -286,7 +285,7 @@ func (c *config) secret(env func(string) string, key, text string) (string, erro
 	if !ok {
 		return "", c.file.Errorf(key, "a secret does not stand here: write ${NAME} for the environment or file:PATH")
 	}
-	data, err := os.ReadFile(c.path(name))
+	data, err := yamlfile.Read(c.path(name))
 	if err != nil {
 		return "", c.file.Errorf(key, "%w", err)
 	}

@@ -160,20 +160,3 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 }
-
-// FuzzConfig: no text makes the reader panic, and what it accepts makes sense.
-func FuzzConfig(f *testing.F) {
-	f.Add(readExample(f))
-	f.Add("node: a\nlisten: {api: \"x:1\"}\nstore: {dsn: \"sqlite:x\"}\npartners: [{name: w, gsma: {}}]\nclients: []\n")
-	f.Add("node: [\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		cfg, err := parseConfig("tenu.yaml", []byte(text))
-		if err != nil {
-			return
-		}
-		rules, err := cfg.rules()
-		if err != nil || rules.DeliverWithin <= 0 || rules.DeliverWithin > 1<<62 || cfg.Node == "" || len(cfg.Partners) == 0 {
-			t.Errorf("accepted: %+v, %v", cfg, err)
-		}
-	})
-}

@@ -49,7 +49,7 @@ type node struct {
 
 // openNode opens the store and builds the node. close must be called.
 func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *node, err error) {
-	n = &node{app: a, cfg: cfg, log: log, damage: make(chan error, 1), sms: &http.Transport{MaxConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}}
+	n = &node{app: a, cfg: cfg, log: log, damage: make(chan error, 1), sms: partner.Transport(64, 3*time.Second, nil)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"tenu/internal/api"
@@ -16,6 +15,7 @@ import (
 	"tenu/internal/partner/gsma"
 	"tenu/internal/partner/ucip"
 	"tenu/internal/purchase"
+	"tenu/internal/yamlfile"
 )
 
 // partnerConfig is one partner. Exactly one of the protocols' blocks is given.
@@ -146,7 +146,7 @@ func (p *partnerConfig) limits() partner.Limits {
 func (c *config) transport(p *partnerConfig) (*http.Transport, error) {
 	var trust *tls.Config
 	if p.CA != "" {
-		pem, err := os.ReadFile(c.path(p.CA))
+		pem, err := yamlfile.Read(c.path(p.CA))
 		if err != nil {
 			return nil, fmt.Errorf("ca: %w", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"tenu/internal/numbering"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
+	"tenu/internal/yamlfile"
 )
 
 // parts are what a configuration stands for, without a store.
@@ -71,7 +72,7 @@ func (c *config) numbers(p *parts) error {
 	if c.Numbering.Plan != "" {
 		var err error
 		name = c.path(c.Numbering.Plan)
-		if data, err = os.ReadFile(name); err != nil { //nolint:gosec // the operator's own file
+		if data, err = yamlfile.Read(name); err != nil {
 			return c.file.Errorf("numbering.plan", "%w", err)
 		}
 	}
@@ -102,7 +103,7 @@ func (c *config) goods(p *parts) error {
 	if c.Catalogue != "" {
 		var err error
 		name = c.path(c.Catalogue)
-		if data, err = os.ReadFile(name); err != nil { //nolint:gosec // the operator's own file
+		if data, err = yamlfile.Read(name); err != nil {
 			return c.file.Errorf("catalogue", "%w", err)
 		}
 	}

@@ -33,6 +33,7 @@ type simCmd struct {
 	Without   []string `help:"Faults that are left out."`
 	Trace     bool     `help:"Print what happens in the world."`
 	Coverage  bool     `help:"Print how often each fault met a purchase in each state."`
+	Explain   bool     `default:"true" negatable:"" help:"Shrink the world of a violation and print the story of its purchase."`
 	JSON      bool     `name:"json" help:"Print JSON."`
 }
 
@@ -101,7 +102,7 @@ func (c *simCmd) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	report := newSimReport(c, r, a.clock.Now().Sub(began).Seconds())
-	if len(r.Violations) > 0 {
+	if len(r.Violations) > 0 && c.Explain {
 		report.Again, err = c.explain(ctx, a, o, r.Violations[0])
 		if err != nil {
 			return err

@@ -103,8 +103,9 @@ func (c caller) Callback(r *http.Request, body []byte) (purchase.ID, purchase.Ev
 
 // rig is an API on a loopback listener over the real engine, with an in-memory store.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	url      string
+	api      *api.API
 	http     *http.Client
 	keys     *purchase.Keyring
 	engine   *purchase.Engine
@@ -138,7 +139,7 @@ func (b *logBook) text() string {
 	return b.String()
 }
 
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -148,7 +149,7 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func start(t *testing.T, change func(*rig, []auth.Client)) *rig {
+func start(t testing.TB, change func(*rig, []auth.Client)) *rig {
 	t.Helper()
 	r := &rig{t: t, store: store.NewMemory(), wallet: &partner{name: "wallet"}, ocs: &partner{name: "ocs"}, log: &logBook{}}
 	r.keys = must[*purchase.Keyring](t)(purchase.NewKeyring([]byte("0123456789abcdef")))
@@ -178,6 +179,7 @@ func start(t *testing.T, change func(*rig, []auth.Client)) *rig {
 	a := must[*api.API](t)(api.New(api.Config{Version: "test", Desk: desk, Engine: r.engine, Purchases: shelf{r},
 		Numbers: numbers, Callers: map[string]api.Caller{"wallet": caller{r.keys}},
 		Clients: must[*auth.Book](t)(auth.NewBook(clients)), Keys: r.keys, Clock: clock{}, NewID: uuid.NewString, Meter: r.metrics, Log: log}))
+	r.api = a
 	r.run(a, log)
 	return r
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -130,4 +131,25 @@ func TestClientKey(t *testing.T) {
 			t.Errorf("%q: got %q, %v, want %s", header, got, p, Code(sale.CodeKeyInvalid))
 		}
 	}
+}
+
+// FuzzHeaders: what is taken of a header is within its bounds, and as it was sent.
+func FuzzHeaders(f *testing.F) {
+	f.Add("8e03978e-40d5-43dd-bc93-6894a57f9324", "respond-async, wait=5", "Bearer x")
+	f.Add(`"a b"`, `Wait = "7"; x=1, handling=ok`, "bearer  x")
+	f.Add(`"`, "wait=99999999999999999999", "Bearer")
+	f.Add(strings.Repeat("k", 65), strings.Repeat("wait=1,", 1000), "Basic x")
+	f.Fuzz(func(t *testing.T, key, prefer, authorization string) {
+		got, p := clientKey(key)
+		if p != nil && (got != "" || p.Status/100 != 4) || p == nil && (got == "" || len(got) > 64 || got != key && `"`+got+`"` != key ||
+			strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r > '~' })) {
+			t.Errorf("%q is taken as %q, %v", key, got, p)
+		}
+		if wait := preferredWait(prefer); wait < 0 || wait > waitMost || wait%time.Second != 0 {
+			t.Errorf("%q is a wait of %s", prefer, wait)
+		}
+		if got := bearer(http.Header{"Authorization": {authorization}}); got != "" && !strings.HasSuffix(authorization, " "+got) {
+			t.Errorf("%q bears %q", authorization, got)
+		}
+	})
 }

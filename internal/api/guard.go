@@ -17,10 +17,11 @@ import (
 	"tenu/internal/auth"
 )
 
-// The most bytes of a body, of a client's and of a partner's.
+// The most bytes of a body, of a client's and of a partner's. Strangers may send
+// the latter on every connection there is.
 const (
 	bodyLimit     = 16 << 10
-	callbackLimit = 64 << 10
+	callbackLimit = 16 << 10
 )
 
 // scheme is the name of the API key's security scheme in the OpenAPI document.

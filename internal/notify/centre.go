@@ -3,9 +3,12 @@ package notify
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -23,7 +26,8 @@ type SandboxCentre struct {
 }
 
 // NewSandboxCentre returns a client of the centre at a base address such as
-// "http://127.0.0.1:8090/sms". The client's transport keeps the connections.
+// "http://127.0.0.1:8090/sms". The client's transport keeps the connections; a
+// message is never sent elsewhere because a centre says so.
 func NewSandboxCentre(base string, client *http.Client) (*SandboxCentre, error) {
 	address, err := url.Parse(base)
 	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Host == "" {
@@ -32,7 +36,9 @@ func NewSandboxCentre(base string, client *http.Client) (*SandboxCentre, error) 
 	if client == nil {
 		return nil, fmt.Errorf("message centre %s: an HTTP client is needed", base)
 	}
-	return &SandboxCentre{address.JoinPath("messages").String(), client}, nil
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &SandboxCentre{address.JoinPath("messages").String(), &own}, nil
 }
 
 type message struct {
@@ -55,7 +61,7 @@ func (c *SandboxCentre) Send(ctx context.Context, id string, to purchase.MSISDN,
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("message centre: %w", err)
+		return fmt.Errorf("message centre: %w", failure(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // so that the connection can be used again
@@ -68,4 +74,22 @@ func (c *SandboxCentre) Send(ctx context.Context, id string, to purchase.MSISDN,
 		}
 		return nil
 	}
+}
+
+// failure is what is told of an exchange that failed: this side's words, and
+// none of the centre's, which may hold a number (invariant N6).
+func failure(err error) error {
+	var network *net.OpError
+	if errors.As(err, &network) {
+		return network
+	}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	if untrusted := (*tls.CertificateVerificationError)(nil); errors.As(err, &untrusted) {
+		return errors.New("its certificate is not trusted")
+	}
+	return errors.New("its answer is not HTTP")
 }

@@ -79,13 +79,13 @@ type key struct {
 
 func keyOf(n *purchase.Notice) key { return key{n.Purchase, n.Fact} }
 
-// story is what one number is told of one purchase, in the order of the facts.
-type story struct {
+// thread is what one number is told of one purchase, in the order of the facts.
+type thread struct {
 	purchase purchase.ID
 	to       purchase.MSISDN
 }
 
-func storyOf(n *purchase.Notice) story { return story{n.Purchase, n.To} }
+func threadOf(n *purchase.Notice) thread { return thread{n.Purchase, n.To} }
 
 // refusal remembers how often a message was refused, and when to try it again.
 type refusal struct {
@@ -209,7 +209,7 @@ func (o *Outbox) failed(now purchase.Instant, err error) (purchase.Instant, erro
 func (o *Outbox) due(notices []purchase.Notice, now purchase.Instant, whole bool) []purchase.Notice {
 	due := make([]purchase.Notice, 0, len(notices))
 	present := map[key]refusal{}
-	held := map[story]bool{} // a fact is not told before the one that it corrects
+	held := map[thread]bool{} // a fact is not told before the one that it corrects
 	for i := range notices {
 		k := keyOf(&notices[i])
 		r, was := o.refused[k]
@@ -217,9 +217,9 @@ func (o *Outbox) due(notices []purchase.Notice, now purchase.Instant, whole bool
 			present[k] = r
 		}
 		if was && now < r.until {
-			held[storyOf(&notices[i])] = true
+			held[threadOf(&notices[i])] = true
 		}
-		if !held[storyOf(&notices[i])] {
+		if !held[threadOf(&notices[i])] {
 			due = append(due, notices[i])
 		}
 	}
@@ -245,18 +245,18 @@ func (o *Outbox) send(ctx context.Context, now purchase.Instant, due []purchase.
 				if chain >= len(chains) {
 					return
 				}
-				held := map[story]bool{}
+				held := map[thread]bool{}
 				for _, i := range chains[chain] {
 					if failed.Load() || ctx.Err() != nil {
 						return
 					}
-					if held[storyOf(&due[i])] {
+					if held[threadOf(&due[i])] {
 						continue
 					}
 					err := o.sendOne(ctx, &due[i])
 					tries[i] = try{true, err}
 					if errors.Is(err, ErrRefused) {
-						held[storyOf(&due[i])] = true
+						held[threadOf(&due[i])] = true
 					} else if err != nil {
 						failed.Store(true)
 					}

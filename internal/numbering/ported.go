@@ -42,7 +42,10 @@ func (p *Plan) ReadPorted(file string, r io.ReadSeeker) (*Ported, error) {
 	err := p.eachPorted(file, r, func(line int, number int64, operator string) error {
 		i, known := index[operator]
 		if !known {
-			return fmt.Errorf("%s:%d: operator %q is not in the numbering plan", file, line, operator)
+			if operator != "" && strings.Trim(operator, "0123456789+- ") == "" {
+				return fmt.Errorf("%s:%d: a number stands where the operator should", file, line)
+			}
+			return fmt.Errorf("%s:%d: operator %.32q is not in the numbering plan", file, line, operator)
 		}
 		if len(t.lines) == maxPorted {
 			return fmt.Errorf("%s:%d: more than %d ported numbers", file, line, maxPorted)
@@ -64,11 +67,33 @@ func (p *Plan) ReadPorted(file string, r io.ReadSeeker) (*Ported, error) {
 	return t, nil
 }
 
+// maxStretch bounds the bytes from one number of a table to the next, comments
+// between them included: a quote that is never closed must not be kept in memory.
+const maxStretch = 1 << 20
+
+// stretch reads at most left bytes more.
+type stretch struct {
+	io.Reader
+	left int
+}
+
+// Read is io.Reader.
+func (s *stretch) Read(into []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, fmt.Errorf("%d bytes without a number", maxStretch)
+	}
+	n, err := s.Reader.Read(into[:min(len(into), s.left)])
+	s.left -= n
+	return n, err
+}
+
 // eachPorted calls do with each line's number and operator.
 func (p *Plan) eachPorted(file string, r io.Reader, do func(line int, number int64, operator string) error) error {
-	table := csv.NewReader(r)
+	input := &stretch{r, maxStretch}
+	table := csv.NewReader(input)
 	table.FieldsPerRecord, table.ReuseRecord, table.Comment, table.TrimLeadingSpace = 2, true, '#', true
 	for {
+		input.left = maxStretch
 		record, err := table.Read()
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -206,7 +206,7 @@ func (g *Guard) leave(failed, known bool) {
 
 // Balance asks the partner within the limits. It returns an error wrapping
 // purchase.ErrUnavailable when they hold the question back or the partner
-// cannot be asked at all.
+// cannot be asked at all. The text of its error tells nobody's number.
 func (g *Guard) Balance(ctx context.Context, line purchase.MSISDN) (purchase.Balances, error) {
 	reader, ok := g.partner.(purchase.BalanceReader)
 	if !ok {
@@ -221,7 +221,10 @@ func (g *Guard) Balance(ctx context.Context, line purchase.MSISDN) (purchase.Bal
 	defer cancel()
 	balances, err := reader.Balance(limited, line)
 	failed = err != nil && !errors.Is(err, purchase.ErrUnknownLine)
-	return balances, err
+	if err != nil {
+		return purchase.Balances{}, told{err}
+	}
+	return balances, nil
 }
 
 // State is a guarded partner as it is seen at one moment.

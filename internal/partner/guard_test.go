@@ -297,6 +297,11 @@ func TestBalanceIsGuarded(t *testing.T) {
 		t.Errorf("circuit open: %v after %d calls", err, p.calls)
 	}
 	plain, _ := guarded(t, &fake{}, Limits{})
+	fresh, _ := guarded(t, p, Limits{})
+	p.err = fmt.Errorf("%w: no trace of 70 11 22 33", purchase.ErrUnknownLine)
+	if _, err := fresh.Balance(t.Context(), 22670112233); !errors.Is(err, purchase.ErrUnknownLine) || strings.Contains(err.Error(), "70 11") {
+		t.Errorf("got %v", err)
+	}
 	if _, err := plain.Balance(t.Context(), 22670112233); !errors.Is(err, purchase.ErrUnavailable) {
 		t.Errorf("no balances: %v", err)
 	}

@@ -102,7 +102,7 @@ func (c *chargingCall) readDedicated(a *asking, list []any) (code int64) {
 	switch {
 	case !has:
 		return 139
-	case err != nil || units == 0:
+	case err != nil || units == 0 || len(text) > maxFigure:
 		return 100
 	}
 	if a.Leg, a.Units, a.Bundle = legGrant, units, profile; units < 0 {
@@ -124,11 +124,14 @@ func (s *Charging) profileOf(account int64) (string, bool) {
 	return strings.Join(found[:min(len(found), 1)], ""), len(found) > 0
 }
 
+// maxFigure is how many characters a figure of the protocol has, with its sign.
+const maxFigure = 13
+
 // minor reads an amount of the protocol, which must be whole minor units.
 func (c *chargingCall) minor(name string) (int64, bool) {
 	text, _ := c.members[name].(string)
 	n, err := strconv.ParseInt(text, 10, 64)
-	return n / c.config.PerMinor, err == nil && n%c.config.PerMinor == 0 && len(text) <= 13
+	return n / c.config.PerMinor, err == nil && n%c.config.PerMinor == 0 && len(text) <= maxFigure
 }
 
 // move executes a request for a movement as the call's faults have it, and answers.

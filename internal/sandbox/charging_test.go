@@ -47,14 +47,14 @@ func (c *chargingClock) forward(d time.Duration) {
 
 type chargingBench struct {
 	*Charging
-	t      *testing.T
+	t      testing.TB
 	clock  *chargingClock
 	config ChargingConfig
 	server *httptest.Server
 	last   int
 }
 
-func newChargingBench(t *testing.T, change func(*ChargingConfig)) *chargingBench {
+func newChargingBench(t testing.TB, change func(*ChargingConfig)) *chargingBench {
 	t.Helper()
 	b := &chargingBench{t: t, clock: &chargingClock{now: purchase.At(time.Date(2026, 7, 9, 13, 45, 0, 0, time.UTC))}}
 	b.config = ChargingConfig{

@@ -178,26 +178,3 @@ func TestEveryKindIsOffered(t *testing.T) {
 		t.Errorf("only %d kinds were found", declared)
 	}
 }
-
-// FuzzFault: no body switches on what cannot be.
-func FuzzFault(f *testing.F) {
-	f.Add(`{"operation":"charge","kind":"lose_reply","rate":0.2,"next":9,"skip":1,"delay_ms":50}`)
-	f.Add(`{"operation":"*","kind":"not_found","account":"1"}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		var fault Fault
-		faults := NewFaults(1, testOffer)
-		if decodeStrict(strings.NewReader(body), &fault) != nil {
-			return
-		}
-		if _, err := faults.Add(fault); err != nil {
-			return
-		}
-		for range 4 {
-			for _, hit := range append(faults.Draw("charge", "1"), faults.Draw("query", "")...) {
-				if hit.Delay() < 0 || hit.Delay() > maxFaultDelay || hit.Hits < 1 {
-					t.Fatalf("%+v", hit)
-				}
-			}
-		}
-	})
-}

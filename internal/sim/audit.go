@@ -438,6 +438,7 @@ func (a *auditor) untrue(p *purchase.Purchase, c *purchase.Change, fact purchase
 			c.Evidence.Amount.Minor != p.Units || c.Evidence.Account != 0 && c.Evidence.Account != p.Recipient {
 			return "without the credit's evidence"
 		}
+		return a.misdelivered(p, c.Evidence)
 	case purchase.FactRefunded:
 		if p.State != purchase.Refunded || !evidence(purchase.Refund, purchase.Done) && !evidence(purchase.Charge, purchase.Reversed) {
 			return "without the refund's evidence"
@@ -469,6 +470,17 @@ func (a *auditor) untrue(p *purchase.Purchase, c *purchase.Change, fact purchase
 			return "without evidence"
 		}
 	case purchase.FactPending, purchase.FactUnconfirmed:
+	}
+	return ""
+}
+
+// misdelivered says how what a provider moved differs from what was bought.
+func (a *auditor) misdelivered(p *purchase.Purchase, e *purchase.Evidence) string {
+	account := a.w.account(p, e.Partner, purchase.Credit)
+	for _, m := range account.moved {
+		if m.ref == e.Ref && (m.account != p.Recipient || m.product != p.Product || m.amount.Minor != p.Units) {
+			return fmt.Sprintf("and the provider gave %d of %s to another or for another thing", m.amount.Minor, m.product)
+		}
 	}
 	return ""
 }

@@ -28,6 +28,7 @@ type node struct {
 	armed  Fault // a crash that waits for its moment
 	down   time.Duration
 
+	renewed purchase.Instant
 	commits int
 	tickAt  purchase.Instant
 	drain   bool
@@ -65,6 +66,13 @@ func (n *node) resume(life int, do func()) {
 	case n.frozen:
 		n.later = append(n.later, func() { n.resume(life, do) })
 	default:
+		if n.w.calm && n.w.now >= n.renewed.Add(n.w.plan.leaseTTL/4) {
+			for _, each := range n.w.nodes { // all the while, all have renewed
+				if each.up() {
+					each.renew()
+				}
+			}
+		}
 		do()
 		n.pump()
 	}
@@ -96,6 +104,7 @@ func (n *node) start() {
 		w.fail("start", 0, "node %s: %v", n.name, err)
 		return
 	}
+	n.renewed = w.now
 	n.leaseLater()
 	n.deliver(0)
 	n.pump()
@@ -266,22 +275,29 @@ func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice) {
 	n.then(d.between(time.Millisecond, 300*time.Millisecond), func() { x.Answer(outcome) })
 }
 
-// leaseLater renews the lease when its time has come, or later when nothing
-// happens before.
+// leaseLater renews the lease when its time has come. While all comes to rest,
+// which takes days, it is renewed when something happens.
 func (n *node) leaseLater() {
 	wait := n.w.plan.leaseTTL / 4
-	if next := n.w.next(); next != 0 && next.Sub(n.w.now) > wait {
-		wait = next.Sub(n.w.now)
+	if n.w.calm {
+		wait = max(wait, n.w.plan.rules.ResolveWithin/50)
 	}
 	n.then(wait, func() {
-		if err := n.steps.Lease(n.w.ctx); err != nil {
-			n.w.note("lease", 0, fmt.Sprintf("%s: %v", n.name, err))
+		if !n.w.calm {
+			n.renew()
 		}
-		if n.w.resting() {
-			return
+		if !n.w.resting() {
+			n.leaseLater()
 		}
-		n.leaseLater()
 	})
+}
+
+// renew is one turn of the lease's loop.
+func (n *node) renew() {
+	n.renewed = n.w.now
+	if err := n.steps.Lease(n.w.ctx); err != nil {
+		n.w.note("lease", 0, fmt.Sprintf("%s: %v", n.name, err))
+	}
 }
 
 // deliver lets the outbox work.

@@ -52,7 +52,7 @@ func (p *plan) keeps(buyer int) bool { return p.only == nil || slices.Contains(p
 func draw(seed uint64, world, purchases int) *plan {
 	d := roll(seed, uint64(world), 1) //nolint:gosec // a small number
 	p := &plan{world: world, seed: d.next(), purchases: purchases, nodes: 1 + d.n(2),
-		maxBatch: pick(d, 1, 4, 32, 512), failover: d.chance(30), leaseTTL: pick(d, 10*time.Second, 30*time.Second, 60*time.Second), faulty: 55 + d.n(35),
+		maxBatch: pick(d, 1, 4, 32, 512), failover: d.chance(30), leaseTTL: pick(d, 10*time.Second, 30*time.Second, 60*time.Second), faulty: 60 + d.n(35),
 		span: d.between(2*time.Minute, 20*time.Minute)}
 	p.rules = drawRules(d)
 	for _, name := range []string{"wallet-a", "wallet-b"} {

@@ -51,12 +51,13 @@ func (w *world) settleDown() {
 		}
 	}
 	resolve := w.plan.rules.ResolveWithin
-	w.after(resolve, func() {
+	honest := resolve + w.plan.rules.WatchFor*3/4
+	w.after(honest, func() {
 		w.note("honest", 0, "partners do what they promise")
 		w.honest = true
 	})
-	w.after(resolve*5/2, func() { w.statements(0) })
-	w.after(resolve*4+w.plan.rules.WatchFor, w.giveUp)
+	w.after(honest+resolve*3/2, func() { w.statements(0) })
+	w.after(honest+resolve*3+w.plan.rules.WatchFor, w.giveUp)
 }
 
 // statements brings each movement of each partner's books to the nodes, as
@@ -126,8 +127,19 @@ func (a *auditor) atRest() {
 	}
 	for _, id := range a.ids {
 		a.settled(a.records[id])
+		a.heard(a.records[id])
 	}
 	a.stored()
+}
+
+// heard checks that every notice reached the SMS centre.
+func (a *auditor) heard(r *purchase.Record) {
+	for i := range r.Notices {
+		id := string(a.w.keys.Reference(r.Purchase.ID)) + "-" + r.Notices[i].Fact.String()
+		if _, sent := a.w.centre.texts[id]; !sent {
+			a.w.fail("N5", r.Purchase.ID, "%s is marked as sent, and was not", r.Notices[i].Fact)
+		}
+	}
 }
 
 // settled checks a purchase at rest: it is final, or exposed with a case; and its

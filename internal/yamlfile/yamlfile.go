@@ -1,21 +1,44 @@
 // Package yamlfile reads configuration files strictly: unknown and repeated
-// keys are refused, and every error names the file, the line and the key. It
-// knows nothing of what the files mean.
+// keys are refused, as is what no such file needs (aliases, tags, deep
+// nesting), and every error names the file, the line and the key. It knows
+// nothing of what the files mean.
 package yamlfile
 
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
-// MaxBytes bounds a file.
-const MaxBytes = 1 << 20
+// Bounds of a file. The parser's memory grows with the square of the nesting.
+const (
+	MaxBytes = 1 << 20
+	MaxDepth = 32 // brackets within brackets, and dashes within a line
+	maxPath  = 256
+)
+
+// Read returns a file's bytes, or an error where it has more than MaxBytes.
+func Read(path string) ([]byte, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator's own file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	if err == nil && len(data) > MaxBytes {
+		err = fmt.Errorf("%s: file has more than %d bytes", path, MaxBytes)
+	}
+	return data, err
+}
 
 // File remembers where each key of a file stands, so that a later check can
 // point at it.
@@ -30,7 +53,11 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("%s: file has %d bytes, at most %d are read", name, len(data), MaxBytes)
 	}
-	tree, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if err := plain(tokens); err != nil {
+		return nil, fmt.Errorf("%s:%w", name, err)
+	}
+	tree, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, (&File{name: name}).locate(err)
 	}
@@ -47,21 +74,62 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	return f, nil
 }
 
+// plain refuses what no configuration needs and hostile files are made of. Its
+// error begins with the line.
+func plain(tokens token.Tokens) error {
+	depth, dashes, line := 0, 0, 0
+	for _, tk := range tokens {
+		if at := tk.Position.Line; at != line {
+			line, dashes = at, 0
+		}
+		what := ""
+		switch tk.Type { //nolint:exhaustive // the others nest nothing
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType:
+			dashes++
+		case token.AnchorType, token.AliasType:
+			what = "anchors and aliases are not read"
+		case token.TagType:
+			what = "tags are not read"
+		case token.MappingKeyType:
+			what = "keys are not written with a question mark"
+		}
+		if depth > MaxDepth || dashes > MaxDepth {
+			what = fmt.Sprintf("nested more than %d deep", MaxDepth)
+		}
+		if what != "" {
+			return fmt.Errorf("%d: %s", line, what)
+		}
+	}
+	return nil
+}
+
 // Errorf returns an error about the key at a path such as
 // "operators[1].code". Where the file does not hold the key, the line is that
 // of the nearest part of the path that it holds.
 func (f *File) Errorf(path, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s: %w", f.name, f.line(path), path, fmt.Errorf(format, args...))
+	return fmt.Errorf("%s:%d: %.*s: %w", f.name, f.line(path), maxPath, path, fmt.Errorf(format, args...))
 }
 
+// plainPath is what a path is made of where every key is plain. The YAML library
+// takes others for a query, or panics.
+var plainPath = regexp.MustCompile(`^[\w-]+(?:\.[\w-]+|\[[0-9]{1,7}\])*$`)
+
 func (f *File) line(path string) int {
-	for path != "" {
-		if p, err := yaml.PathString("$." + path); err == nil {
-			if node, err := p.FilterFile(f.tree); err == nil && node != nil {
-				return start(node)
-			}
+	for ; path != "" && len(path) <= maxPath; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
+		if !plainPath.MatchString(path) {
+			continue
 		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+		p, err := yaml.PathString("$." + path)
+		if err != nil {
+			continue
+		}
+		if node, err := p.FilterFile(f.tree); err == nil && node != nil {
+			return start(node)
+		}
 	}
 	return 1
 }

@@ -1,6 +1,8 @@
 package yamlfile
 
 import (
+	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 )
@@ -66,11 +68,30 @@ func TestDecodeRefuses(t *testing.T) {
 		"empty":          {"# nothing\n", "x.yaml:1: file is empty"},
 		"nothing":        {"", "x.yaml:1: file is empty"},
 		"two documents":  {"country: BF\n---\ncountry: CI\n", "x.yaml: file holds 2 YAML documents"},
+		"deep brackets":  {"labels: " + strings.Repeat("[", MaxBytes/2), "x.yaml:1: nested more than 32 deep"},
+		"deep blocks":    {"labels: " + strings.Repeat("{a: ", MaxBytes/8), "x.yaml:1: nested more than 32 deep"},
+		"deep dashes":    {"operators:\n  " + strings.Repeat("- ", MaxBytes/4), "x.yaml:2: nested more than 32 deep"},
+		"anchor":         {"country: &a BF\n", "x.yaml:1: anchors and aliases are not read"},
+		"alias":          {"country: BF\nlabels: *a\n", "x.yaml:2: anchors and aliases are not read"},
+		"tag":            {"country: !!str BF\n", "x.yaml:1: tags are not read"},
+		"question mark":  {"? country\n: BF\n", "x.yaml:1: keys are not written with a question mark"},
 		"too large":      {strings.Repeat("#", MaxBytes+1), "x.yaml: file has 1048577 bytes"},
 	} {
 		var s sample
 		if _, err := Decode("x.yaml", []byte(c.text), &s); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+func TestReadIsBounded(t *testing.T) {
+	if data, err := Read("/dev/zero"); err == nil || len(data) > MaxBytes+1 {
+		t.Errorf("read %d bytes, %v", len(data), err)
+	}
+	if _, err := Read("absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	if data, err := Read("yamlfile_test.go"); err != nil || !strings.HasPrefix(string(data), "package yamlfile") {
+		t.Errorf("this file: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package cgrates
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"tenu/internal/money"
 	"tenu/internal/purchase"
 )
 
@@ -250,56 +248,4 @@ func TestParseValue(t *testing.T) {
 			t.Errorf("%q was read as %d", text, units)
 		}
 	}
-}
-
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"id":1,"result":[{"CGRID":"a","RunID":"*topup","Account":"226","ToR":"*monetary","Cost":10,"ExtraFields":{"outcome":"done","leg":"credit","balance":"10"}}],"error":null}`))
-	f.Add([]byte(`{"id":1,"result":null,"error":"NOT_FOUND"}`))
-	f.Add([]byte(`{"id":1,"result":{"ID":"cgrates.org:22670112233","BalanceMap":{"*monetary":[{"ID":"*default","Value":-1.5}]}},"error":null}`))
-	p, err := New(config("http://127.0.0.1:1/"), nil, now)
-	if err != nil {
-		f.Fatal(err)
-	}
-	o := orderOf(1, purchase.Credit, 10)
-	m := p.identify(&o)
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var records []record
-		if parseAnswer(body, &records) == nil {
-			for i := range records {
-				got, err := p.state(&records[i], &o, &m)
-				if err == nil && got.Kind == purchase.Done && (records[i].CGRID != m.id || got.Account <= 0) {
-					t.Errorf("a foreign record proves %+v", got)
-				}
-			}
-		}
-		var a account
-		if parseAnswer(body, &a) == nil {
-			all := purchase.Balances{Main: money.Amount{Currency: money.XOF}}
-			for kind, balances := range a.BalanceMap {
-				for i := range balances {
-					_ = p.count(&all, kind, &balances[i]) // an unreadable figure is an error, never a panic
-				}
-			}
-		}
-	})
-}
-
-func FuzzRecordTemplate(f *testing.F) {
-	f.Add("airtime", "K7M2Q4XD9T")
-	p, err := New(config("http://127.0.0.1:1/"), nil, now)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, product, reference string) {
-		o := orderOf(1, purchase.Credit, 10)
-		o.Product, o.Reference = product, purchase.Reference(reference)
-		m, refusal := p.plan(&o)
-		if refusal != nil {
-			return
-		}
-		var fields map[string]string
-		if err := json.Unmarshal([]byte(m.record(&o, outcomeDone)), &fields); err != nil || fields["product"] != product {
-			t.Errorf("%q is recorded as %q: %v", product, fields["product"], err)
-		}
-	})
 }

@@ -12,6 +12,9 @@ import (
 	"tenu/internal/purchase"
 )
 
+// maxNumber is the largest number that there can be: 15 digits (ITU-T E.164).
+const maxNumber = 999_999_999_999_999
+
 // record is a call detail record, as APIerSv2.GetCDRs shows it.
 type record struct {
 	CGRID       string
@@ -58,8 +61,11 @@ func (p *Partner) state(r *record, o *purchase.Order, m *movement) (purchase.Out
 		return purchase.Outcome{}, errors.New("states no outcome")
 	}
 	account, err := strconv.ParseInt(r.Account, 10, 64)
-	if err != nil || account <= 0 {
+	if err != nil || account <= 0 || account > maxNumber {
 		return purchase.Outcome{}, errors.New("names no account")
+	}
+	if product := r.ExtraFields["product"]; product != "" && !plain.MatchString(product) {
+		return purchase.Outcome{}, errors.New("names no product")
 	}
 	done := purchase.Outcome{Kind: purchase.Done, Ref: r.CGRID, Account: purchase.MSISDN(account), Product: r.ExtraFields["product"]}
 	if m.main {
@@ -67,7 +73,7 @@ func (p *Partner) state(r *record, o *purchase.Order, m *movement) (purchase.Out
 			return purchase.Outcome{}, errors.New("is of another kind of balance")
 		}
 		minor, exact, err := parseValue(string(r.Cost), p.config.Currency.Digits())
-		if err != nil || !exact {
+		if err != nil || !exact || minor < 0 {
 			return purchase.Outcome{}, errors.New("states no exact amount")
 		}
 		done.Amount = money.Amount{Minor: minor, Currency: p.config.Currency}

@@ -12,9 +12,12 @@ import (
 	"tenu/internal/purchase"
 )
 
-// maxAnswer bounds an answer's bytes; an account with hundreds of balances has
-// some hundred thousand.
-const maxAnswer = 1 << 20
+// Bounds of an answer: an account with hundreds of balances has some hundred
+// thousand bytes, and some ten thousand marks.
+const (
+	maxAnswer = 512 << 10
+	maxMarks  = 50_000 // commas, colons, opening brackets: {}, costs fifty times its size to read
+)
 
 // rpcError is an error that CGRateS itself answered, as in "NOT_FOUND".
 type rpcError string
@@ -66,6 +69,13 @@ func parseAnswer(body []byte, result any) error {
 		ID     *int            `json:"id"`
 		Result json.RawMessage `json:"result"`
 		Error  json.RawMessage `json:"error"`
+	}
+	marks := 0
+	for _, mark := range [][]byte{[]byte(","), []byte(":"), []byte("{"), []byte("[")} {
+		marks += bytes.Count(body, mark)
+	}
+	if marks > maxMarks {
+		return errors.New("answer of too many values")
 	}
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		return fmt.Errorf("unreadable answer: %w", err)

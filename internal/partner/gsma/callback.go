@@ -22,8 +22,9 @@ var (
 	ErrCallback = errors.New("callback cannot be used")
 )
 
-// MaxCallback bounds the bytes of a callback's body that need to be read.
-const MaxCallback = 64 << 10
+// MaxCallback bounds the bytes of a callback's body that need to be read; the
+// protocol's longest object has a few thousand.
+const MaxCallback = 16 << 10
 
 // Callback reads a PUT of the wallet's: a transaction, a request state or an
 // error object (GSMA Mobile Money API 1.2, callbacks). body is the request's

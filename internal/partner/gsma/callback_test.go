@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"tenu/internal/money"
-	"tenu/internal/partner"
 	"tenu/internal/partner/gsma"
 	"tenu/internal/purchase"
 	"tenu/internal/sandbox"
@@ -318,51 +317,5 @@ func TestCallbackMustBeUsable(t *testing.T) {
 		if strings.Contains(event.Outcome.Detail, "22670112233") {
 			t.Errorf("the detail holds a number: %q", event.Outcome.Detail)
 		}
-	}
-}
-
-// FuzzCallback: no authentic body makes anything up.
-func FuzzCallback(f *testing.F) {
-	keys, err := purchase.NewKeyring([]byte("a secret for the tests"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	const at = "2026-07-09T13:45:00Z"
-	p, err := gsma.New(gsma.Config{Name: "w", URL: "http://wallet.invalid", Merchant: gsma.Party{Key: "a", Value: "b"}, CallbackKeys: [][]byte{callbackKey}},
-		keys, partner.Transport(1, time.Second, nil), func() purchase.Instant {
-			now, _ := time.Parse(time.RFC3339, at)
-			return purchase.At(now)
-		})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(doneBody, true)
-	f.Add(`{"serverCorrelationId":"1","status":"failed","error":{"errorCategory":"x","errorCode":"y"}}`, false)
-	f.Add(`{"errorCategory":"identification","errorCode":"identifierError","errorParameters":[{"key":"a","value":"b"}]}`, true)
-	f.Fuzz(func(t *testing.T, body string, charge bool) {
-		leg := purchase.Refund
-		if charge {
-			leg = purchase.Charge
-		}
-		id, event, err := p.Callback(signed(callbackKey, at, keys.Key(5, leg).UUID(), body), []byte(body))
-		if err != nil {
-			if !errors.Is(err, gsma.ErrCallback) {
-				t.Fatalf("signed, and %v", err)
-			}
-			return
-		}
-		checkOutcome(t, event.Outcome)
-		if id != 5 || event.Leg != leg {
-			t.Fatalf("got %d %s", id, event.Leg)
-		}
-	})
-}
-
-func checkOutcome(t *testing.T, o purchase.Outcome) {
-	t.Helper()
-	moved := o.Kind == purchase.Done || o.Kind == purchase.Reversed
-	if o.Kind == 0 || moved && (o.Amount.Currency == "" || o.Amount.Minor < 0 || o.Ref == "") || !moved && o.Amount != (money.Amount{}) ||
-		len(o.Detail) > purchase.MaxDetail || len(o.Ref) > purchase.MaxDetail || (o.Kind == purchase.Refused) != (o.Reason != "") {
-		t.Fatalf("%+v", o)
 	}
 }

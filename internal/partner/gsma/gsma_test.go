@@ -3,7 +3,6 @@ package gsma_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -480,57 +479,4 @@ func BenchmarkCharge(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "charges/s")
-}
-
-// said is a wallet that answers everything the same.
-type said struct {
-	status int
-	body   string
-}
-
-// RoundTrip is http.RoundTripper.
-func (s said) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: s.status, Body: io.NopCloser(strings.NewReader(s.body))}, nil
-}
-
-// FuzzAnswer: no answer makes anything up, and only a client error refuses.
-func FuzzAnswer(f *testing.F) {
-	keys, err := purchase.NewKeyring([]byte("a secret for the tests"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, body := range []string{doneBody, `{"link":"/transactions/MP1"}`, `{"link":"https://evil.example/requeststates/../../x"}`,
-		`{"serverCorrelationId":"1","status":"failed"}`, `{"serverCorrelationId":"1","status":"completed","objectReference":"MP1"}`,
-		`{"errorCategory":"identification","errorCode":"identifierError"}`, `{"errorCategory":"internal","errorCode":"genericError"}`,
-		`{"transactionReference":"MP2","type":"reversal","transactionStatus":"completed","originalTransactionReference":"MP1"}`} {
-		for _, status := range []int{200, 201, 202, 400, 401, 404, 409, 500, 503} {
-			f.Add(status, body, true)
-			f.Add(status, body, false)
-		}
-	}
-	f.Fuzz(func(t *testing.T, status int, body string, charge bool) {
-		if status < 100 || status > 999 {
-			return
-		}
-		p, err := gsma.New(gsma.Config{Name: "w", URL: "http://wallet.invalid", Merchant: gsma.Party{Key: "a", Value: "b"}}, keys, said{status, body}, clock{}.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := purchase.Order{Leg: purchase.Refund, Key: keys.Key(5, purchase.Refund), Account: 22670112233, Original: "MP1",
-			Amount: money.Amount{Minor: 1050, Currency: money.XOF}}
-		if charge {
-			o.Leg, o.Key = purchase.Charge, keys.Key(5, purchase.Charge)
-		}
-		did, asked := p.Do(t.Context(), o), p.Query(t.Context(), o)
-		checkOutcome(t, did)
-		checkOutcome(t, asked)
-		_ = p.Probe(t.Context())
-		if did.Kind == purchase.Unsent || did.Kind == purchase.Absent || asked.Kind == purchase.Unsent {
-			t.Fatalf("%d %q: do %+v, query %+v", status, body, did, asked)
-		}
-		if refuses := status/100 == 4 && status != 409 && status != 408; !refuses && status != 202 && status != 201 && did.Kind != purchase.Unknown ||
-			status != 200 && status != 404 && asked.Kind != purchase.Unknown {
-			t.Fatalf("%d %q: do %+v, query %+v", status, body, did, asked)
-		}
-	})
 }

@@ -74,10 +74,16 @@ func readTransaction(body []byte) (object, error) {
 	if t.Ref == "" || t.Status == "" || t.Type == "" {
 		return nil, errors.New("a transaction without reference, type or status")
 	}
-	if len(t.Ref) > purchase.MaxDetail || strings.ContainsFunc(t.Ref, unprintable) {
+	if !nameable(t.Ref) {
 		return nil, errors.New("a transaction reference that cannot be kept")
 	}
 	return &t, nil
+}
+
+// nameable reports whether a wallet's identifier can be kept, and asked for as
+// one element of a path.
+func nameable(id string) bool {
+	return id != "" && id != "." && id != ".." && len(id) <= purchase.MaxDetail && !strings.ContainsFunc(id, unprintable)
 }
 
 func unprintable(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
@@ -177,6 +183,9 @@ func readRequestState(body []byte) (object, error) {
 	if s.ServerID == "" || s.Status == "" {
 		return nil, errors.New("a request state without identifier or status")
 	}
+	if s.Object != "" && !nameable(s.Object) {
+		return nil, errors.New("a request state with a reference that cannot be asked for")
+	}
 	return &s, nil
 }
 
@@ -218,7 +227,7 @@ func (r response) target() (collection, id string) {
 	}
 	collection = parts[len(parts)-2]
 	id, err = url.PathUnescape(parts[len(parts)-1])
-	if err != nil || id == "" || id == "." || id == ".." || len(id) > purchase.MaxDetail {
+	if err != nil || !nameable(id) {
 		return "", ""
 	}
 	return collection, id

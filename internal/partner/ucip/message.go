@@ -17,7 +17,7 @@ import (
 
 // maxAnswer bounds an answer's bytes; an account with every dedicated account
 // filled has some hundred thousand.
-const maxAnswer = 1 << 20
+const maxAnswer = 512 << 10
 
 // answer is the one struct that a server answers with.
 type answer struct {

@@ -101,12 +101,13 @@ func (p *Partner) grown(before, after xmlrpc.Struct) (code string, share func(in
 	return code, share, nil
 }
 
-// part is amount*gained/whole, rounded, and equal to amount only if gained is whole.
+// part is amount*gained/whole, rounded, at most maxAmount, and equal to amount
+// only if gained is whole.
 func part(amount, gained, whole int64) int64 {
 	if gained == whole {
 		return amount
 	}
-	share := int64(float64(amount) * (float64(gained) / float64(whole)))
+	share := int64(min(float64(amount)*(float64(gained)/float64(whole)), maxAmount))
 	if share == amount {
 		if gained < whole {
 			return amount - 1

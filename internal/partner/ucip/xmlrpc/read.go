@@ -11,11 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ParseCall reads a method call.
 func ParseCall(document []byte) (method string, params []any, err error) {
-	r := newReader(document)
+	r, err := newReader(document)
+	if err != nil {
+		return "", nil, fmt.Errorf("read call: %w", err)
+	}
 	err = r.document("methodCall", func() error {
 		if method, err = r.leaf("methodName"); err != nil {
 			return err
@@ -47,10 +51,13 @@ func ParseCall(document []byte) (method string, params []any, err error) {
 
 // ParseResponse reads the answer to a call: its one value, or a *Fault as the error.
 func ParseResponse(document []byte) (any, error) {
-	r := newReader(document)
+	r, err := newReader(document)
+	if err != nil {
+		return nil, fmt.Errorf("read response: %w", err)
+	}
 	var value any
 	var fault error
-	err := r.document("methodResponse", func() error {
+	err = r.document("methodResponse", func() error {
 		if r.next.start == "fault" {
 			return r.within("fault", func() error {
 				v, err := r.value(MaxDepth)
@@ -95,7 +102,10 @@ type reader struct {
 	}
 }
 
-func newReader(document []byte) *reader {
+func newReader(document []byte) (*reader, error) {
+	if !bare(document) {
+		return nil, errors.New("an element has attributes")
+	}
 	r := &reader{xml: xml.NewDecoder(bytes.NewReader(document))}
 	r.xml.CharsetReader = func(charset string, input io.Reader) (io.Reader, error) {
 		if strings.EqualFold(charset, "us-ascii") {
@@ -103,7 +113,37 @@ func newReader(document []byte) *reader {
 		}
 		return nil, fmt.Errorf("character set %.20q", charset)
 	}
-	return r
+	return r, nil
+}
+
+// bare reports whether no element has attributes, for which a document needs no
+// quote in a tag. It is asked first because the XML library collects all of a
+// tag's attributes, at fifty times their size, before it can be told.
+func bare(document []byte) bool {
+	for {
+		at := bytes.IndexByte(document, '<')
+		if at < 0 {
+			return true
+		}
+		document = document[at:]
+		end := ">"
+		switch {
+		case bytes.HasPrefix(document, []byte("<!--")):
+			document, end = document[4:], "-->"
+		case bytes.HasPrefix(document, []byte("<![CDATA[")):
+			end = "]]>"
+		case bytes.HasPrefix(document, []byte("<?")):
+			end = "?>"
+		}
+		tag, rest, closed := bytes.Cut(document, []byte(end))
+		if end == ">" && bytes.ContainsAny(tag, `"'`) {
+			return false
+		}
+		if !closed {
+			return true
+		}
+		document = rest
+	}
 }
 
 // advance reads up to the next element's start or end.
@@ -316,13 +356,21 @@ func scalar(kind, text string) (any, error) {
 		}
 		return nil, bad
 	case "base64":
-		data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+		data, err := base64.StdEncoding.DecodeString(strings.Map(packed, text))
 		if err != nil {
 			return nil, bad
 		}
 		return data, nil
 	}
 	return nil, fmt.Errorf("unknown type %.20q", kind)
+}
+
+// packed leaves out white space.
+func packed(r rune) rune {
+	if unicode.IsSpace(r) {
+		return -1
+	}
+	return r
 }
 
 func blank(text string) bool { return strings.TrimSpace(text) == "" }

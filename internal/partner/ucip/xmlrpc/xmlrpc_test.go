@@ -168,27 +168,3 @@ func TestRefusedDocuments(t *testing.T) {
 		t.Error("a call without a method was read")
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(head + `<value><struct><member><name>a</name><value><i4>2</i4></value></member></struct></value>` + tail))
-	f.Add([]byte(`<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1001</int></value></member><member><name>faultString</name><value>no</value></member></struct></value></fault></methodResponse>`))
-	f.Add([]byte(`<methodCall><methodName>Refill</methodName><params><param><value><array><data><value><double>1.5</double></value></data></array></value></param></params></methodCall>`))
-	f.Add([]byte(head + `<value><dateTime.iso8601>19980817T14:08:59+0130</dateTime.iso8601></value>` + tail))
-	f.Fuzz(func(t *testing.T, document []byte) {
-		if value, err := ParseResponse(document); err == nil {
-			written, err := Response(value)
-			if err != nil {
-				t.Fatalf("read %#v, cannot be written: %v", value, err)
-			}
-			again, err := ParseResponse(written)
-			if err != nil || !reflect.DeepEqual(utc(again), utc(value)) {
-				t.Fatalf("%#v\nread again as %#v, %v", value, again, err)
-			}
-		}
-		if method, params, err := ParseCall(document); err == nil {
-			if _, err := Call(method, params...); err != nil {
-				t.Fatalf("read %q %#v, cannot be written: %v", method, params, err)
-			}
-		}
-	})
-}
