@@ -48,6 +48,11 @@ postgres() {
     rm -f "$hold"
 }
 
+# strace, which makes single system calls of a process fail.
+strace_tool() {
+    command -v strace >/dev/null || debian strace || lacking strace "as root, 'apt-get install strace'"
+}
+
 # CGRateS 0.10, the charging system: compiled here, so that tests only link it.
 cgrates() {
     say "setup: building CGRateS (about two minutes the first time)"
@@ -71,6 +76,7 @@ node_peers() {
 }
 
 postgres
+strace_tool
 cgrates
 node_peers
 

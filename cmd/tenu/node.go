@@ -44,11 +44,12 @@ type node struct {
 	metrics *telemetry.Metrics
 	sms     *http.Transport
 	tls     *tls.Config
+	damage  chan error // that the database is damaged
 }
 
 // openNode opens the store and builds the node. close must be called.
 func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *node, err error) {
-	n = &node{app: a, cfg: cfg, log: log, sms: partner.Transport(64, 3*time.Second, nil)}
+	n = &node{app: a, cfg: cfg, log: log, damage: make(chan error, 1), sms: partner.Transport(64, 3*time.Second, nil)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -58,7 +59,8 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err != nil {
 		return n, usage(err)
 	}
-	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers})
+	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers,
+		Damaged: func(err error) { n.damage <- err }})
 	if err != nil {
 		return n, openAdvice(err)
 	}
@@ -194,7 +196,7 @@ func (n *node) listen(ctx context.Context) (web, admin net.Listener, err error) 
 
 // run serves until ctx ends or the node cannot go on, then drains. It closes
 // the listeners. It returns an error wrapping purchase.ErrFenced when another
-// node took over.
+// node took over, store.ErrDamaged when the database is damaged.
 func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
@@ -212,6 +214,15 @@ func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 	}()
 	var loops sync.WaitGroup
 	loops.Go(func() { n.outbox.Run(working) })
+	var damage error
+	loops.Go(func() {
+		select {
+		case damage = <-n.damage:
+			stopServing()
+			stopWorking() // what is under way cannot be recorded any more
+		case <-working.Done():
+		}
+	})
 	loops.Go(func() { n.app.clock.watch(working, n.log, time.Now) })
 	for _, guard := range n.parts.guards {
 		loops.Go(func() { n.probe(working, guard) })
@@ -231,7 +242,7 @@ func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 	stopWorking()
 	err = errors.Join(<-engine, err)
 	loops.Wait()
-	return err
+	return errors.Join(damage, err)
 }
 
 // probe asks after a partner's health for as long as ctx lasts.

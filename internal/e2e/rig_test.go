@@ -2,25 +2,17 @@ package e2e
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,27 +23,6 @@ import (
 	"tenu/internal/store"
 	"tenu/internal/testpeer"
 )
-
-// program is the binary under test, built once.
-var program string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "tenu-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	program = filepath.Join(dir, "tenu")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", program, "tenu/cmd/tenu")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build tenu:", err)
-		os.Exit(1)
-	}
-	code := testpeer.Main(m)
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
 
 type clock struct{}
 
@@ -64,13 +35,17 @@ type rig struct {
 	dir    string
 	dsn    string
 	wallet *sandbox.Wallet
-	pays   string // the wallet's address
-	sms    string // the SMS centre's
+	pays   string // where nodes find the wallet
+	gives  string // and the charging system
+	sms    string // and the SMS centre
 	cgr    *testpeer.CGR
-	key    string // of the API client
+	at     partners // where the sandbox's are by themselves
+	key    string   // of the API client
 	hash   auth.Hash
 	lines  []purchase.MSISDN
 	again  bool // purchases are like one another within the time to ask first
+	// partners is the part of a node's configuration that names them.
+	partners func(*node) string
 }
 
 // lineCount is how many subscribers the charging system has.
@@ -98,6 +73,7 @@ func newRig(t *testing.T, dsn string) *rig {
 		t.Fatal(err)
 	}
 	r.hash = auth.HashKey(r.key)
+	r.partners = r.realPartners
 	for i := range lineCount {
 		line := purchase.MSISDN(22670100000 + i)
 		r.lines = append(r.lines, line)
@@ -105,6 +81,21 @@ func newRig(t *testing.T, dsn string) *rig {
 		r.ocs("APIerSv2.SetAccount", map[string]any{"Tenant": "cgrates.org", "Account": account(line)}, &ok)
 	}
 	return r
+}
+
+// realPartners configures a node for the wallet and CGRateS.
+func (r *rig) realPartners(*node) string {
+	return fmt.Sprintf(`partners:
+  - name: wallet
+    url: %q
+    timeout: 2s
+    concurrency: 64
+    gsma: {merchant: {key: organisationid, value: tenu}, lateness: 5s}
+  - name: ocs
+    url: %q
+    timeout: 2s
+    concurrency: 64
+    cgrates: {}`, r.pays, r.cgr.URL)
 }
 
 func (r *rig) sandbox(name string) sandbox.Config {
@@ -164,297 +155,6 @@ func (r *rig) ocs(method string, params, result any) {
 			r.t.Fatalf("%s: %v", method, err)
 		}
 	}
-}
-
-// node is one tenu serve process.
-type node struct {
-	r      *rig
-	name   string
-	url    string
-	config string
-	cmd    *exec.Cmd
-	done   chan struct{}
-	output *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) tail() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.String()
-	return text[max(0, len(text)-4000):]
-}
-
-// node configures a node with extra lines of profile rules, not started yet.
-func (r *rig) node(name, profile string) *node {
-	r.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only to find a free port
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	n := &node{r: r, name: name, url: "http://" + address, config: filepath.Join(r.dir, name+".yaml"), output: &lockedBuffer{}}
-	text := fmt.Sprintf(`node: %s
-listen: {api: %q}
-store: {dsn: %q, lease: 2s}
-profile:
-  repeat_within: 0s
-%s
-partners:
-  - name: wallet
-    url: %q
-    timeout: 2s
-    concurrency: 64
-    gsma: {merchant: {key: organisationid, value: tenu}, lateness: 5s}
-  - name: ocs
-    url: %q
-    timeout: 2s
-    concurrency: 64
-    cgrates: {}
-sms: {url: %q}
-clients:
-  - name: e2e
-    scopes: [purchases:write, purchases:read]
-    rate: 100000
-    in_flight: 5000
-    keys: [{hash: %q}]
-log: {format: text, level: warn}
-`, name, address, r.dsn, profile, r.pays, r.cgr.URL, r.sms, r.hash)
-	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	if output, err := exec.CommandContext(r.t.Context(), program, "migrate", "--config", n.config).CombinedOutput(); err != nil {
-		r.t.Fatalf("tenu migrate: %v\n%s", err, output)
-	}
-	return n
-}
-
-// start runs tenu serve and waits until it admits purchases.
-func (n *node) start() {
-	n.r.t.Helper()
-	n.run("serve", "--config", n.config)
-	n.ready()
-}
-
-// run starts the process.
-func (n *node) run(arguments ...string) {
-	n.r.t.Helper()
-	n.cmd = exec.Command(program, arguments...) //nolint:noctx // it is signalled, not cancelled
-	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	n.done = make(chan struct{})
-	started := make(chan error, 1)
-	go func() { // the child dies with the thread that started it
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(n.done)
-		err := n.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = n.cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		n.r.t.Fatalf("start %s: %v", n.name, err)
-	}
-}
-
-// ready waits until the node admits purchases.
-func (n *node) ready() {
-	n.r.t.Helper()
-	deadline := time.After(60 * time.Second)
-	for {
-		if response, err := http.Get(n.url + "/readyz"); err == nil { //nolint:noctx // a test's own call
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-n.done:
-			n.r.t.Fatalf("%s ended at once: %s", n.name, n.output.tail())
-		case <-deadline:
-			n.r.t.Fatalf("%s is not ready: %s", n.name, n.output.tail())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-func (n *node) signal(s syscall.Signal) {
-	n.r.t.Helper()
-	if err := n.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		n.r.t.Fatalf("%v to %s: %v", s, n.name, err)
-	}
-}
-
-func (n *node) kill() {
-	n.signal(syscall.SIGKILL)
-	<-n.done
-}
-
-// stop ends the process as an operator does, and checks that it ends well.
-func (n *node) stop() {
-	n.r.t.Helper()
-	n.signal(syscall.SIGTERM)
-	select {
-	case <-n.done:
-	case <-time.After(40 * time.Second):
-		n.r.t.Errorf("%s does not end: %s", n.name, n.output.tail())
-		n.kill()
-	}
-	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-		n.r.t.Errorf("%s ended with code %d: %s", n.name, code, n.output.tail())
-	}
-}
-
-// order is what the client wants, under a key of its own.
-type order struct {
-	key  string
-	line purchase.MSISDN
-}
-
-// buy asks one of the nodes until the purchase is acknowledged, with the same
-// key each time, as a client must, and returns its reference.
-func (r *rig) buy(client *http.Client, o order, nodes ...*node) (string, error) {
-	body := fmt.Sprintf(`{"product":"airtime","number":%q,"amount":1050,"currency":"XOF","again":%t}`, o.line, r.again)
-	var last string
-	for try, began := 0, time.Now(); time.Since(began) < time.Minute; try++ {
-		n := nodes[try%len(nodes)]
-		request, err := http.NewRequest(http.MethodPost, n.url+"/v1/purchases", strings.NewReader(body)) //nolint:noctx // the client has a timeout
-		if err != nil {
-			return "", err
-		}
-		request.Header.Set("Authorization", "Bearer "+r.key)
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("Idempotency-Key", o.key)
-		response, err := client.Do(request)
-		if err == nil {
-			answer, readErr := io.ReadAll(response.Body)
-			response.Body.Close()
-			var p struct {
-				Reference string `json:"reference"`
-			}
-			switch {
-			case readErr != nil:
-			case response.StatusCode == http.StatusOK || response.StatusCode == http.StatusCreated:
-				if err := json.Unmarshal(answer, &p); err != nil {
-					return "", err
-				}
-				return p.Reference, nil
-			case response.StatusCode < http.StatusInternalServerError && response.StatusCode != http.StatusTooManyRequests:
-				return "", fmt.Errorf("%s: %s", response.Status, answer)
-			}
-			last = response.Status + " " + string(answer)
-		} else {
-			last = err.Error()
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return "", fmt.Errorf("never acknowledged: %s", last)
-}
-
-// sell buys count times with many clients and returns the references.
-func (r *rig) sell(from, count, clients int, nodes ...*node) []string {
-	r.t.Helper()
-	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	defer client.CloseIdleConnections()
-	refs := make([]string, count)
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range clients {
-		wg.Go(func() {
-			for i := range next {
-				ref, err := r.buy(client, order{fmt.Sprintf("key-%d", from+i), r.lines[(from+i)%len(r.lines)]}, nodes...)
-				if err != nil {
-					r.t.Errorf("buy %d: %v", from+i, err)
-				}
-				refs[i] = ref
-			}
-		})
-	}
-	for i := range count {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	return refs
-}
-
-// records waits until every purchase is settled and returns them as stored.
-func (r *rig) records(refs []string, within time.Duration) []purchase.Record {
-	r.t.Helper()
-	s, err := store.Open(context.Background(), r.dsn, store.Options{})
-	if err != nil {
-		r.t.Fatalf("open the store: %v", err)
-	}
-	defer s.Close() //nolint:errcheck // only read
-	keys := r.keys(s)
-	var ids []purchase.ID
-	seen := map[purchase.ID]bool{}
-	for _, ref := range refs {
-		id, err := keys.Parse(ref)
-		if err != nil {
-			r.t.Fatalf("reference %q: %v", ref, err)
-		}
-		if seen[id] {
-			r.t.Errorf("%s was answered to two requests", ref)
-		}
-		seen[id] = true
-		ids = append(ids, id)
-	}
-	var settled []purchase.Record
-	for deadline := time.Now().Add(within); len(ids) > 0; time.Sleep(200 * time.Millisecond) {
-		var open []purchase.Record
-		for part := range slices.Chunk(ids, 500) {
-			records, err := s.Load(context.Background(), part...)
-			if err != nil {
-				r.t.Fatalf("load: %v", err)
-			}
-			if len(records) != len(part) {
-				r.t.Fatalf("%d purchases were acknowledged, %d are stored", len(part), len(records))
-			}
-			for _, record := range records {
-				if record.Purchase.State.Final() {
-					settled = append(settled, record)
-				} else {
-					open = append(open, record)
-				}
-			}
-		}
-		if len(open) > 0 && time.Now().After(deadline) {
-			r.t.Fatalf("%d of %d are not settled, the first: %+v", len(open), len(refs), open[0])
-		}
-		ids = ids[:0]
-		for i := range open {
-			ids = append(ids, open[i].Purchase.ID)
-		}
-	}
-	slices.SortFunc(settled, func(a, b purchase.Record) int { return cmp.Compare(a.Purchase.ID, b.Purchase.ID) })
-	return settled
-}
-
-func (r *rig) keys(s *store.Store) *purchase.Keyring {
-	r.t.Helper()
-	secret, err := s.Secret(context.Background(), make([]byte, 32))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	keys, err := purchase.NewKeyring(secret)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return keys
 }
 
 // credits returns the charging system's call detail records by our key.

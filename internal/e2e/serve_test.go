@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -11,14 +8,6 @@ import (
 	"tenu/internal/purchase"
 	"tenu/internal/testpeer"
 )
-
-// count is how often a test does its worst: a few times by default, more in make soak.
-func count(normal int) int {
-	if n, err := strconv.Atoi(os.Getenv("TENU_SOAK")); err == nil && n > 0 {
-		return normal * n
-	}
-	return normal
-}
 
 func databases(t *testing.T, test func(*testing.T, string)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, "") })
@@ -55,40 +44,31 @@ func TestChargingSystemStopped(t *testing.T) {
 	})
 }
 
-// TestServeKilled kills tenu serve at random moments while it sells, at least
-// fifty times, and starts it again.
-func TestServeKilled(t *testing.T) {
+// TestNodeSuspended suspends the only node past its lease, and lets it go on:
+// nobody took over, so it renews the lease before it sends anything more, and
+// loses nothing.
+func TestNodeSuspended(t *testing.T) {
 	databases(t, func(t *testing.T, dsn string) {
-		seed := uint64(time.Now().UnixNano())
-		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // replayable on purpose
-		t.Logf("seed %d", seed)
-		r := newRig(t, dsn)
-		n := r.node("n1", "  retry_first: 200ms\n  retry_most: 1s")
+		random := seeded(t)
+		r := newSandboxRig(t, dsn)
+		n := r.node("n1", quick) // its lease lasts 2 s
 		n.start()
-		sold := make(chan []string)
-		over := make(chan struct{})
-		go func() {
-			var refs []string
-			for from := 0; ; from += 100 {
-				select {
-				case <-over:
-					sold <- refs
-					return
-				default:
-					refs = append(refs, r.sell(from, 100, 32, n)...)
-				}
-			}
-		}()
-		for range count(50) {
-			time.Sleep(time.Duration(random.IntN(250)) * time.Millisecond)
-			n.kill()
-			n.start()
+		clients := r.crowd(0, 32, n)
+		times := count(2)
+		bar := start(t, times)
+		for range times {
+			clients.await(t, 100)
+			time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
+			n.signal(syscall.SIGSTOP)
+			time.Sleep(2500 * time.Millisecond)
+			n.signal(syscall.SIGCONT)
+			bar.step()
 		}
-		close(over)
-		refs := <-sold
-		records := r.records(refs, 120*time.Second)
+		clients.await(t, 100)
+		refs := clients.end()
+		res := r.balance(refs, time.Minute)
 		n.stop()
-		t.Logf("%d purchases settled: %v", len(records), r.audit(records))
+		bar.end("suspended past the lease %d times, %s", times, res)
 	})
 }
 

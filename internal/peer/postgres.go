@@ -26,16 +26,17 @@ var ErrNoPostgres = errors.New("PostgreSQL 15 is not on this machine: as root, `
 // and dies with us.
 type Postgres struct {
 	// Dir is the temporary directory.
-	Dir string
-	bin string
-	as  *syscall.Credential
-	now *Process
+	Dir   string
+	bin   string
+	fsync string
+	as    *syscall.Credential
+	now   *Process
 }
 
 // StartPostgres starts a server whose commits wait for the disk if durable is
 // set. It returns ErrNoPostgres where there is none. The caller stops it.
 func StartPostgres(durable bool) (*Postgres, error) {
-	s := &Postgres{bin: postgresBin()}
+	s := &Postgres{bin: postgresBin(), fsync: "off"}
 	if s.bin == "" {
 		return nil, ErrNoPostgres
 	}
@@ -44,11 +45,10 @@ func StartPostgres(durable bool) (*Postgres, error) {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	s.Dir = dir
-	fsync := "off"
 	if durable {
-		fsync = "on"
+		s.fsync = "on"
 	}
-	if err := s.start(fsync); err != nil {
+	if err := s.create(); err != nil {
 		_ = os.RemoveAll(dir) // the reason to report is why it did not start
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
@@ -59,6 +59,43 @@ func StartPostgres(durable bool) (*Postgres, error) {
 func (s *Postgres) Stop() {
 	s.now.Kill()
 	_ = os.RemoveAll(s.Dir) // a temporary directory is the system's to sweep
+}
+
+// Crash ends the server at once, without a word to its clients or to its log:
+// SIGKILL to all of its processes.
+func (s *Postgres) Crash() error {
+	if err := s.now.Cmd.Process.Signal(syscall.SIGSTOP); err != nil { // it starts no more children
+		return fmt.Errorf("crash PostgreSQL: %w", err)
+	}
+	children, err := s.now.Children()
+	s.now.Kill()
+	if err != nil {
+		return fmt.Errorf("crash PostgreSQL: %w", err)
+	}
+	for _, pid := range children {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("crash PostgreSQL: %w", err)
+		}
+	}
+	return nil
+}
+
+// Abort ends the server as `pg_ctl stop -m immediate` does: its clients are
+// told, nothing is tidied up.
+func (s *Postgres) Abort() error {
+	if err := s.now.Cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return fmt.Errorf("abort PostgreSQL: %w", err)
+	}
+	<-s.now.Done
+	return nil
+}
+
+// Restart starts a server that was ended, on the same data and at the same address.
+func (s *Postgres) Restart() error {
+	if err := s.run(); err != nil {
+		return fmt.Errorf("restart PostgreSQL: %w", err)
+	}
+	return nil
 }
 
 // Create makes an empty database and returns its address.
@@ -92,8 +129,8 @@ func (s *Postgres) execute(ctx context.Context, statement string) error {
 	return err
 }
 
-// start makes a cluster and runs its server until it answers.
-func (s *Postgres) start(fsync string) error {
+// create makes a cluster and runs its server.
+func (s *Postgres) create() error {
 	if err := s.ownedByOther(); err != nil {
 		return err
 	}
@@ -107,8 +144,13 @@ func (s *Postgres) start(fsync string) error {
 	if !made.Cmd.ProcessState.Success() {
 		return fmt.Errorf("initdb: %s", made.Tail())
 	}
-	server, err := LaunchAs(s.as, s.Dir, filepath.Join(s.bin, "postgres"), "-D", data, "-k", s.Dir,
-		"-c", "listen_addresses=", "-c", "fsync="+fsync, "-c", "max_connections=200",
+	return s.run()
+}
+
+// run starts the server and waits until it answers.
+func (s *Postgres) run() error {
+	server, err := LaunchAs(s.as, s.Dir, filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.Dir, "data"), "-k", s.Dir,
+		"-c", "listen_addresses=", "-c", "fsync="+s.fsync, "-c", "max_connections=200",
 		"-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB", "-c", "log_min_messages=fatal")
 	if err != nil {
 		return err

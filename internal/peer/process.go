@@ -4,8 +4,13 @@ package peer
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -60,6 +65,28 @@ func (p *Process) Start() error {
 func (p *Process) Kill() {
 	_ = p.Cmd.Process.Kill() // it may have ended already
 	<-p.Done
+}
+
+// Children are the process's children at this moment.
+func (p *Process) Children() (pids []int, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Cmd.Process.Pid))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path) //nolint:gosec // of the system
+		if err != nil {
+			return nil, err
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, err
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
 }
 
 // Tail is the end of what it has written.

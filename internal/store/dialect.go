@@ -28,15 +28,19 @@ type dialect struct {
 	moveOpen string
 	// tables counts the tables of a name.
 	tables string
+	// integrity lists what is wrong with the files, or "ok"; "" where the database
+	// cannot say.
+	integrity string
 }
 
 var sqliteDialect = dialect{
-	name:    "sqlite",
-	among:   ` IN (SELECT value FROM json_each($1))`,
-	list:    func(values []int64) any { return jsonText(values) },
-	triples: `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
-	zip:     func(rows [][3]int64) []any { return []any{jsonText(rows)} },
-	tables:  `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	name:      "sqlite",
+	among:     ` IN (SELECT value FROM json_each($1))`,
+	list:      func(values []int64) any { return jsonText(values) },
+	triples:   `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
+	zip:       func(rows [][3]int64) []any { return []any{jsonText(rows)} },
+	tables:    `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	integrity: `PRAGMA integrity_check`,
 }
 
 // In PostgreSQL a key-share lock conflicts with a lock for update only, so that
@@ -109,6 +113,9 @@ func change(ctx context.Context, tx *sql.Tx, statement string, arguments ...any)
 
 // unavailable marks an error of a call that wrote nothing.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", purchase.ErrUnavailable, err) }
+
+// damaged marks an error that says that what is stored is not what was written.
+func damaged(err error) error { return fmt.Errorf("%w: %w", ErrDamaged, err) }
 
 // uncertain marks an error of a call that may have written.
 func uncertain(err error) error { return fmt.Errorf("%w: %w", purchase.ErrCommitUnknown, err) }

@@ -211,6 +211,36 @@ func TestPostgresConnectionsThatWereLost(t *testing.T) {
 	}
 }
 
+// A network that keeps connections and loses what they carry stops nobody for ever.
+func TestPostgresSilence(t *testing.T) {
+	dsn := fresh(t, testpeer.VolatilePostgres(t))
+	link := newLink(t, dsn)
+	s := open(t, link.dsn)
+	lease, err := s.Acquire(t.Context(), "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := make(chan struct{})
+	link.set(func([]byte) cut { <-silent; return pass })
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.Renew(t.Context(), lease.Epoch); !errors.Is(err, purchase.ErrUnavailable) && !errors.Is(err, purchase.ErrCommitUnknown) {
+			t.Errorf("renew without an answer: %v", err)
+		}
+	})
+	both.Go(func() {
+		if _, err := s.Leases(t.Context()); !errors.Is(err, purchase.ErrUnavailable) {
+			t.Errorf("read without an answer: %v", err)
+		}
+	})
+	both.Wait()
+	link.set(nil)
+	close(silent)
+	if err := s.Renew(t.Context(), lease.Epoch); err != nil {
+		t.Errorf("renew when the network is back: %v", err)
+	}
+}
+
 // cut is what becomes of a message to the server.
 type cut int
 
@@ -351,6 +381,38 @@ func pump(from, to net.Conn, rule func([]byte) cut) {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// Pages that make no sense are believed once the file was opened again, and
+// from then on the store does nothing.
+func TestSQLiteDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenu.db")
+	fresh(t, "sqlite:"+path)
+	told := 0
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Damaged: func(error) { told++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // it may complain of the file
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 4096; at < len(whole); at += 4096 {
+		copy(whole[at:], "nonsense")
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, true} {
+		_, err := s.Leases(t.Context())
+		if !errors.Is(err, purchase.ErrUnavailable) || errors.Is(err, store.ErrDamaged) != want {
+			t.Errorf("read %d of a damaged file: %v", i, err)
+		}
+	}
+	if _, err := s.Acquire(t.Context(), "node"); !errors.Is(err, store.ErrDamaged) || told != 1 {
+		t.Errorf("write to a damaged file: %v, told %d times", err, told)
 	}
 }
 

@@ -14,7 +14,7 @@ func (s *Store) Reserve(ctx context.Context, shard int, n int64, floor int64) (f
 	if n <= 0 {
 		return 0, fmt.Errorf("reserve %d purchase numbers: at least one is needed", n)
 	}
-	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `INSERT INTO sequence AS s (shard, next) VALUES ($1, $2)
 			ON CONFLICT (shard) DO UPDATE SET next = CASE WHEN s.next > $3 THEN s.next ELSE $3 END + $4
 			RETURNING next - $4`, shard, max(floor, 1)+n, max(floor, 1), n).Scan(&first)
@@ -28,7 +28,7 @@ func (s *Store) Reserve(ctx context.Context, shard int, n int64, floor int64) (f
 // Acquire is purchase.Store.
 func (s *Store) Acquire(ctx context.Context, node string) (purchase.Lease, error) {
 	lease := purchase.Lease{Node: clean(node)}
-	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `INSERT INTO lease (node) VALUES ($1) RETURNING epoch`, lease.Node).Scan(&lease.Epoch)
 	})
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Store) Acquire(ctx context.Context, node string) (purchase.Lease, error
 
 // Renew is purchase.Store.
 func (s *Store) Renew(ctx context.Context, epoch int64) error {
-	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		n, err := change(ctx, tx, `UPDATE lease SET renewals = renewals + 1 WHERE epoch = $1 AND fenced = 0`, epoch)
 		if err == nil && n == 0 {
 			return purchase.ErrFenced
@@ -55,7 +55,7 @@ func (s *Store) Renew(ctx context.Context, epoch int64) error {
 // Leases is purchase.Store.
 func (s *Store) Leases(ctx context.Context) ([]purchase.Lease, error) {
 	var leases []purchase.Lease
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var l purchase.Lease
 			err := rows.Scan(&l.Epoch, &l.Node, &l.Renewals, &l.Fenced)
@@ -77,7 +77,7 @@ var errRenewed = errors.New("lease was renewed")
 // which the fenced node's commits do not hold up; the next waits for those
 // that had passed the fence before it, and none can pass it any more.
 func (s *Store) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, limit int) (moved int, err error) {
-	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.hold(ctx, tx, epoch); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (s *Store) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, 
 // move gives open purchases of a fenced lease to another.
 func (s *Store) move(ctx context.Context, from, to int64, limit int) (moved int, err error) {
 	d := s.db.dialect()
-	err = s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.hold(ctx, tx, to); err != nil {
 			return err
 		}

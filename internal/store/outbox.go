@@ -12,7 +12,7 @@ import (
 // those of the oldest facts first.
 func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error) {
 	var notices []purchase.Notice
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			notices = append(notices, purchase.Notice{})
 			return scanNotice(rows, &notices[len(notices)-1])
@@ -36,7 +36,7 @@ func (s *Store) MarkSent(ctx context.Context, notices []purchase.Notice, at purc
 		keys[i] = [3]int64{int64(notices[i].Purchase), int64(notices[i].Fact), int64(notices[i].To)}
 	}
 	d := s.db.dialect()
-	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := change(ctx, tx, `UPDATE notice SET sent_at = $1 WHERE sent_at = 0 AND (purchase, fact, to_number) IN (`+d.triples+`)`,
 			append([]any{int64(at)}, d.zip(keys)...)...)
 		return err
@@ -51,7 +51,7 @@ func (s *Store) MarkSent(ctx context.Context, notices []purchase.Notice, at purc
 func (s *Store) Park(ctx context.Context, parked purchase.Parked) error {
 	var values arguments
 	putParked(&values, &parked)
-	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := change(ctx, tx, `INSERT INTO parked (`+names(parkedColumns, "")+`) VALUES (`+places(len(parkedColumns))+`)`, values...)
 		return err
 	})
@@ -64,7 +64,7 @@ func (s *Store) Park(ctx context.Context, parked purchase.Parked) error {
 // TakeParked is purchase.Store.
 func (s *Store) TakeParked(ctx context.Context, epoch int64, limit int) ([]purchase.Parked, error) {
 	var parked []purchase.Parked
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			parked = append(parked, purchase.Parked{})
 			return scanParked(rows, &parked[len(parked)-1])
@@ -79,7 +79,7 @@ func (s *Store) TakeParked(ctx context.Context, epoch int64, limit int) ([]purch
 
 // Unpark is purchase.Store.
 func (s *Store) Unpark(ctx context.Context, seqs []int64) error {
-	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := change(ctx, tx, `DELETE FROM parked WHERE seq`+s.db.dialect().among, s.db.dialect().list(seqs))
 		return err
 	})

@@ -87,6 +87,8 @@ func (p *postgres) view(ctx context.Context, read func(context.Context, *sql.Tx)
 }
 
 func (p *postgres) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	begin := func(ctx context.Context) (*sql.Tx, error) {
 		return p.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	}
@@ -114,6 +116,9 @@ func judgePostgres(err error, commit bool) error {
 		return fmt.Errorf("%w: %w", errAgain, unavailable(err))
 	case "22", "23": // a value or a constraint
 		return fmt.Errorf("%w: %w", errRejected, err)
+	}
+	if answer.Code == "XX001" || answer.Code == "XX002" { // data or index corrupted
+		err = damaged(err)
 	}
 	if commit {
 		return uncertain(err)

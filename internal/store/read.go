@@ -21,7 +21,7 @@ func (s *Store) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record
 		wanted[i] = int64(id)
 	}
 	var records []purchase.Record
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		records, err = s.records(ctx, tx, wanted)
 		return err
 	})
@@ -34,7 +34,7 @@ func (s *Store) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record
 // LoadOpen is purchase.Store.
 func (s *Store) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, limit int) ([]purchase.Record, error) {
 	var records []purchase.Record
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		ids, err := numbers(ctx, tx, `SELECT purchase FROM open_purchase WHERE epoch = $1 AND purchase > $2 ORDER BY purchase LIMIT $3`, epoch, int64(after), limit)
 		if err != nil || len(ids) == 0 {
 			return err
@@ -137,7 +137,7 @@ var parts = []struct {
 
 // FindKey is purchase.Store.
 func (s *Store) FindKey(ctx context.Context, client, clientKey string) (id purchase.ID, err error) {
-	err = s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT id FROM purchase WHERE client = $1 AND client_key = $2`,
 			clean(client), clean(clientKey)).Scan(&id)
 	})
@@ -158,7 +158,7 @@ func (s *Store) List(ctx context.Context, page purchase.Page) ([]purchase.Purcha
 		return nil, nil
 	}
 	var found []purchase.Purchase
-	err := s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		before, err := createdAt(ctx, tx, page.Before)
 		if err != nil || page.Before != 0 && before == 0 {
 			return err

@@ -99,7 +99,7 @@ func (s *Store) wanted() (last int64, err error) {
 
 // schema is the version of the database's schema, 0 when it has none.
 func (s *Store) schema(ctx context.Context) (version int64, err error) {
-	err = s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		var tables int
 		if err := tx.QueryRowContext(ctx, s.db.dialect().tables, goose.DefaultTablename).Scan(&tables); err != nil || tables == 0 {
 			return err

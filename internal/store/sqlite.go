@@ -26,6 +26,10 @@ type sqlite struct {
 	// What an I/O error leaves behind is in doubt: broken makes the next call
 	// close everything and open it again. Each call holds the lock for reading.
 	broken atomic.Bool
+	// corrupt: it was for a page that made no sense; suspect: and the file was
+	// opened again since.
+	corrupt, suspect atomic.Bool
+
 	mu     sync.RWMutex
 	read   *sql.DB
 	write  *sql.DB // of one connection, whose holder may use the writer
@@ -118,6 +122,9 @@ func (s *sqlite) reopen() error {
 	if err := s.open(); err != nil {
 		return err
 	}
+	if s.corrupt.Load() {
+		s.suspect.Store(true)
+	}
 	s.broken.Store(false)
 	s.options.Log.Info("opened the database again after a failure")
 	return nil
@@ -162,8 +169,16 @@ func (s *sqlite) judge(err error, commit bool) error {
 		return fmt.Errorf("%w: %w", errRejected, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED: // another process writes, for too long
 		return unavailable(err)
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		// A read that failed looks like that too: once the file is opened again
+		// for it, it is believed.
+		if s.suspect.Load() {
+			err = damaged(err)
+			break
+		}
+		s.corrupt.Store(true)
+		s.broken.Store(true)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM:
 		s.broken.Store(true)
 	}
 	if commit {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -30,6 +31,8 @@ type Options struct {
 	// Patience is how long SQLite waits for another process that writes the
 	// file (default 10 s).
 	Patience time.Duration
+	// Damaged is told, once, that the database is damaged (ErrDamaged). Nil: nobody is.
+	Damaged func(error)
 
 	create bool // make the file of a SQLite database that does not exist
 }
@@ -52,9 +55,16 @@ func (o *Options) fill() {
 // Store is a database of purchases. It is a purchase.Store, and safe for
 // concurrent use.
 type Store struct {
-	db  database
-	log *slog.Logger
+	db      database
+	log     *slog.Logger
+	told    func(error)
+	damaged atomic.Bool
 }
+
+// ErrDamaged says that the database found its own data to be damaged. The store
+// does nothing any more: what it might read cannot be trusted, and what it might
+// write would be built on it.
+var ErrDamaged = errors.New("the database is damaged: stop, keep its files, and restore a backup")
 
 // database is what differs between the two products.
 type database interface {
@@ -109,7 +119,7 @@ func connect(dsn string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, log: options.Log}, nil
+	return &Store{db: db, log: options.Log, told: options.Damaged}, nil
 }
 
 // Close ends the store. Calls under way must have returned.
@@ -132,18 +142,54 @@ func (s *Store) Commit(ctx context.Context, epoch int64, changes []purchase.Chan
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	verdicts, err := s.db.commit(ctx, epoch, changes)
+	var verdicts []purchase.Verdict
+	err := s.whole(func() (err error) {
+		verdicts, err = s.db.commit(ctx, epoch, changes)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("commit %d changes: %w", len(changes), err)
 	}
 	return verdicts, nil
 }
 
+// whole makes a call of a database that is not damaged, as far as is known.
+func (s *Store) whole(call func() error) error {
+	if s.damaged.Load() {
+		return unavailable(ErrDamaged)
+	}
+	err := call()
+	if errors.Is(err, ErrDamaged) && s.damaged.CompareAndSwap(false, true) {
+		s.log.Error("the database is damaged", "err", err)
+		if s.told != nil {
+			s.told(err)
+		}
+	}
+	return err
+}
+
+// answerTimeout ends a read or an update that the database does not answer, as
+// when the network keeps the connection and loses what it carries: a lease that
+// waited for ever for one renewal would stop its node.
+const answerTimeout = 10 * time.Second
+
+// view reads like database.view, within answerTimeout.
+func (s *Store) view(ctx context.Context, read func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return s.whole(func() error { return s.db.view(ctx, read) })
+}
+
+// update writes like database.update.
+func (s *Store) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
+	return s.whole(func() error { return s.db.update(ctx, write) })
+}
+
 // Secret returns the installation's secret, which never changes: the fresh one
 // given if none was stored before. It is durable on return.
 func (s *Store) Secret(ctx context.Context, fresh []byte) ([]byte, error) {
 	var secret []byte
-	err := s.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('secret', $1) ON CONFLICT (name) DO NOTHING`, fresh)
 		if err != nil {
 			return err

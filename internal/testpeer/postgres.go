@@ -44,6 +44,24 @@ func VolatilePostgres(t testing.TB) (dsn string) {
 	return volatilePostgres.database(t)
 }
 
+// OwnPostgres starts a server for this test alone, to crash and restart, whose
+// commits wait for the disk, and makes a database. Where there is no PostgreSQL
+// it does as Postgres does.
+func OwnPostgres(t testing.TB) (server *peer.Postgres, dsn string) {
+	t.Helper()
+	server, err := peer.StartPostgres(true)
+	if errors.Is(err, peer.ErrNoPostgres) {
+		missing(t, "%v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	if dsn, err = server.Create(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	return server, dsn
+}
+
 // Main runs a package's tests and keeps the servers that they share until all
 // are over: func TestMain(m *testing.M) { os.Exit(testpeer.Main(m)) }.
 func Main(m *testing.M) (code int) {
