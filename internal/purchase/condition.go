@@ -29,10 +29,12 @@ var (
 		switch {
 		case ref == "":
 			return l.Done || once && l.Ref != ""
+		case ref == l.Second:
+			return true
 		case l.Ref == "":
 			return l.Done && once
 		}
-		return ref == l.Ref || ref == l.Second
+		return ref == l.Ref
 	}}
 	another = condition{"of another movement", func(s *step) bool { return s.leg().another(s.ev.Outcome.Ref) }}
 	// proven is P12: no try of the leg can have executed or can still execute.
@@ -136,7 +138,9 @@ var (
 		return s.ev.Outcome.Amount.Currency == s.p.Charged.Currency
 	}}
 	legClosed = condition{"leg closed", func(s *step) bool { return s.leg().Closed }}
-	unheard   = condition{"of a movement never heard of", func(s *step) bool { return s.ev.Outcome.Ref != "" && s.leg().Ref == "" }}
+	unheard   = condition{"of a movement never heard of", func(s *step) bool {
+		return s.ev.Outcome.Ref != "" && s.leg().Ref == "" && s.ev.Outcome.Ref != s.leg().Second
+	}}
 	givenBack = condition{"the money was given back already", func(s *step) bool {
 		return !s.p.Legs[Charge].Done || s.p.Legs[Refund].Done
 	}}

@@ -1,27 +1,34 @@
 package purchase
 
-// learn is what a recorded outcome teaches of a leg.
+// learn is what a recorded outcome teaches of a leg. The first movement told
+// to be done gives the leg its reference; any other one that was told is
+// remembered as the second.
 func (l *LegState) learn(o *Outcome) {
 	switch o.Kind {
 	case Done:
-		if !l.Done && l.Ref == "" {
-			l.Account = o.Account
+		l.Doubt = false
+		switch {
+		case o.Ref == l.Second && o.Ref != "":
+		case !l.Done && l.Ref == "":
+			l.Done, l.Ref, l.Account = true, o.Ref, o.Account
+		case l.another(o.Ref):
+			l.Done, l.Second = true, o.Ref
+		default:
+			l.Done = true
+			if l.Ref == "" {
+				l.Ref = o.Ref
+			}
 		}
-		l.Done, l.Doubt = true, false
 	case Reversed:
-		l.Done = l.Done && l.another(o.Ref)
-	case Refused, Pending, Unknown, Unsent, Absent, Cancelled:
-		return
-	}
-	switch {
-	case o.Ref == "" || o.Ref == l.Ref:
-	case l.Ref == "":
-		l.Ref = o.Ref
-		if l.Account == 0 {
-			l.Account = o.Account
+		switch {
+		case l.another(o.Ref), !l.Done && l.Ref == "" && o.Ref != "":
+			l.Second = o.Ref
+		case l.Ref == "":
+			l.Done, l.Ref = false, o.Ref
+		default:
+			l.Done = false
 		}
-	default:
-		l.Second = o.Ref
+	case Refused, Pending, Unknown, Unsent, Absent, Cancelled:
 	}
 }
 

@@ -140,6 +140,7 @@ func charging() []Row {
 
 func crediting() []Row {
 	return []Row{
+		{Crediting, Credit, Done, when(known), 0, nil},
 		{Crediting, Credit, Done, when(exact), Credited, do(note, bookCredit, notify(FactCredited), notify(FactReceived), closed)},
 		{Crediting, Credit, Done, nil, Refunding, do(note, bookWrongCredit, openCase(MatterWrongCredit), attemptRefund)},
 

@@ -374,8 +374,9 @@ func (n *node) stop(long time.Duration) {
 		n.frozen, w.rough = false, w.now
 		waiting := n.later
 		n.later = nil
-		for _, do := range waiting {
-			do()
+		d := w.dice(11, uint64(w.seq)) //nolint:gosec // a count
+		for _, do := range waiting { // in whatever order its threads run
+			w.after(d.between(time.Microsecond, 300*time.Millisecond), do)
 		}
 		n.pump()
 	})
