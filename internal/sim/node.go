@@ -375,7 +375,7 @@ func (n *node) stop(long time.Duration) {
 		waiting := n.later
 		n.later = nil
 		d := w.dice(11, uint64(w.seq)) //nolint:gosec // a count
-		for _, do := range waiting { // in whatever order its threads run
+		for _, do := range waiting {   // in whatever order its threads run
 			w.after(d.between(time.Microsecond, 300*time.Millisecond), do)
 		}
 		n.pump()
