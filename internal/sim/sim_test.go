@@ -70,6 +70,21 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// TestOnceViolated simulates again the worlds in which an invariant was once violated.
+func TestOnceViolated(t *testing.T) {
+	for _, was := range []struct {
+		seed             uint64
+		purchases, world int
+		what             string
+	}{
+		{1, 1_000_000, 2844, "a credit told first by its reversal was undone again when another credit had arrived"},
+	} {
+		t.Run(was.what, func(t *testing.T) {
+			simulate(t, sim.Options{Seed: was.seed, Purchases: was.purchases, World: was.world})
+		})
+	}
+}
+
 // TestSimulationSQLite keeps the purchases in real databases, each verified by
 // its own means at the end.
 func TestSimulationSQLite(t *testing.T) {
