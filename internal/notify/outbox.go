@@ -173,17 +173,19 @@ func (o *Outbox) Step(ctx context.Context, now purchase.Instant) (next purchase.
 	if err := o.mark(ctx); err != nil {
 		return o.failed(now, err)
 	}
-	limit := o.cfg.Batch + len(o.refused)
+	limit := o.cfg.Batch + len(o.refused)*len(purchase.Facts) // a refused one holds up the rest of its thread
 	notices, err := o.cfg.Store.UnsentNotices(ctx, limit)
 	if err != nil {
 		return o.failed(now, fmt.Errorf("read unsent notices: %w", err))
 	}
-	sendErr := o.send(ctx, now, o.due(notices, now, len(notices) < limit))
+	due := o.due(notices, now, len(notices) < limit)
+	more := len(notices) == limit || len(due) > o.cfg.Batch
+	sendErr := o.send(ctx, now, due[:min(len(due), o.cfg.Batch)])
 	if err := errors.Join(sendErr, o.mark(ctx)); err != nil {
 		return o.failed(now, err)
 	}
 	o.failures, o.until = 0, 0
-	if len(notices) == limit {
+	if more {
 		return now, nil
 	}
 	next = now.Add(o.cfg.Sweep)
@@ -226,7 +228,7 @@ func (o *Outbox) due(notices []purchase.Notice, now purchase.Instant, whole bool
 	if whole {
 		o.refused = present
 	}
-	return due[:min(len(due), o.cfg.Batch)]
+	return due
 }
 
 // send hands notices over: those to one number one after the other, so that a
