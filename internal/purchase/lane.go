@@ -113,6 +113,9 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 	if c.open[it.p.ID] != it {
 		return
 	}
+	if k.Op != OpDo && o.Kind == Unsent { // that says nothing of the try
+		o.Kind = Unknown
+	}
 	source := FromAnswer
 	switch k.Op {
 	case OpQuery:
