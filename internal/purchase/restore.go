@@ -73,7 +73,8 @@ const clockSlack = Instant(60_000_000)
 
 // restore is the purchase as a node finds it after another process, or its own
 // former self, wrote it. An attempt of the active leg may have been sent at any
-// time until now, or be sent by a process that is still ending its calls. Where
+// time until now, or be sent by a process that is still ending its calls; when
+// one of another leg was sent may be told by a clock that was set since. Where
 // our clock is behind what is recorded, time goes on from there.
 func (r *Record) restore(t *Terms, now Instant) Purchase {
 	r.Derive()
@@ -82,16 +83,20 @@ func (r *Record) restore(t *Terms, now Instant) Purchase {
 		p.Skew = last - now
 	}
 	s := step{terms: t, p: p, now: p.local(now)}
-	if leg := s.active(); leg != 0 && p.Open() {
+	if !p.Open() {
+		return p
+	}
+	p.ActAt, p.DueAt, p.Resumed = s.now, now, s.now
+	s.p.Resumed = s.now
+	for _, leg := range Legs {
 		l := &p.Legs[leg]
-		if !l.Acknowledged && !l.Closed && !l.Done && l.Tries > 0 {
+		if l.Tries == 0 {
+			continue
+		}
+		l.LastAt = s.leftBy(leg)
+		if leg == s.active() && !l.Acknowledged && !l.Closed && !l.Done {
 			l.Doubt = true
 		}
-		s.p.Resumed = s.now
-		l.LastAt = s.leftBy(leg)
-	}
-	if p.Open() {
-		p.ActAt, p.DueAt, p.Resumed = s.now, now, s.now
 	}
 	return p
 }
