@@ -316,3 +316,52 @@ func TestAnswerIsNeverDropped(t *testing.T) {
 		t.Errorf("%d credits", ocs.count())
 	}
 }
+
+// News that waits behind a commit is confirmed when it is durable itself, though
+// news before it may have taught nothing.
+func TestNewsIsConfirmedOnceDurable(t *testing.T) {
+	n := alone(t, newPartner("wallet", able, obey), newPartner("ocs", able, obey))
+	id := n.buy()
+	x, _ := n.Take("wallet")
+	first := x.Send(t.Context())
+	x.Answer(first)
+	confirmed := 0
+	for _, ref := range []string{first.Ref, "second"} {
+		ev := purchase.Event{Leg: purchase.Charge, Source: purchase.FromCallback, Outcome: first}
+		ev.Outcome.Ref = ref
+		if err := n.Deliver(t.Context(), id, ev, func(error) { confirmed++ }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, _ := n.Gather()
+	b.Write(t.Context())
+	b.Settle()
+	if confirmed > 0 {
+		t.Errorf("%d news confirmed, the second charge is not durable", confirmed)
+	}
+	n.commit()
+	if evidence := n.record(id).Evidence; confirmed != 2 || len(evidence) != 2 {
+		t.Errorf("%d news confirmed, evidence %+v", confirmed, evidence)
+	}
+}
+
+// A query that did not leave says nothing of the try that did: the next try is an
+// attempt of its own.
+func TestUnsentQueryIsNoUnsentTry(t *testing.T) {
+	n := alone(t, newPartner("wallet", able, silent), newPartner("ocs", able, obey))
+	id := n.buy()
+	n.call("wallet")
+	for _, said := range []purchase.Kind{purchase.Unsent, purchase.Absent} {
+		n.turn(5 * time.Second)
+		x, ok := n.Take("wallet")
+		if !ok || x.Call().Op != purchase.OpQuery {
+			t.Fatalf("asked %v", x)
+		}
+		x.Answer(purchase.Outcome{Kind: said})
+		n.commit()
+	}
+	x, ok := n.Take("wallet")
+	if tries := len(n.record(id).Attempts); !ok || tries != 2 || x.Order().Try != 2 {
+		t.Errorf("%d attempts", tries)
+	}
+}

@@ -119,8 +119,8 @@ func (c *core) event(it *item, ev Event, now Instant) bool {
 // maxQueued bounds the news of one purchase that waits for a commit.
 const maxQueued = 64
 
-// rest is where a purchase without a change, and without news that may become one, comes to: scheduled, or forgotten
-// when it is closed for good.
+// rest is where a purchase without a change, and without news that may become
+// one, comes to: scheduled, or forgotten when it is closed for good.
 func (c *core) rest(it *item) {
 	if it.change != nil || len(it.queue) > 0 {
 		return
