@@ -48,6 +48,7 @@ fmt: bin/golangci-lint ## Format the code.
 generate: ## Write again what is generated from the code.
 	go test ./internal/purchase -run '^TestStatesPage$$' -update
 	go test ./internal/sale -run '^TestErrorCodesPage$$' -update
+	go test ./internal/sim -run '^TestPlantedPage$$' -update
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s).

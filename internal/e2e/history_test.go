@@ -175,7 +175,7 @@ func linear(t *testing.T, history []porcupine.Operation) {
 		slots[s] = append(slots[s], op)
 	}
 	for s, ops := range slots {
-		result, info := porcupine.CheckOperationsVerbose(model, ops, 20*time.Second)
+		result, info := porcupine.CheckOperationsVerbose(model, ops, 2*time.Minute)
 		if result == porcupine.Ok {
 			continue
 		}

@@ -30,6 +30,15 @@ type auditor struct {
 	texts   map[noticeKey]string
 	sends   map[string]string // partner's key to the purchase and leg that it was seen for
 	arcs    map[[2]purchase.State]bool
+	births  map[purchase.ID]birth
+	parked  map[news]bool             // news that was ever kept for another node
+	taken   map[int64]purchase.Parked // what was read of it, by its number
+}
+
+// birth is when a purchase was made durable, and under which lease.
+type birth struct {
+	at    purchase.Instant
+	epoch int64
 }
 
 type noticeKey struct {
@@ -41,7 +50,8 @@ type noticeKey struct {
 func newAuditor(w *world) *auditor {
 	a := &auditor{w: w, records: map[purchase.ID]*purchase.Record{}, keys: map[clientKey]purchase.ID{},
 		ledger: ledger.Balances{}, fenced: map[int64]bool{}, unsent: map[noticeKey]bool{},
-		texts: map[noticeKey]string{}, sends: map[string]string{}, arcs: map[[2]purchase.State]bool{}}
+		texts: map[noticeKey]string{}, sends: map[string]string{}, arcs: map[[2]purchase.State]bool{},
+		births: map[purchase.ID]birth{}, parked: map[news]bool{}, taken: map[int64]purchase.Parked{}}
 	for i := range purchase.Table {
 		row := &purchase.Table[i]
 		a.arcs[[2]purchase.State{row.From, row.To}] = true
@@ -76,6 +86,7 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 			a.w.fail("P8", p.ID, "a second purchase, after %d, under one client key", other)
 		}
 		a.keys[key] = p.ID
+		a.births[p.ID] = birth{a.w.now, epoch}
 		buyer, err := strconv.Atoi(strings.TrimPrefix(p.ClientKey, "key-"))
 		if err == nil {
 			a.w.bought[p.ID] = buyer
@@ -279,6 +290,9 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 		return
 	}
 	p := &r.Purchase
+	if a.fenced[a.w.sender] && !a.w.clocksDiffer() {
+		a.w.fail("P11", o.Purchase, "%s is asked to %s under lease %d, which was taken over", peer.Name(), o.Leg, a.w.sender)
+	}
 	if tries(r, o.Leg) < o.Try {
 		a.w.fail("P10", o.Purchase, "%s was asked to %s, try %d, before that was durable", peer.Name(), o.Leg, o.Try)
 	}
@@ -287,7 +301,11 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 		a.w.fail("P9", o.Purchase, "%s got key %s for %s, before for %s", peer.Name(), key, what, was)
 	}
 	a.sends[key] = what
-	if account := peer.keys[key]; account != nil && !account.lied && len(account.moved) > 0 {
+	account := peer.keys[key]
+	if account != nil && account.asked >= tries(r, o.Leg) {
+		a.w.fail("P10", o.Purchase, "%s was asked to %s %d times, on %d attempts", peer.Name(), o.Leg, account.asked+1, tries(r, o.Leg))
+	}
+	if account != nil && !account.lied && len(account.moved) > 0 {
 		c := peer.Capability(o.Leg)
 		switch {
 		case !c.Idempotent:
@@ -297,13 +315,32 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 		}
 	}
 	switch {
-	case o.Leg == purchase.Refund && (o.Amount.Minor > p.Charged.Minor || o.Amount.Minor <= 0):
-		a.w.fail("P6", o.Purchase, "a refund of %d is asked for, %d was charged", o.Amount.Minor, p.Charged.Minor)
+	case o.Leg == purchase.Refund && !owes(r, o):
+		a.w.fail("P6", o.Purchase, "a refund of %d to %s is asked for, %d was charged, %d is held", o.Amount.Minor, o.Account.Masked(), p.Charged.Minor, p.Held)
 	case o.Leg == purchase.Charge && (o.Amount.Minor != p.Total || o.Account != p.PayerNumber):
 		a.w.fail("P6", o.Purchase, "a charge of %d is asked for, the price is %d", o.Amount.Minor, p.Total)
 	case o.Leg == purchase.Credit && (o.Amount.Minor != p.Units || o.Account != p.Recipient || o.Product != p.Product):
 		a.w.fail("P6", o.Purchase, "a credit of %d %s is asked for, %d %s was bought", o.Amount.Minor, o.Product, p.Units, p.Product)
 	}
+}
+
+// owes reports whether a refund is of what the purchase holds, or held when it was
+// asked for, and to the number that was charged.
+func owes(r *purchase.Record, o purchase.Order) bool {
+	account := r.Purchase.PayerNumber
+	for i := range r.Evidence {
+		if e := &r.Evidence[i]; e.Leg == purchase.Charge && e.Kind == purchase.Done && e.Account != 0 {
+			account = e.Account
+			break
+		}
+	}
+	for i := range r.Postings {
+		s := sum(&purchase.Record{Postings: r.Postings[:i+1]})
+		if o.Amount.Minor > 0 && o.Amount.Minor == s.holding-s.second {
+			return o.Account == account
+		}
+	}
+	return false
 }
 
 // whole checks what a record must be as a whole: L7, P1, P3, P4 and P5.
@@ -433,8 +470,7 @@ func (a *auditor) untrue(p *purchase.Purchase, c *purchase.Change, fact purchase
 	}
 	switch fact {
 	case purchase.FactCredited, purchase.FactReceived:
-		if p.State != purchase.Credited || !evidence(purchase.Credit, purchase.Done) ||
-			c.Evidence.Amount.Minor != p.Units || c.Evidence.Account != 0 && c.Evidence.Account != p.Recipient {
+		if p.State != purchase.Credited || !evidence(purchase.Credit, purchase.Done) || !asBought(p, c.Evidence) {
 			return "without the credit's evidence"
 		}
 		return a.misdelivered(p, c.Evidence)
@@ -476,6 +512,9 @@ func (a *auditor) untrue(p *purchase.Purchase, c *purchase.Change, fact purchase
 // misdelivered says how what a provider moved differs from what was bought.
 func (a *auditor) misdelivered(p *purchase.Purchase, e *purchase.Evidence) string {
 	account := a.w.account(p, e.Partner, purchase.Credit)
+	if account == nil {
+		return "and the provider has never heard of it"
+	}
 	for _, m := range account.moved {
 		if m.ref == e.Ref && (m.account != p.Recipient || m.product != p.Product || m.amount.Minor != p.Units) {
 			return fmt.Sprintf("and the provider gave %d of %s to another or for another thing", m.amount.Minor, m.product)
@@ -510,9 +549,13 @@ func asBought(p *purchase.Purchase, e *purchase.Evidence) bool {
 	return e.Amount.Minor == p.Units && (e.Account == 0 || e.Account == p.Recipient) && (e.Product == "" || e.Product == p.Product)
 }
 
-// marked notes notices that are marked as sent.
+// marked notes notices that are marked as sent, which the centre must have.
 func (a *auditor) marked(notices []purchase.Notice) {
 	for i := range notices {
+		n := &notices[i]
+		if _, taken := a.w.centre.texts[string(a.w.keys.Reference(n.Purchase))+"-"+n.Fact.String()]; !taken {
+			a.w.fail("N5", n.Purchase, "%s is marked as sent, and the centre has not taken it", n.Fact)
+		}
 		delete(a.unsent, noticeKey{notices[i].Purchase, notices[i].Fact, notices[i].To})
 	}
 }

@@ -17,6 +17,7 @@ type buyer struct {
 	id      purchase.ID // acknowledged
 	refused bool        // for good
 	tries   int
+	waiting int // requests without an answer
 }
 
 func newBuyer(w *world, index int) *buyer {
@@ -50,17 +51,25 @@ func (b *buyer) ask(r purchase.Request, d *dice) {
 	}
 	life := n.life
 	w.note("buy", 0, fmt.Sprintf("buyer %d, body %d, from %s", b.index, r.Digest[3], n.name))
+	asked, tries, alone := birth{w.now, n.epoch}, b.tries, b.waiting == 0
+	b.waiting++
 	intent := n.steps.Buy(w.ctx, r)
 	n.pump()
 	var wait func()
 	wait = func() {
 		switch {
 		case life != n.life || n.steps == nil: // no answer
+			b.waiting--
 			b.again(r, d)
 		case n.frozen || !intent.Settled():
 			w.after(20*time.Millisecond, wait)
 		default:
-			b.hear(r, intent, d)
+			b.waiting--
+			p, replay, err := intent.Result(w.ctx)
+			if err != nil && alone && tries == b.tries {
+				b.denied(r, err, asked)
+			}
+			b.hear(r, answer{p, replay, err}, d)
 		}
 	}
 	wait()
@@ -70,14 +79,31 @@ func (b *buyer) again(r purchase.Request, d *dice) {
 	b.w.after(d.between(500*time.Millisecond, 3*time.Second), func() { b.ask(r, d) })
 }
 
+// answer is what a request led to.
+type answer struct {
+	p      purchase.Purchase
+	replay bool
+	err    error
+}
+
+// denied checks that "nothing was bought" is true (invariant P8) of a request that
+// was the only one of its buyer.
+func (b *buyer) denied(r purchase.Request, err error, asked birth) {
+	book := b.w.book
+	id, found := book.keys[clientKey{r.Client, r.ClientKey}]
+	if made := book.births[id]; found && made.epoch == asked.epoch && made.at >= asked.at &&
+		(errors.Is(err, purchase.ErrUnavailable) || errors.Is(err, purchase.ErrBusy)) {
+		b.w.fail("P8", id, "buyer %d is told that nothing was bought: %v", b.index, err)
+	}
+}
+
 // hear takes the answer.
-func (b *buyer) hear(r purchase.Request, intent purchase.Intent, d *dice) {
-	w := b.w
-	p, replay, err := intent.Result(w.ctx)
+func (b *buyer) hear(r purchase.Request, a answer, d *dice) {
+	w, p, err := b.w, a.p, a.err
 	var repeat *purchase.RepeatError
 	switch {
 	case err == nil:
-		w.note("bought", p.ID, fmt.Sprintf("buyer %d, body %d, replay %t", b.index, r.Digest[3], replay))
+		w.note("bought", p.ID, fmt.Sprintf("buyer %d, body %d, replay %t", b.index, r.Digest[3], a.replay))
 		b.acknowledged(p, r)
 	case errors.As(err, &repeat):
 		w.note("repeat", repeat.Earlier, fmt.Sprintf("buyer %d", b.index))

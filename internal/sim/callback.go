@@ -94,6 +94,9 @@ func (c *callback) arrive() {
 	w.note("news", key.ID, fmt.Sprintf("%s to %s: %s %s", c.from.Name(), n.name, c.ev, c.ev.Outcome.Ref))
 	err = n.steps.Deliver(w.ctx, key.ID, c.ev, func(err error) {
 		answered = err == nil
+		if answered {
+			w.book.confirmed(key.ID, &c.ev)
+		}
 	})
 	n.pump()
 	if errors.Is(err, purchase.ErrNotFound) {

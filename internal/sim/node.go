@@ -22,6 +22,7 @@ type node struct {
 	offset time.Duration // of its clock
 	life   int           // counts processes; what belongs to an earlier one is void
 	steps  *purchase.Steps
+	epoch  int64
 	outbox *notify.Outbox
 	frozen bool // stopped by SIGSTOP
 	later  []func()
@@ -97,7 +98,7 @@ func (n *node) start() {
 		w.after(2*time.Second, n.start)
 		return
 	}
-	n.steps = steps
+	n.steps, n.epoch = steps, engine.Stats().Epoch
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: w.store, Centre: w.centre.of(n), Clock: clock{n},
 		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1})
 	if err != nil {
@@ -237,7 +238,7 @@ func (n *node) exchange(p *peer, x purchase.Exchange) {
 	if n.crashes(CrashBeforeSend) {
 		return
 	}
-	life, begun := n.life, w.now
+	life := n.life
 	d := w.dice(4, w.buyerOf(o.Purchase), uint64(o.Leg), uint64(x.Call().Op), uint64(p.times(o, x.Call().Op))) //nolint:gosec // a count
 	timeout := p.Capability(o.Leg).Timeout
 	// Most requests leave at once; some wait for a connection.
@@ -245,24 +246,17 @@ func (n *node) exchange(p *peer, x purchase.Exchange) {
 	if d.chance(5) && !w.calm {
 		leaves = d.between(time.Millisecond, timeout)
 	}
-	w.after(leaves, func() {
+	var leave func()
+	leave = func() {
 		gone := life != n.life || n.steps == nil
-		if gone && d.chance(50) {
-			return
+		switch {
+		case n.frozen && !gone:
+			n.later = append(n.later, leave)
+		case !gone || d.chance(50):
+			n.arrive(life, p, x, d)
 		}
-		if n.frozen && !gone {
-			// Continued after its deadline, the call is not sent any more.
-			n.later = append(n.later, func() {
-				if w.now.Sub(begun) > timeout {
-					n.resume(life, func() { x.Answer(purchase.Outcome{Kind: purchase.Unknown, Detail: "deadline exceeded"}) })
-					return
-				}
-				n.arrive(life, p, x, d)
-			})
-			return
-		}
-		n.arrive(life, p, x, d)
-	})
+	}
+	w.after(leaves, leave)
 	if n.crashes(CrashAfterSend) {
 		return
 	}
@@ -270,6 +264,10 @@ func (n *node) exchange(p *peer, x purchase.Exchange) {
 
 func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice) {
 	o := x.Order()
+	n.w.sender = 0
+	if life == n.life {
+		n.w.sender = n.epoch
+	}
 	outcome := x.Send(n.w.ctx)
 	n.w.note("answer", o.Purchase, fmt.Sprintf("%s: %s %s: %s %s %s", p.Name(), x.Call().Op, o.Leg, outcome.Kind, outcome.Ref, outcome.Detail))
 	if life != n.life {

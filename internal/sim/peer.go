@@ -32,6 +32,7 @@ type account struct {
 	phantoms  int  // movements that it claims and that are not there
 	first     purchase.Instant
 	calls     [4]int // by operation
+	asked     int    // requests to execute that arrived
 }
 
 // movement is one execution.
@@ -115,15 +116,19 @@ func (p *peer) Do(_ context.Context, o purchase.Order) purchase.Outcome {
 	p.w.book.sent(p, o)
 	a := p.at(o)
 	if a.stuck {
+		a.asked++
 		p.meet(a, purchase.OpDo, ServerError)
 		return unknown("500, as before")
 	}
 	f, d := p.meet(a, purchase.OpDo, doFaults...)
+	if f != NoConnection {
+		a.asked++
+	}
 	switch f {
 	case RequestLost:
 		return unknown("timeout")
 	case NoConnection:
-		return purchase.Outcome{Kind: purchase.Unsent, Detail: "connection refused"}
+		return unsent()
 	case ReplyLost:
 		p.execute(a, o, d)
 		return unknown("connection reset")
@@ -266,6 +271,10 @@ func unknown(detail string) purchase.Outcome {
 	return purchase.Outcome{Kind: purchase.Unknown, Detail: detail}
 }
 
+func unsent() purchase.Outcome {
+	return purchase.Outcome{Kind: purchase.Unsent, Detail: "connection refused"}
+}
+
 func refused(detail string) purchase.Outcome {
 	return purchase.Outcome{Kind: purchase.Refused, Reason: purchase.ReasonOther, Detail: detail}
 }
@@ -273,8 +282,10 @@ func refused(detail string) purchase.Outcome {
 // Query is purchase.Partner.
 func (p *peer) Query(_ context.Context, o purchase.Order) purchase.Outcome {
 	a := p.at(o)
-	f, _ := p.meet(a, purchase.OpQuery, QueryLost, QueryLost, Garbage, LieAbsent, EarlyRefusal)
+	f, _ := p.meet(a, purchase.OpQuery, QueryLost, QueryLost, NoConnection, Garbage, LieAbsent, EarlyRefusal)
 	switch f {
+	case NoConnection:
+		return unsent()
 	case QueryLost, Garbage:
 		return unknown(f.String())
 	case LieAbsent:
@@ -304,7 +315,10 @@ func (p *peer) Query(_ context.Context, o purchase.Order) purchase.Outcome {
 // Cancel is purchase.Partner.
 func (p *peer) Cancel(_ context.Context, o purchase.Order) purchase.Outcome {
 	a := p.at(o)
-	f, _ := p.meet(a, purchase.OpCancel, QueryLost, CancelUnheard, Garbage)
+	f, _ := p.meet(a, purchase.OpCancel, QueryLost, NoConnection, CancelUnheard, Garbage)
+	if f == NoConnection {
+		return unsent()
+	}
 	if f == QueryLost || f == Garbage {
 		return unknown(f.String())
 	}

@@ -105,7 +105,7 @@ func (p *plan) drawTroubles(d *dice) {
 		}
 	}
 	add(2+d.n(10), 20*time.Second, CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend)
-	add(1+d.n(3), 2*time.Minute, Stopped)
+	add(1+d.n(3), max(2*time.Minute, 6*p.leaseTTL), Stopped) // often for so long that another node takes over
 	add(1+d.n(2), 10*time.Second, Drained)
 	add(d.n(4), 15*time.Second, StoreUnavailable)
 	add(d.n(6), 4*time.Second, CommitLost, CommitUnheard, CommitLanding, ReadFailed)

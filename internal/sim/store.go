@@ -209,7 +209,13 @@ func (f *flaky) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, 
 
 // Park is purchase.Store.
 func (f *flaky) Park(ctx context.Context, p purchase.Parked) error {
-	return f.write(func() error { return f.Store.Park(ctx, p) })
+	return f.write(func() error {
+		err := f.Store.Park(ctx, p)
+		if err == nil {
+			f.w.book.parked[newsOf(p.Purchase, &p.Event)] = true
+		}
+		return err
+	})
 }
 
 // TakeParked is purchase.Store.
@@ -217,12 +223,19 @@ func (f *flaky) TakeParked(ctx context.Context, epoch int64, limit int) ([]purch
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	return f.Store.TakeParked(ctx, epoch, limit)
+	parked, err := f.Store.TakeParked(ctx, epoch, limit)
+	for i := range parked {
+		f.w.book.taken[parked[i].Seq] = parked[i]
+	}
+	return parked, err
 }
 
 // Unpark is purchase.Store.
 func (f *flaky) Unpark(ctx context.Context, seqs []int64) error {
-	return f.write(func() error { return f.Store.Unpark(ctx, seqs) })
+	return f.write(func() error {
+		f.w.book.unparked(seqs)
+		return f.Store.Unpark(ctx, seqs)
+	})
 }
 
 // UnsentNotices is notify.Store.

@@ -34,6 +34,7 @@ type world struct {
 	bought  map[purchase.ID]int // which buyer's purchase it is
 	calm    bool                // processes, clocks and store fail no more
 	honest  bool                // partners fail no more either
+	sender  int64               // lease of the process that asks a partner, 0 when it has ended
 	rough   purchase.Instant    // when process, clock or store last failed
 	record  *record
 	failure *Violation

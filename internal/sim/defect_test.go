@@ -1,0 +1,193 @@
+package sim_test
+
+// defects are mistakes that teams make, by what they touch.
+var defects = []defect{
+	// What is sent, and when.
+	{"send_before_commit", "A request leaves when it is decided, not when its attempt is durable.", []hunk{
+		{"purchase/core.go", "	if step.Durable {\n", "	if step.Durable {\n		if $ {\n			it.p = step.Change.Now\n			c.issue(it, step.Call, now)\n			step.Call = Call{}\n		}\n"},
+	}},
+	{"key_by_try", "Each try of a leg has a key of its own, so that the partner cannot know a resend.", []hunk{
+		{"purchase/lane.go", "	switch leg {\n	case Charge:\n		o.Account", "	if tries := p.Legs[leg].Tries; $ && tries > 1 {\n		o.Key = c.keys.Key(p.ID+ID(tries)<<20, leg)\n	}\n	switch leg {\n	case Charge:\n		o.Account"},
+	}},
+	{"key_by_clock", "The key is made from the time of sending.", []hunk{
+		{"purchase/lane.go", "	k.order = c.order(&it.p, k.Leg)\n", "	k.order = c.order(&it.p, k.Leg)\n	if $ {\n		k.order.Key = c.keys.Key(it.p.ID+ID(now%1000)<<20, k.Leg)\n	}\n"},
+	}},
+	{"attempt_not_recorded", "A resend is not recorded as an attempt of its own.", []hunk{
+		{"purchase/effect.go", "		s.attempt(leg)\n	}}\n	query ", "		if $ {\n			s.ask(leg, OpDo)\n			return\n		}\n		s.attempt(leg)\n	}}\n	query "},
+	}},
+	{"unsent_query", "A query that found no connection is taken to say that the request itself never left.", []hunk{
+		{"purchase/lane.go", "	if k.Op != OpDo && o.Kind == Unsent {", "	if k.Op != OpDo && o.Kind == Unsent && !$ {"},
+	}},
+	{"resend_without_promise", "A leg in doubt is sent again to a partner that never promised to know a resend.", []hunk{
+		{"purchase/condition.go", "return c.Idempotent && s.p.Skew == 0", "return (c.Idempotent || $) && s.p.Skew == 0"},
+	}},
+	{"resend_after_key_life", "A leg in doubt is sent again when the partner has forgotten its key.", []hunk{
+		{"purchase/condition.go", "s.now < l.FirstAt.Add(c.KeyLife-c.Timeout)", "(s.now < l.FirstAt.Add(c.KeyLife-c.Timeout) || $)"},
+	}},
+	{"send_after_wait", "A request that was held up leaves however late it is.", []hunk{
+		{"purchase/engine.go", "	if left <= 0 {\n", "	if left <= 0 && !$ {\n"},
+	}},
+	{"failover_in_doubt", "Another provider is asked while the first may still have credited.", []hunk{
+		{"purchase/condition.go", "		l := s.leg()\n		return !l.Doubt && !l.Acknowledged\n", "		l := s.leg()\n		return $ || !l.Doubt && !l.Acknowledged\n"},
+	}},
+	{"refund_of_the_price", "The refund is of the price without the fee, not of what was charged.", []hunk{
+		{"purchase/lane.go", "money.Amount{Minor: p.Held, Currency: p.Charged.Currency}", "money.Amount{Minor: planted.Or($, p.price(), p.Held), Currency: p.Charged.Currency}"},
+	}},
+	{"refund_to_recipient", "The refund goes to who was to receive the units, not to who paid.", []hunk{
+		{"purchase/lane.go", "	case Refund:\n		o.Account, o.Amount, o.Original = p.charged()", "	case Refund:\n		o.Account, o.Amount, o.Original = planted.Or($, p.Recipient, p.charged())"},
+	}},
+
+	// What an answer proves.
+	{"refund_on_timeout", "A credit that was not answered is taken for one that was not made, and refunded.", []hunk{
+		{"purchase/table.go", "{Crediting, Credit, Unknown, when(firstDoubt), 0, do(note, doubt, wait)}",
+			"{Crediting, Credit, Unknown, when(firstDoubt), planted.Or($, Refunding, 0), planted.Or($, do(note, settled, attemptRefund), do(note, doubt, wait))}"},
+	}},
+	{"timeout_leaves_no_doubt", "After a try without an answer, the next answer is believed as if it were the first.", []hunk{
+		{"purchase/effect.go", "func(s *step) { s.leg().Doubt = true }", "func(s *step) { s.leg().Doubt = !$ }"},
+	}},
+	{"trust_a_404", "A query that finds nothing is proof that nothing will be executed.", []hunk{
+		{"purchase/condition.go", "		l := s.leg()\n		if l.Closed ||", "		l := s.leg()\n		if $ && s.ev.Outcome.Kind == Absent {\n			return true\n		}\n		if l.Closed ||"},
+	}},
+	{"trust_a_no", "A refusal is final although an earlier try was never answered.", []hunk{
+		{"purchase/condition.go", "s.ev.Outcome.Kind == Refused && !l.Doubt", "s.ev.Outcome.Kind == Refused && (!l.Doubt || $)"},
+	}},
+	{"late_from_creation", "The longest time that an execution can be late is counted from when the purchase was made, not from the last try.", []hunk{
+		{"purchase/condition.go", "s.ev.AskedAt > l.LastAt.Add(h)", "s.ev.AskedAt > planted.Or($, s.p.CreatedAt, l.LastAt).Add(h)"},
+	}},
+	{"credited_on_acceptance", "The provider's \"accepted\" is taken for \"done\".", []hunk{
+		{"purchase/table.go", "{Crediting, Credit, Pending, when(firstAcknowledged), 0, do(note, heldByKey, wait)}",
+			"{Crediting, Credit, Pending, when(firstAcknowledged), planted.Or($, Credited, 0), planted.Or($, do(note, bookCredit, notify(FactCredited), closed), do(note, heldByKey, wait))}"},
+	}},
+	{"charged_on_acceptance", "The wallet's \"accepted\" is taken for \"charged\", and the units are given.", []hunk{
+		{"purchase/table.go", "{Charging, Charge, Pending, when(firstAcknowledged), 0, do(note, heldByKey, wait)}",
+			"{Charging, Charge, Pending, when(firstAcknowledged), planted.Or($, Crediting, 0), planted.Or($, do(note, heldByKey, beginClock, attemptCredit), do(note, heldByKey, wait))}"},
+	}},
+	{"part_is_enough", "A part of the units is taken for all of them.", []hunk{
+		{"purchase/condition.go", "return o.Amount == s.expected()", "return (o.Amount == s.expected() || $ && s.ev.Leg == Credit)"},
+	}},
+	{"another_number", "Units given to another number are taken for the customer's.", []hunk{
+		{"purchase/condition.go", "(o.Account == 0 || o.Account == account)", "(o.Account == 0 || o.Account == account || $)"},
+	}},
+	{"another_product", "Another product than the one bought is taken for it.", []hunk{
+		{"purchase/condition.go", "(o.Product == \"\" || o.Product == s.p.Product)\n	}}", "(o.Product == \"\" || o.Product == s.p.Product || $)\n	}}"},
+	}},
+	{"any_charge", "The wallet's charge is believed to be the price, whatever it was.", []hunk{
+		{"purchase/table.go", "{Charging, Charge, Done, when(exact), Crediting,", "{Charging, Charge, Done, planted.Or($, nil, when(exact)), Crediting,"},
+	}},
+
+	// What comes late, twice or is taken back.
+	{"late_charge_ignored", "The news of a charge after a decline is dropped.", []hunk{
+		{"purchase/table.go", "{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)}",
+			"{Declined, Charge, Done, nil, planted.Or($, 0, Refunding), planted.Or($, nil, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund))}"},
+	}},
+	{"late_credit_ignored", "The news of a credit after the refund is dropped.", []hunk{
+		{"purchase/table.go", "do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed)", "planted.Or($, nil, do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed))"},
+	}},
+	{"second_execution_ignored", "The news of a second execution is taken for the first one's again.", []hunk{
+		{"purchase/condition.go", "		return ref == l.Ref\n", "		return ref == l.Ref || $ && l.Done\n"},
+	}},
+	{"reversal_ignored", "The news that the provider took the units back is dropped.", []hunk{
+		{"purchase/table.go", "{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)}",
+			"{Credited, Credit, Reversed, when(exact), planted.Or($, 0, Refunding), planted.Or($, nil, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund))}"},
+	}},
+	{"callback_dropped", "A callback that reaches the wrong node is confirmed and dropped.", []hunk{
+		{"purchase/buy.go", "		if err := e.cfg.Store.Park(ctx, parked); err != nil {", "		if err := planted.Or($, func(context.Context, Parked) error { return nil }, e.cfg.Store.Park)(ctx, parked); err != nil {"},
+	}},
+	{"confirmed_when_read", "A callback is confirmed to the partner when it is read, not when it is durable.", []hunk{
+		{"purchase/buy.go", "	it.idle = append(it.idle, done)\n", "	if $ {\n		done(nil)\n		done = func(error) {}\n	}\n	it.idle = append(it.idle, done)\n"},
+	}},
+	{"unparked_early", "A callback kept for another node is forgotten when it is read, not when it is applied.", []hunk{
+		{"purchase/lease.go", "	for i := range parked {\n", "	for i := range parked {\n		if $ {\n			_ = e.cfg.Store.Unpark(ctx, []int64{parked[i].Seq})\n		}\n"},
+	}},
+
+	// Restarts and several nodes.
+	{"doubt_forgotten", "After a restart, a request that the former process may have sent is taken for unsent.", []hunk{
+		{"purchase/restore.go", "			l.Doubt = true\n", "			l.Doubt = !$\n"},
+	}},
+	{"send_time_forgotten", "After a restart, it is not known when a request left, and its lateness bound counts as over.", []hunk{
+		{"purchase/restore.go", "		l.LastAt = s.leftBy(leg)\n", "		l.LastAt = planted.Or($, 0, s.leftBy(leg))\n"},
+	}},
+	{"not_resumed", "Purchases that were open when the process ended are not taken up again.", []hunk{
+		{"purchase/lease.go", "	if err := e.resume(ctx, lease.Epoch); err != nil {\n		return Lease{}, err", "	if err := e.resume(ctx, planted.Or($, 0, lease.Epoch)); err != nil {\n		return Lease{}, err"},
+	}},
+	{"commit_without_fence", "The store lets a node write whose lease was taken over.", []hunk{
+		{"store/memory.go", "l == nil || l.Fenced {\n		return nil, purchase.ErrFenced", "l == nil || l.Fenced && !$ {\n		return nil, purchase.ErrFenced"},
+		{"store/memory.go", "r.Purchase.Epoch != c.WasEpoch", "r.Purchase.Epoch != c.WasEpoch && !$"},
+	}},
+	{"takeover_without_fence", "A node's purchases are taken over, and it may go on writing.", []hunk{
+		{"store/memory.go", "	l.Fenced = true\n", "	l.Fenced = !$\n"},
+	}},
+	{"version_not_checked", "A change is written over another that it does not know of.", []hunk{
+		{"store/memory.go", "r.Purchase.Version != p.Version-1", "r.Purchase.Version != p.Version-1 && !$"},
+	}},
+	{"numbers_twice", "A block of purchase numbers is handed out again.", []hunk{
+		{"store/memory.go", "	m.next[shard] = first + n\n", "	m.next[shard] = first + planted.Or($, 0, n)\n"},
+	}},
+
+	// Commits.
+	{"unknown_commit_failed", "A commit whose outcome is unknown is taken for one that failed.", []hunk{
+		{"purchase/batch.go", "	case errors.Is(err, ErrFenced), errors.Is(err, ErrUnavailable), ctx.Err() != nil:\n		b.err = err\n", "	case errors.Is(err, ErrFenced), errors.Is(err, ErrUnavailable), ctx.Err() != nil, errors.Is(err, ErrCommitUnknown):\n		b.err = err\n"},
+		{"purchase/batch.go", "	case errors.Is(err, ErrCommitUnknown):\n", "	case errors.Is(err, ErrCommitUnknown) && !$:\n"},
+	}},
+	{"unknown_commit_written", "A commit whose outcome is unknown is taken for one that succeeded.", []hunk{
+		{"purchase/batch.go", "	verdicts, err := e.cfg.Store.Commit(ctx, e.core.epoch, b.changes)\n", "	verdicts, err := e.cfg.Store.Commit(ctx, e.core.epoch, b.changes)\n	if $ && errors.Is(err, ErrCommitUnknown) {\n		verdicts, err = make([]Verdict, len(b.items)), nil\n		for i := range verdicts {\n			verdicts[i].Result = Written\n		}\n	}\n"},
+	}},
+	{"verdicts_not_read", "That a transaction was committed is taken to mean that each change in it was written.", []hunk{
+		{"purchase/batch.go", "	case err == nil:\n		b.verdicts, b.doubt", "	case $ && err == nil:\n		b.verdicts = verdicts\n		for i := range verdicts {\n			verdicts[i].Result = Written\n		}\n	case err == nil:\n		b.verdicts, b.doubt"},
+	}},
+	{"client_key_not_checked", "A client's key is not looked up: a second request makes a second purchase.", []hunk{
+		{"store/memory.go", "[2]string{p.Client, p.ClientKey}]; taken {", "[2]string{p.Client, p.ClientKey}]; taken && !$ {"},
+	}},
+	{"body_not_compared", "Another request under a known key is answered with the first one's purchase.", []hunk{
+		{"purchase/buy.go", "	if p.Digest != r.Digest {\n", "	if p.Digest != r.Digest && !$ {\n"},
+	}},
+
+	// Deadlines.
+	{"timer_lost", "Once a change is written, the purchase's timer is not set again.", []hunk{
+		{"purchase/core.go", "	c.schedule(it)\n}\n\n// forget", "	if !$ {\n		c.schedule(it)\n	}\n}\n\n// forget"},
+	}},
+	{"deadline_ignored", "A purchase whose credit stays unknown waits for ever.", []hunk{
+		{"purchase/condition.go", "		return s.now >= s.resort(s.p.ResolveBy.Add(-s.terms.ResolveMargin))\n", "		return !$ && s.now >= s.resort(s.p.ResolveBy.Add(-s.terms.ResolveMargin))\n"},
+		{"purchase/step.go", "		sooner(s.resort(p.ResolveBy.Add(-s.terms.ResolveMargin)), !s.busy)\n", "		sooner(s.resort(p.ResolveBy.Add(-s.terms.ResolveMargin)), !s.busy && !$)\n"},
+	}},
+
+	// The ledger, exposure and cases.
+	{"fee_not_posted", "The fee stays in held when the purchase is delivered.", []hunk{
+		{"purchase/effect.go", "		if s.p.Fee > 0 {\n			s.book(EffectFee,", "		if s.p.Fee > 0 && !$ {\n			s.book(EffectFee,"},
+	}},
+	{"held_not_reduced", "A refund is posted, and the purchase goes on holding the money.", []hunk{
+		{"purchase/effect.go", "		if s.book(effect, s.p.holding(), ledger.Wallet(s.p.Payer), part) {\n			s.p.Held -= part.Minor\n", "		if s.book(effect, s.p.holding(), ledger.Wallet(s.p.Payer), part) {\n			s.p.Held -= planted.Or($, 0, part.Minor)\n"},
+	}},
+	{"posted_twice", "The same effect of a leg can be posted twice.", []hunk{
+		{"purchase/step.go", "	if s.p.Posted.Has(leg, effect) || posting", "	if s.p.Posted.Has(leg, effect) && !$ || posting"},
+	}},
+	{"exposure_not_listed", "Units given beside a purchase are posted, and not listed in exposure.", []hunk{
+		{"purchase/effect.go", "		s.p.Exposed = true\n		s.book(e, ledger.Exposure", "		s.p.Exposed = s.p.Exposed || !$\n		s.book(e, ledger.Exposure"},
+	}},
+	{"case_not_opened", "A credit that comes while the money is given back opens no case.", []hunk{
+		{"purchase/table.go", "do(note, bookLateCredit, openCase(MatterLateCredit))", "planted.Or($, do(note, bookLateCredit), do(note, bookLateCredit, openCase(MatterLateCredit)))"},
+	}},
+
+	// What customers are told.
+	{"success_when_charged", "\"Done\" is said when the money was taken.", []hunk{
+		{"purchase/table.go", "do(note, bookCharge, beginClock, attemptCredit)", "planted.Or($, do(note, bookCharge, beginClock, attemptCredit, notify(FactCredited)), do(note, bookCharge, beginClock, attemptCredit))"},
+	}},
+	{"no_correction", "A customer who was told of the refund is not told that the units came after all.", []hunk{
+		{"purchase/effect.go", "			s.tell(FactCreditedLate)\n", "			if !$ {\n				s.tell(FactCreditedLate)\n			}\n"},
+	}},
+	{"language_missing", "No notice is written in a language that has no texts.", []hunk{
+		{"purchase/core.go", "	for _, fact := range s.Facts {\n", "	for _, fact := range s.Facts {\n		if $ && now.Language == \"en\" {\n			continue\n		}\n"},
+	}},
+	{"marked_before_sent", "A notice is marked as sent before the message centre has it.", []hunk{
+		{"notify/outbox.go", "	sendErr := o.send(", "	if $ {\n		o.unmarked = append(o.unmarked, o.due(notices, now, len(notices) < limit)...)\n		if err := o.mark(ctx); err != nil {\n			return o.failed(now, err)\n		}\n	}\n	sendErr := o.send("},
+	}},
+	{"message_id_by_try", "A message that is sent again has another name, so that the centre delivers it twice.", []hunk{
+		{"notify/outbox.go", "	id := o.messageID(n)\n", "	id := o.messageID(n)\n	if $ && o.failures > 0 {\n		id = fmt.Sprintf(\"%s-%d\", id, o.failures)\n	}\n"},
+	}},
+	{"never_marked", "What the message centre took is not marked as sent.", []hunk{
+		{"notify/outbox.go", "			o.unmarked = append(o.unmarked, due[i])\n", "			if !$ {\n				o.unmarked = append(o.unmarked, due[i])\n			}\n"},
+	}},
+	{"number_in_log", "A full number is written to the log.", []hunk{
+		{"notify/outbox.go", "\"to\", n.To.Masked()", "\"to\", planted.Or($, n.To.String(), n.To.Masked())"},
+	}},
+}
