@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -18,7 +18,6 @@ import (
 
 	"tenu/internal/purchase"
 	"tenu/internal/sim"
-	"tenu/internal/store"
 )
 
 // simCmd simulates installations under every fault.
@@ -26,7 +25,7 @@ type simCmd struct {
 	Purchases int      `default:"100000" help:"How many purchases to simulate."`
 	Seed      uint64   `default:"1" help:"What all chance is drawn from. The same seed gives the same history on any machine."`
 	Store     string   `enum:"memory,sqlite" default:"memory" help:"Where purchases are kept: memory or sqlite."`
-	Dir       string   `type:"path" help:"Where SQLite's files go; a temporary directory when absent."`
+	Dir       string   `type:"path" help:"Where SQLite's files go; memory where the system has a directory for it, else the temporary directory."`
 	Workers   int      `default:"0" help:"How many worlds are simulated at once; 0 for one per processor."`
 	World     int      `help:"Simulate this world only."`
 	Buyers    []int    `help:"Only these buyers take part in the world."`
@@ -88,12 +87,12 @@ func (c *simCmd) Run(ctx context.Context, a *app) (err error) {
 		o.Trace = a.out
 	}
 	if c.Store == "sqlite" {
-		dir, err := os.MkdirTemp(c.Dir, "tenu-sim-")
+		dir, err := os.MkdirTemp(cmp.Or(c.Dir, inMemory()), "tenu-sim-")
 		if err != nil {
 			return fmt.Errorf("make a directory: %w", err)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		o.Open = func(ctx context.Context, world int) (sim.Backing, error) { return simDatabase(ctx, dir, world) }
+		o.Open = sim.SQLite(dir)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(simGarbage))
 	began := a.clock.Now()
@@ -115,6 +114,16 @@ func (c *simCmd) Run(ctx context.Context, a *app) (err error) {
 		return errors.New(report.Found[0].Error())
 	}
 	return nil
+}
+
+// inMemory is a directory that is kept in memory, or "". What is lost there with
+// the machine is lost with the simulated world.
+func inMemory() string {
+	const shared = "/dev/shm"
+	if info, err := os.Stat(shared); err != nil || !info.IsDir() {
+		return ""
+	}
+	return shared
 }
 
 // simulate runs with a progress bar where somebody looks.
@@ -144,39 +153,6 @@ func (c *simCmd) explain(ctx context.Context, a *app, o sim.Options, v *sim.Viol
 	}
 	_, _ = fmt.Fprintf(a.err, "\nagain: %s\n", again)
 	return again, nil
-}
-
-// simDatabase makes the database of a world.
-func simDatabase(ctx context.Context, dir string, world int) (sim.Backing, error) {
-	path := filepath.Join(dir, "world-"+strconv.Itoa(world)+".db")
-	if err := os.RemoveAll(path); err != nil {
-		return nil, fmt.Errorf("empty the database of an earlier run: %w", err)
-	}
-	if _, _, err := store.Migrate(ctx, "sqlite:"+path, store.Options{}); err != nil {
-		return nil, err
-	}
-	s, err := store.Open(ctx, "sqlite:"+path, store.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return simFile{sim.Database{Store: s}, path}, nil
-}
-
-// simFile is a database that is removed when its world has ended.
-type simFile struct {
-	sim.Database
-	path string
-}
-
-// Close is sim.Backing.
-func (f simFile) Close() error {
-	err := f.Database.Close()
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if e := os.Remove(f.path + suffix); e != nil && !errors.Is(e, os.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
-	}
-	return err
 }
 
 func newSimReport(c *simCmd, r *sim.Report, seconds float64) *simReport {

@@ -139,6 +139,36 @@ func TestReversalBeforeTheChargeItself(t *testing.T) {
 	n.is(id, purchase.Declined, "")
 }
 
+// A refund is made and not heard of, then undone. That a resend is answered "done",
+// for the sake of its key and without a reference, is no other refund.
+func TestReplayOfWhatWasUndone(t *testing.T) {
+	refunds := 0
+	wallet := newPartner("wallet", able, func(p *partner, o purchase.Order) purchase.Outcome {
+		out := p.execute(o)
+		if o.Leg == purchase.Refund {
+			if refunds++; refunds == 1 {
+				return purchase.Outcome{Kind: purchase.Refused}
+			}
+			out.Ref = ""
+		}
+		return out
+	})
+	n := alone(t, wallet, newPartner("ocs", able, barred))
+	id := n.buy()
+	n.call("wallet")
+	n.call("ocs")
+	n.call("wallet")
+	n.news(id, purchase.Refund, purchase.Reversed, moved("wallet", id), 1050)
+	for range 5 {
+		n.turn(time.Minute)
+		n.call("wallet")
+	}
+	n.is(id, purchase.Refunding, purchase.MatterRefundRefused)
+	if r := n.record(id); refunds < 2 || told(r) != "" {
+		t.Errorf("asked %d times; the payer is told %s", refunds, told(r))
+	}
+}
+
 // A retry that waited in the lane is not sent when the partner has forgotten its key.
 func TestRetryIsNotSentBeyondTheKeysLife(t *testing.T) {
 	clock := &dial{1_800_000_000_000_000}

@@ -28,7 +28,7 @@ var (
 		once := s.capability(s.ev.Leg).Idempotent
 		switch {
 		case ref == "":
-			return l.Done || once && l.Ref != ""
+			return l.Done || once && (l.Ref != "" || l.Second != "")
 		case ref == l.Second:
 			return true
 		case l.Ref == "":
@@ -52,7 +52,7 @@ var (
 	firstAcknowledged = condition{"first time", func(s *step) bool { return !s.leg().Acknowledged }}
 	// unsent: no try of the leg has ever left this node.
 	unsent = condition{"nothing ever sent", func(s *step) bool {
-		l := &s.p.Legs[s.active()]
+		l := &s.p.Legs[s.p.active()]
 		return l.Unsent && !l.Doubt && !l.Acknowledged
 	}}
 	// unsentNow: the same, where the event itself says that the last try did not leave.
@@ -60,9 +60,9 @@ var (
 		l := s.leg()
 		return !l.Doubt && !l.Acknowledged
 	}}
-	inDoubt  = condition{"in doubt or acknowledged", func(s *step) bool { l := &s.p.Legs[s.active()]; return l.Doubt || l.Acknowledged }}
+	inDoubt  = condition{"in doubt or acknowledged", func(s *step) bool { l := &s.p.Legs[s.p.active()]; return l.Doubt || l.Acknowledged }}
 	sendOver = condition{"time to send is over", func(s *step) bool {
-		limit := s.sendLimit(s.active())
+		limit := s.terms.sendLimit(&s.p, s.p.active())
 		return limit != 0 && s.now >= limit
 	}}
 	hasAlternate = condition{"another provider can", func(s *step) bool {
@@ -70,7 +70,7 @@ var (
 	}}
 	// retriable: a further try cannot double the effect.
 	retriable = condition{"safe to try again", func(s *step) bool {
-		leg := s.active()
+		leg := s.p.active()
 		l, c := &s.p.Legs[leg], s.capability(leg)
 		switch {
 		case l.Closed || l.Done || l.Acknowledged || l.Tries >= maxTries:
@@ -83,7 +83,7 @@ var (
 	}}
 	// wanted: another try serves the customer better than driving to a proof.
 	wanted = condition{"still wanted", func(s *step) bool {
-		leg := s.active()
+		leg := s.p.active()
 		c := s.capability(leg)
 		switch leg {
 		case Charge:
@@ -96,10 +96,10 @@ var (
 		return true
 	}}
 	tombstone = condition{"can be cancelled", func(s *step) bool {
-		leg := s.active()
+		leg := s.p.active()
 		return s.capability(leg).Tombstone && !s.p.Legs[leg].Closed && !s.busy
 	}}
-	queryable   = condition{"can be queried", func(s *step) bool { return s.capability(s.active()).Query && !s.p.Legs[s.active()].Closed }}
+	queryable   = condition{"can be queried", func(s *step) bool { return s.capability(s.p.active()).Query && !s.p.Legs[s.p.active()].Closed }}
 	callOngoing = condition{"a call is under way", func(s *step) bool { return s.busy }}
 
 	unconfirmed = condition{"charge in doubt past the delivery time, not told", func(s *step) bool {

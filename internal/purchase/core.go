@@ -189,8 +189,7 @@ func (c *core) withdraw(it *item, now Instant) bool {
 	if k == nil || k.Op != OpDo || it.change != nil || it.p.Legs[k.Leg].Doubt {
 		return false
 	}
-	s := step{terms: &c.terms, p: it.p, now: it.p.local(now)}
-	if limit := s.sendLimit(k.Leg); limit == 0 || s.now < limit {
+	if limit := c.terms.sendLimit(&it.p, k.Leg); limit == 0 || it.p.local(now) < limit {
 		return false
 	}
 	it.queued = nil
@@ -264,8 +263,7 @@ func (c *core) written(it *item, now Instant) {
 // closed purchase may still be asked about; nothing more is done for it.
 func (c *core) drop(it *item) {
 	if k := it.queued; k != nil {
-		s := step{p: it.p}
-		if s.active() != k.Leg || k.Op == OpDo && it.p.State.Final() {
+		if it.p.active() != k.Leg || k.Op == OpDo && it.p.State.Final() {
 			it.queued = nil
 		}
 	}

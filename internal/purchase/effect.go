@@ -22,6 +22,15 @@ func notify(f Fact) effect {
 	return effect{"tell " + f.String(), func(s *step) { s.tell(f) }}
 }
 
+// notifyCharged tells the payer, if it was the payer's money.
+func notifyCharged(f Fact) effect {
+	return effect{"tell " + f.String() + " if the payer was charged", func(s *step) {
+		if s.p.charged() == s.p.PayerNumber {
+			s.tell(f)
+		}
+	}}
+}
+
 func openCase(m Matter) effect {
 	return effect{"case " + string(m), func(s *step) { s.open(m) }}
 }
@@ -53,10 +62,10 @@ var (
 	doubt     = effect{"leg in doubt", func(s *step) { s.leg().Doubt = true }}
 	unleft    = effect{"nothing left", func(s *step) { s.leg().Unsent = true }}
 	heldByKey = effect{"leg acknowledged", func(s *step) { s.leg().Acknowledged, s.leg().Doubt, s.leg().Queries = true, false, 0 }}
-	wait      = effect{"look again later", func(s *step) { s.pause(s.active()) }}
+	wait      = effect{"look again later", func(s *step) { s.pause(s.p.active()) }}
 	waitLong  = effect{"look again much later", func(s *step) { s.p.ActAt = s.now.Add(s.terms.RetryMost) }}
 	tryAgain  = effect{"try again", func(s *step) {
-		leg := s.active()
+		leg := s.p.active()
 		l := &s.p.Legs[leg]
 		if l.Unsent { // the recorded intent still stands
 			l.Unsent, l.LastAt = false, s.now
@@ -65,8 +74,8 @@ var (
 		}
 		s.attempt(leg)
 	}}
-	query  = effect{"query", func(s *step) { s.ask(s.active(), OpQuery) }}
-	cancel = effect{"cancel the key", func(s *step) { s.ask(s.active(), OpCancel) }}
+	query  = effect{"query", func(s *step) { s.ask(s.p.active(), OpQuery) }}
+	cancel = effect{"cancel the key", func(s *step) { s.ask(s.p.active(), OpCancel) }}
 
 	bookCharge = effect{"post wallet to held", func(s *step) {
 		amount := s.ev.Outcome.Amount
@@ -152,12 +161,6 @@ var (
 		}
 		if excess := back.Minor - given; excess > 0 {
 			s.book(EffectExcessUndone, ledger.Wallet(s.p.Payer), ledger.Exposure(s.p.Payer), money.Amount{Minor: excess, Currency: back.Currency})
-		}
-	}}
-	// tellRefunded tells the payer, if it was the payer's money.
-	tellRefunded = effect{"tell refunded", func(s *step) {
-		if s.p.charged() == s.p.PayerNumber {
-			s.tell(FactRefunded)
 		}
 	}}
 	// bookGivenBack: the payer undid the charge of money that is still held, or of

@@ -74,11 +74,10 @@ func (c *core) take(l *lane, now Instant) *call {
 	l.underWay++
 	k.at, k.begun = it.p.local(now), now
 	if k.Op == OpDo {
-		s := step{terms: &c.terms, p: it.p, now: k.at}
-		if it.p.Legs[k.Leg].Doubt && !retriable.holds(&s) {
+		if it.p.Legs[k.Leg].Doubt && !retriable.holds(&step{terms: &c.terms, p: it.p, now: k.at}) {
 			k.barred = "not safe to try again any more"
 		}
-		it.p.Legs[k.Leg].LastAt = max(k.at.Add(timeout(l.partner, k.Leg)), s.leftBy(k.Leg))
+		it.p.Legs[k.Leg].LastAt = max(k.at.Add(timeout(l.partner, k.Leg)), c.terms.leftBy(&it.p, k.Leg))
 	}
 	k.order = c.order(&it.p, k.Leg)
 	return k
@@ -107,8 +106,7 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 	it := k.item
 	it.calls--
 	if k.Op == OpDo { // it cannot leave any more
-		s := step{terms: &c.terms, p: it.p}
-		it.p.Legs[k.Leg].LastAt = max(min(it.p.Legs[k.Leg].LastAt, it.p.local(now)), s.leftBy(k.Leg))
+		it.p.Legs[k.Leg].LastAt = max(min(it.p.Legs[k.Leg].LastAt, it.p.local(now)), c.terms.leftBy(&it.p, k.Leg))
 	}
 	if c.open[it.p.ID] != it {
 		return

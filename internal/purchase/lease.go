@@ -109,7 +109,7 @@ func (e *Engine) adopt(records []Record) {
 		}
 	}
 	if behind > 0 {
-		e.cfg.Log.Error("the clock is behind what is recorded", "by", (behind).Sub(0))
+		e.cfg.Log.Error("the clock is behind what is recorded", "by", behind.Sub(0))
 	}
 	e.rearm()
 }

@@ -82,19 +82,17 @@ func (r *Record) restore(t *Terms, now Instant) Purchase {
 	if last := r.latest(); last > now+clockSlack {
 		p.Skew = last - now
 	}
-	s := step{terms: t, p: p, now: p.local(now)}
 	if !p.Open() {
 		return p
 	}
-	p.ActAt, p.DueAt, p.Resumed = s.now, now, s.now
-	s.p.Resumed = s.now
+	p.ActAt, p.DueAt, p.Resumed = p.local(now), now, p.local(now)
 	for _, leg := range Legs {
 		l := &p.Legs[leg]
 		if l.Tries == 0 {
 			continue
 		}
-		l.LastAt = s.leftBy(leg)
-		if leg == s.active() && !l.Acknowledged && !l.Closed && !l.Done {
+		l.LastAt = t.leftBy(&p, leg)
+		if leg == p.active() && !l.Acknowledged && !l.Closed && !l.Done {
 			l.Doubt = true
 		}
 	}
@@ -103,11 +101,11 @@ func (r *Record) restore(t *Terms, now Instant) Purchase {
 
 // leftBy is until when a try of a former process may leave: one that does not
 // know that it was replaced begins calls while its lease is sure.
-func (s *step) leftBy(leg Leg) Instant {
-	if s.p.Resumed == 0 {
+func (t *Terms) leftBy(p *Purchase, leg Leg) Instant {
+	if p.Resumed == 0 {
 		return 0
 	}
-	return s.p.Resumed.Add(s.terms.Overlap + s.capability(leg).Timeout)
+	return p.Resumed.Add(t.Overlap + t.Capability(p.Partner(leg), leg).Timeout)
 }
 
 // latest is the last instant that is recorded.

@@ -1,6 +1,7 @@
 package purchase
 
 import (
+	"slices"
 	"strings"
 
 	"tenu/internal/ledger"
@@ -118,6 +119,8 @@ func (s *step) finish(was, epoch int64) Step {
 		if s.out.Change.Evidence != nil {
 			s.out.Change.Evidence.Version = s.p.Version
 		}
+		s.out.Change.sort()
+		slices.Sort(s.out.Facts)
 	}
 	s.out.Change.Now, s.out.At = s.p, s.now
 	return s.out
@@ -181,8 +184,8 @@ func (s *step) capability(leg Leg) Capability {
 }
 
 // active is the leg that the state is waiting for, or 0.
-func (s *step) active() Leg {
-	switch s.p.State {
+func (p *Purchase) active() Leg {
+	switch p.State {
 	case Charging:
 		return Charge
 	case Crediting:
@@ -190,7 +193,7 @@ func (s *step) active() Leg {
 	case Refunding:
 		return Refund
 	case Credited, Refunded, Declined:
-		return s.p.watched()
+		return p.watched()
 	}
 	return 0
 }
@@ -213,7 +216,7 @@ func (s *step) attempt(leg Leg) {
 func (s *step) ask(leg Leg, op Op) {
 	s.out.Call = Call{leg, op}
 	s.p.ActAt = 0
-	if limit := s.sendLimit(leg); op == OpDo && limit > s.now && !s.p.Legs[leg].Doubt {
+	if limit := s.terms.sendLimit(&s.p, leg); op == OpDo && limit > s.now && !s.p.Legs[leg].Doubt {
 		s.p.ActAt = limit // to withdraw it, if it still waits to be sent then
 	}
 }
@@ -235,7 +238,7 @@ func (s *step) pause(leg Leg) {
 			s.p.ActAt = certain
 		}
 	}
-	if limit := s.sendLimit(leg); limit > s.now && limit < s.p.ActAt {
+	if limit := s.terms.sendLimit(&s.p, leg); limit > s.now && limit < s.p.ActAt {
 		s.p.ActAt = limit
 	}
 }
@@ -244,12 +247,12 @@ func (s *step) pause(leg Leg) {
 const unsentPatience = 4
 
 // sendLimit is until when a leg that never left this node is tried.
-func (s *step) sendLimit(leg Leg) Instant {
+func (t *Terms) sendLimit(p *Purchase, leg Leg) Instant {
 	switch leg {
 	case Charge:
-		return s.p.CreatedAt.Add(s.terms.DeliverWithin)
+		return p.CreatedAt.Add(t.DeliverWithin)
 	case Credit:
-		return s.p.DeliverBy
+		return p.DeliverBy
 	case Refund, Reversal:
 	}
 	return 0

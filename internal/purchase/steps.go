@@ -83,15 +83,6 @@ func (s *Steps) Gather() (b Batch, ok bool) {
 	return Batch{s, taken}, taken != nil
 }
 
-// Purchases are the batch's, as they stand in memory.
-func (b Batch) Purchases() []Purchase {
-	held := make([]Purchase, len(b.b.items))
-	for i, it := range b.b.items {
-		held[i] = it.p
-	}
-	return held
-}
-
 // Write asks the store once, and returns true when it must be called again.
 func (b Batch) Write(ctx context.Context) (again bool) { return b.s.e.write(ctx, b.b) }
 
@@ -123,9 +114,6 @@ func (x Exchange) Call() Call { return x.k.Call }
 
 // Order says for what.
 func (x Exchange) Order() Order { return x.k.order }
-
-// Purchase is the call's, as it stands in memory.
-func (x Exchange) Purchase() Purchase { return x.k.item.p }
 
 // Send asks the partner.
 func (x Exchange) Send(ctx context.Context) Outcome { return x.s.e.ask(ctx, x.l.partner, x.k) }

@@ -1,6 +1,7 @@
 package purchase
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -163,7 +164,16 @@ const (
 	Rejected        // the change itself breaks a rule of the store; only the engine says so
 )
 
-// Record is a purchase with everything recorded about it, in order of time.
+// sort gives a change's rows the order in which a record has them.
+func (c *Change) sort() {
+	slices.SortFunc(c.Postings, func(a, b Posting) int {
+		return cmp.Or(cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Effect, b.Effect))
+	})
+	slices.SortFunc(c.Cases, func(a, b Case) int { return cmp.Compare(a.Matter, b.Matter) })
+}
+
+// Record is a purchase with everything recorded about it, in the order of its
+// changes, and within one by leg and effect, by fact and number, by matter.
 type Record struct {
 	Purchase Purchase
 	Attempts []Attempt

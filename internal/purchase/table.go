@@ -169,9 +169,9 @@ func crediting() []Row {
 		{Crediting, Charge, Done, when(known), 0, do(naming)},
 		{Crediting, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
 		{Crediting, Charge, Reversed, when(another), 0, do(undoAnother)},
-		{Crediting, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), tellRefunded, closed)},
+		{Crediting, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notifyCharged(FactRefunded), closed)},
 		{Crediting, Charge, Reversed, when(both(chargeGiven, sameCurrency)), 0, do(note, bookGivenBack, expose, openCase(MatterChargeReversed))},
-		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), tellRefunded, closed)},
+		{Crediting, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, doubtOngoing, openCase(MatterSecondRefund), notifyCharged(FactRefunded), closed)},
 
 		{Crediting, 0, 0, when(both(unsent, sendOver)), Refunding, do(settled0(Credit), attemptRefund)},
 		{Crediting, 0, 0, when(late), 0, do(notify(FactPending), openCase(MatterPendingCredit))},
@@ -207,7 +207,7 @@ func refunding() []Row {
 	return []Row{
 		{Refunding, Refund, Done, when(known), 0, do(naming)},
 		{Refunding, Refund, Done, when(otherAccount), 0, do(note, exposeWrongRefund, openCase(MatterWrongRefund), waitLong)},
-		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, tellRefunded, closed)},
+		{Refunding, Refund, Done, when(fullRefund), Refunded, do(note, bookRefund, notifyCharged(FactRefunded), closed)},
 		{Refunding, Refund, Done, when(sameCurrency), 0, do(note, bookRefund, expose, openCase(MatterWrongRefund), waitLong)},
 		{Refunding, Refund, Done, nil, 0, do(note, expose, openCase(MatterWrongRefund), waitLong)},
 
@@ -238,7 +238,7 @@ func refunding() []Row {
 		{Refunding, Charge, Done, when(known), 0, do(naming)},
 		{Refunding, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
 		{Refunding, Charge, Reversed, when(another), 0, do(undoAnother)},
-		{Refunding, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), tellRefunded, closed)},
+		{Refunding, Charge, Reversed, when(both(chargeGiven, fullRefund)), Refunded, do(note, bookGivenBack, doubtOngoing, openCase(MatterChargeReversed), notifyCharged(FactRefunded), closed)},
 		{Refunding, Charge, Reversed, when(both(chargeGiven, sameCurrency)), 0, do(note, bookGivenBack, expose, openCase(MatterChargeReversed))},
 
 		{Refunding, 0, 0, when(refundLate), 0, do(openCase(MatterLateRefund))},
@@ -293,7 +293,7 @@ func refunded() []Row {
 func declined() []Row {
 	return []Row{
 		{Declined, Charge, Done, when(known), 0, do(naming)},
-		{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)},
+		{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notifyCharged(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)},
 		{Declined, Charge, Reversed, when(legClosed), 0, nil},
 		{Declined, Charge, Reversed, nil, 0, do(note, settled, closed)},
 		{Declined, Charge, Cancelled, nil, 0, do(note, settled, closed)},

@@ -54,7 +54,7 @@ func walkEvent(r *rand.Rand, p *Purchase) Event {
 	ev := Event{Leg: Legs[r.IntN(3)], Source: Source(1 + r.IntN(5)), Outcome: Outcome{Kind: Kinds[r.IntN(len(Kinds))]}}
 	if r.IntN(2) == 0 {
 		s := step{p: *p}
-		if leg := s.active(); leg != 0 {
+		if leg := s.p.active(); leg != 0 {
 			ev.Leg = leg
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"tenu/internal/notify"
@@ -22,12 +24,35 @@ func (memory) Check(context.Context, purchase.Instant) error { return nil }
 // Close is Backing.
 func (memory) Close() error { return nil }
 
-// Database is a Backing in a real database.
-type Database struct{ *store.Store }
+// file is a world's SQLite database, removed when its world has ended.
+type file struct {
+	*store.Store
+	path string
+}
+
+// SQLite returns Options.Open for worlds that are kept in SQLite databases in a
+// directory of this machine, which must be there and may hold no other run's.
+func SQLite(dir string) func(ctx context.Context, world int) (Backing, error) {
+	return func(ctx context.Context, world int) (Backing, error) {
+		f := file{path: filepath.Join(dir, fmt.Sprintf("world-%d.db", world))}
+		if err := f.remove(); err != nil { // the shrinker comes again and again
+			return nil, err
+		}
+		address := "sqlite:" + f.path
+		if _, _, err := store.Migrate(ctx, address, store.Options{}); err != nil {
+			return nil, fmt.Errorf("make the database of world %d: %w", world, err)
+		}
+		var err error
+		if f.Store, err = store.Open(ctx, address, store.Options{}); err != nil {
+			return nil, fmt.Errorf("open the database of world %d: %w", world, err)
+		}
+		return f, nil
+	}
+}
 
 // Check is Backing.
-func (d Database) Check(ctx context.Context, now purchase.Instant) error {
-	found, err := d.Verify(ctx, store.Verification{Now: now, First: true})
+func (f file) Check(ctx context.Context, now purchase.Instant) error {
+	found, err := f.Verify(ctx, store.Verification{Now: now, First: true})
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
@@ -37,9 +62,21 @@ func (d Database) Check(ctx context.Context, now purchase.Instant) error {
 	return nil
 }
 
+// Close is Backing.
+func (f file) Close() error { return errors.Join(f.Store.Close(), f.remove()) }
+
+func (f file) remove() (err error) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if e := os.Remove(f.path + suffix); e != nil && !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
 // check verifies the store of the world.
-func (f *flaky) check(ctx context.Context) error {
-	return f.Store.(Backing).Check(ctx, f.w.now) //nolint:errcheck,forcetypeassert // build is given a Backing
+func (s *storage) check(ctx context.Context) error {
+	return s.Store.(Backing).Check(ctx, s.w.now) //nolint:errcheck,forcetypeassert // build is given a Backing
 }
 
 // newWording returns the texts that customers are sent.

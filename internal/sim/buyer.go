@@ -28,7 +28,7 @@ func newBuyer(w *world, index int) *buyer {
 // uses the key for something else.
 func (b *buyer) begin() {
 	d := b.w.dice(7, uint64(b.index)) //nolint:gosec // an index
-	at := d.between(0, b.w.plan.span*9/10)
+	at := b.w.plan.opens + d.between(0, b.w.plan.sells)
 	b.w.after(at, func() { b.ask(b.r, d) })
 	if d.chance(8) {
 		b.w.after(at+d.between(0, 200*time.Millisecond), func() { b.ask(b.r, d) })

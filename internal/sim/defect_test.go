@@ -24,6 +24,9 @@ var defects = []defect{
 	{"resend_after_key_life", "A leg in doubt is sent again when the partner has forgotten its key.", []hunk{
 		{"purchase/condition.go", "s.now < l.FirstAt.Add(c.KeyLife-c.Timeout)", "(s.now < l.FirstAt.Add(c.KeyLife-c.Timeout) || $)"},
 	}},
+	{"send_without_lease", "What waits to be sent leaves although the lease was not renewed in time.", []hunk{
+		{"purchase/engine.go", "k.Op == OpDo && (now <", "k.Op == OpDo && !$ && (now <"},
+	}},
 	{"send_after_wait", "A request that was held up leaves however late it is.", []hunk{
 		{"purchase/engine.go", "	if left <= 0 {\n", "	if left <= 0 && !$ {\n"},
 	}},
@@ -77,8 +80,8 @@ var defects = []defect{
 
 	// What comes late, twice or is taken back.
 	{"late_charge_ignored", "The news of a charge after a decline is dropped.", []hunk{
-		{"purchase/table.go", "{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)}",
-			"{Declined, Charge, Done, nil, planted.Or($, 0, Refunding), planted.Or($, nil, do(note, orphan, bookCharge, notify(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund))}"},
+		{"purchase/table.go", "{Declined, Charge, Done, nil, Refunding, do(note, orphan, bookCharge, notifyCharged(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund)}",
+			"{Declined, Charge, Done, nil, planted.Or($, 0, Refunding), planted.Or($, nil, do(note, orphan, bookCharge, notifyCharged(FactChargedLate), openCase(MatterOrphanCharge), attemptRefund))}"},
 	}},
 	{"late_credit_ignored", "The news of a credit after the refund is dropped.", []hunk{
 		{"purchase/table.go", "do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed)", "planted.Or($, nil, do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed))"},
@@ -105,7 +108,7 @@ var defects = []defect{
 		{"purchase/restore.go", "			l.Doubt = true\n", "			l.Doubt = !$\n"},
 	}},
 	{"send_time_forgotten", "After a restart, it is not known when a request left, and its lateness bound counts as over.", []hunk{
-		{"purchase/restore.go", "		l.LastAt = s.leftBy(leg)\n", "		l.LastAt = planted.Or($, 0, s.leftBy(leg))\n"},
+		{"purchase/restore.go", "		l.LastAt = t.leftBy(&p, leg)\n", "		l.LastAt = planted.Or($, 0, t.leftBy(&p, leg))\n"},
 	}},
 	{"not_resumed", "Purchases that were open when the process ended are not taken up again.", []hunk{
 		{"purchase/lease.go", "	if err := e.resume(ctx, lease.Epoch); err != nil {\n		return Lease{}, err", "	if err := e.resume(ctx, planted.Or($, 0, lease.Epoch)); err != nil {\n		return Lease{}, err"},
@@ -119,9 +122,6 @@ var defects = []defect{
 	}},
 	{"version_not_checked", "A change is written over another that it does not know of.", []hunk{
 		{"store/memory.go", "r.Purchase.Version != p.Version-1", "r.Purchase.Version != p.Version-1 && !$"},
-	}},
-	{"numbers_twice", "A block of purchase numbers is handed out again.", []hunk{
-		{"store/memory.go", "	m.next[shard] = first + n\n", "	m.next[shard] = first + planted.Or($, 0, n)\n"},
 	}},
 
 	// Commits.

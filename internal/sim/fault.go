@@ -72,6 +72,7 @@ const (
 
 	// The store.
 	StoreUnavailable
+	CutOff // one node alone does not reach it
 	CommitLost
 	CommitUnheard
 	CommitLanding
@@ -98,7 +99,7 @@ var faultNames = [faultCount]string{
 	CrashBeforeCommit: "crash_before_commit", CrashAfterCommit: "crash_after_commit",
 	CrashBeforeSend: "crash_before_send", CrashAfterSend: "crash_after_send", Drained: "drained", Stopped: "stopped",
 	ClockAhead: "clock_ahead", ClockBehind: "clock_behind", ClockFrozen: "clock_frozen",
-	StoreUnavailable: "store_unavailable", CommitLost: "commit_lost", CommitUnheard: "commit_unheard",
+	StoreUnavailable: "store_unavailable", CutOff: "cut_off", CommitLost: "commit_lost", CommitUnheard: "commit_unheard",
 	CommitLanding: "commit_landing", ReadFailed: "read_failed",
 	CentreDown: "centre_down", MessageUnheard: "message_unheard", MessageRefused: "message_refused",
 	CrashInOutbox: "crash_in_outbox",

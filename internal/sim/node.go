@@ -9,10 +9,7 @@ import (
 	"tenu/internal/purchase"
 )
 
-const (
-	committers = 2
-	concurrent = 16 // calls of one partner under way
-)
+const committers = 2
 
 // node is one tenu process after another under the same name.
 type node struct {
@@ -24,7 +21,8 @@ type node struct {
 	steps  *purchase.Steps
 	epoch  int64
 	outbox *notify.Outbox
-	frozen bool // stopped by SIGSTOP
+	frozen bool             // stopped by SIGSTOP
+	cutOff purchase.Instant // until when it does not reach the store
 	later  []func()
 	armed  Fault // a crash that waits for its moment
 	down   time.Duration
@@ -99,7 +97,7 @@ func (n *node) start() {
 		return
 	}
 	n.steps, n.epoch = steps, engine.Stats().Epoch
-	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: w.store, Centre: w.centre.of(n), Clock: clock{n},
+	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: w.store.of(n), Centre: w.centre.of(n), Clock: clock{n},
 		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1})
 	if err != nil {
 		w.fail("start", 0, "node %s: %v", n.name, err)
@@ -119,7 +117,7 @@ func (n *node) config() purchase.Config {
 		Rules: w.plan.rules, Log: n.log(), MaxBatch: w.plan.maxBatch, Committers: committers, LeaseTTL: w.plan.leaseTTL,
 		Notices: func() { n.noticed = true }}
 	for _, p := range w.peers {
-		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: concurrent})
+		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: w.plan.concurrency})
 	}
 	if w.plan.failover {
 		cfg.Alternates = func(*purchase.Purchase) []string { return []string{"charging-a", "charging-b"} }
@@ -208,7 +206,7 @@ func (n *node) write(b purchase.Batch, d *dice) {
 	n.then(d.between(100*time.Microsecond, 2*time.Millisecond), func() {
 		b.Settle()
 		if n.steps.Counts().Rejected > 0 {
-			n.w.fail("store", b.Purchases()[0].ID, "the store refuses a change for what it says")
+			n.w.fail("store", 0, "the store refuses a change for what it says")
 		}
 		if b.Failed() { // not at once again
 			n.then(100*time.Millisecond, func() { n.commits-- })
@@ -253,7 +251,7 @@ func (n *node) exchange(p *peer, x purchase.Exchange) {
 		case n.frozen && !gone:
 			n.later = append(n.later, leave)
 		case !gone || d.chance(50):
-			n.arrive(life, p, x, d)
+			n.arrive(life, p, x, d, timeout-leaves)
 		}
 	}
 	w.after(leaves, leave)
@@ -262,7 +260,9 @@ func (n *node) exchange(p *peer, x purchase.Exchange) {
 	}
 }
 
-func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice) {
+// arrive lets a request reach its partner, and the answer come back: most soon,
+// some that tell nothing only when the time left for the call is over.
+func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice, left time.Duration) {
 	o := x.Order()
 	n.w.sender = 0
 	if life == n.life {
@@ -273,7 +273,11 @@ func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice) {
 	if life != n.life {
 		return
 	}
-	n.then(d.between(time.Millisecond, 300*time.Millisecond), func() { x.Answer(outcome) })
+	takes := d.between(time.Millisecond, 300*time.Millisecond)
+	if outcome.Kind == purchase.Unknown && d.chance(50) && !n.w.calm {
+		takes = max(takes, left)
+	}
+	n.then(takes, func() { x.Answer(outcome) })
 }
 
 // leaseLater renews the lease when its time has come. While all comes to rest,
@@ -325,6 +329,10 @@ func (w *world) befall(t trouble) {
 	switch t.fault {
 	case StoreUnavailable, CommitLost, CommitUnheard, CommitLanding, ReadFailed:
 		w.store.fail(t.fault, t.long)
+		return
+	case CutOff:
+		n.cutOff = w.now.Add(t.long)
+		w.note("cut off", 0, n.name)
 		return
 	case CentreDown:
 		w.centre.downTill = w.now.Add(t.long)

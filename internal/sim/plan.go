@@ -17,15 +17,19 @@ type plan struct {
 	only      []int    // buyers that take part; nil for all
 	without   faultSet // faults that are left out
 
-	span     time.Duration // in which customers buy and faults happen
+	span     time.Duration // in which faults happen
+	opens    time.Duration // when customers begin to buy
+	sells    time.Duration // and for how long
 	nodes    int
 	maxBatch int
-	leaseTTL time.Duration
-	rules    purchase.Rules
-	peers    []peerPlan
-	failover bool
-	faulty   int // percent of partner calls that meet a fault
-	trouble  []trouble
+	// concurrency is how many calls of one partner may be under way.
+	concurrency int
+	leaseTTL    time.Duration
+	rules       purchase.Rules
+	peers       []peerPlan
+	failover    bool
+	faulty      int // percent of partner calls that meet a fault
+	trouble     []trouble
 }
 
 // peerPlan is what a partner promises and does.
@@ -62,6 +66,11 @@ func draw(seed uint64, world, purchases int) *plan {
 		p.peers = append(p.peers, drawPeer(d, &p.rules, name, purchase.Credit, purchase.Reversal))
 	}
 	p.drawTroubles(d)
+	p.concurrency = pick(d, 1, 2, 16, 16)
+	p.opens, p.sells = 0, p.span*9/10
+	if d.chance(30) {
+		p.drawRush(d)
+	}
 	return p
 }
 
@@ -120,6 +129,16 @@ func (p *plan) drawTroubles(d *dice) {
 	if d.chance(30) {
 		add(1, 30*time.Minute, ClockFrozen)
 	}
+	add(d.n(3), max(time.Minute, 6*p.leaseTTL), CutOff)
+}
+
+// drawRush lets all customers come at once to partners that are slow for them, and
+// something fail just then.
+func (p *plan) drawRush(d *dice) {
+	p.opens, p.sells = d.between(0, p.span/2), 10*time.Second
+	p.nodes, p.leaseTTL, p.concurrency = 2, 10*time.Second, pick(d, 1, 2)
+	p.trouble = append(p.trouble, trouble{p.opens + d.between(p.sells/2, 2*p.sells), pick(d, CutOff, CutOff, Stopped, StoreUnavailable),
+		d.n(p.nodes), d.between(3*p.leaseTTL, 6*p.leaseTTL)})
 }
 
 // schedule lets the troubles come.
@@ -133,8 +152,8 @@ func (p *plan) schedule(w *world) {
 
 // terms is the plan in one line.
 func (p *plan) String() string {
-	return fmt.Sprintf("world %d: %d purchases, %d nodes, span %s, faulty %d%%, batch %d, failover %t, rules %+v, partners %+v",
-		p.world, p.purchases, p.nodes, p.span, p.faulty, p.maxBatch, p.failover, p.rules, p.peers)
+	return fmt.Sprintf("world %d: %d purchases, %d nodes, span %s, faulty %d%%, batch %d, concurrency %d, failover %t, rules %+v, partners %+v",
+		p.world, p.purchases, p.nodes, p.span, p.faulty, p.maxBatch, p.concurrency, p.failover, p.rules, p.peers)
 }
 
 // request is what a buyer asks for. Numbers repeat, so that customers meet.

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"tenu/internal/purchase"
@@ -216,8 +217,9 @@ func (a *auditor) stored() {
 			return
 		}
 		for i := range records {
-			if ours := a.records[records[i].Purchase.ID]; !same(&records[i], ours) {
-				w.fail("L2", ours.Purchase.ID, "the store holds %+v, written was %+v", records[i], *ours)
+			ours := a.records[records[i].Purchase.ID]
+			if part := difference(kept(&records[i]), kept(ours)); part != "" {
+				w.fail("L2", ours.Purchase.ID, "%s", part)
 			}
 		}
 	}
@@ -226,22 +228,29 @@ func (a *auditor) stored() {
 	}
 }
 
-// same compares records by what is kept of them.
-func same(stored, written *purchase.Record) bool {
-	s, v := *stored, *written
-	for _, r := range []*purchase.Record{&s, &v} {
-		r.Derive()
-		r.Purchase.ActAt = 0
-		r.Purchase.Resumed, r.Purchase.Skew = 0, 0
-		notices := make([]purchase.Notice, len(r.Notices))
-		copy(notices, r.Notices)
-		for i := range notices {
-			notices[i].SentAt = 0
-		}
-		r.Notices = notices
-		if len(r.Notices) == 0 {
-			r.Notices = nil
+// difference is the first part of a record that the store holds otherwise than it
+// was written, or "".
+func difference(stored, written purchase.Record) string {
+	s, w := reflect.ValueOf(stored), reflect.ValueOf(written)
+	for i := range s.NumField() {
+		if ours, theirs := w.Field(i).Interface(), s.Field(i).Interface(); !reflect.DeepEqual(ours, theirs) {
+			return fmt.Sprintf("%s were written as %+v, and the store holds %+v", s.Type().Field(i).Name, ours, theirs)
 		}
 	}
-	return reflect.DeepEqual(s, v)
+	return ""
+}
+
+// kept is what a store keeps of a record, in one form.
+func kept(r *purchase.Record) purchase.Record {
+	k := *r
+	k.Derive()
+	k.Purchase.ActAt, k.Purchase.Resumed, k.Purchase.Skew = 0, 0, 0
+	k.Notices = slices.Clone(r.Notices)
+	for i := range k.Notices {
+		k.Notices[i].SentAt = 0
+	}
+	if len(k.Notices) == 0 {
+		k.Notices = nil
+	}
+	return k
 }

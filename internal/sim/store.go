@@ -15,23 +15,29 @@ type Store interface {
 	notify.Store
 }
 
-// flaky is the store as the nodes see it: it fails, before or after having done
-// what it was asked, and commits may land after they were given up.
-type flaky struct {
+// storage is a world's store and what befalls it.
+type storage struct {
 	Store
 	w       *world
 	bad     [faultCount]purchase.Instant // until when
-	landing []func()
+	landing []func()                     // commits under way when they were given up
+}
+
+// flaky is the store as one node sees it: it fails, before or after having done
+// what it was asked.
+type flaky struct {
+	*storage
+	n *node
 }
 
 // of is the store as one node sees it.
-func (f *flaky) of(*node) purchase.Store { return f }
+func (s *storage) of(n *node) *flaky { return &flaky{s, n} }
 
 // fail lets a fault last.
-func (f *flaky) fail(fault Fault, long time.Duration) {
-	f.bad[fault] = f.w.now.Add(long)
-	f.w.rough = f.bad[fault]
-	f.w.note("store", 0, fault.String()+" for "+long.String())
+func (s *storage) fail(fault Fault, long time.Duration) {
+	s.bad[fault] = s.w.now.Add(long)
+	s.w.rough = s.bad[fault]
+	s.w.note("store", 0, fault.String()+" for "+long.String())
 }
 
 // meets reports whether a fault meets this call.
@@ -40,9 +46,13 @@ func (f *flaky) meets(fault Fault, percent int) bool {
 	if w.calm || w.plan.without.has(fault) {
 		return false
 	}
-	if w.now >= f.bad[fault] {
+	until := f.bad[fault]
+	if fault == CutOff {
+		until = f.n.cutOff
+	}
+	if w.now >= until {
 		percent = 0
-		if fault != StoreUnavailable && fault != ReadFailed {
+		if fault == CommitLost || fault == CommitUnheard || fault == CommitLanding {
 			percent = 1
 		}
 	}
@@ -54,10 +64,22 @@ func (f *flaky) meets(fault Fault, percent int) bool {
 	return true
 }
 
+var errNoStore = fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
+
+// down reports what keeps the node from the store, 0 for nothing.
+func (f *flaky) down() Fault {
+	for _, fault := range []Fault{StoreUnavailable, CutOff} {
+		if f.meets(fault, 100) {
+			return fault
+		}
+	}
+	return 0
+}
+
 // read fails reads.
 func (f *flaky) read() error {
-	if f.meets(StoreUnavailable, 100) || f.meets(ReadFailed, 60) {
-		return fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
+	if f.down() != 0 || f.meets(ReadFailed, 60) {
+		return errNoStore
 	}
 	return nil
 }
@@ -66,8 +88,8 @@ func (f *flaky) read() error {
 func (f *flaky) write(do func() error) error {
 	f.land()
 	switch {
-	case f.meets(StoreUnavailable, 100):
-		return fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
+	case f.down() != 0:
+		return errNoStore
 	case f.meets(CommitLost, 40):
 		return fmt.Errorf("%w: connection lost", purchase.ErrCommitUnknown)
 	case f.meets(CommitUnheard, 40):
@@ -80,10 +102,10 @@ func (f *flaky) write(do func() error) error {
 }
 
 // land lets commits take effect that were under way when they were given up.
-func (f *flaky) land() {
-	for len(f.landing) > 0 {
-		do := f.landing[0]
-		f.landing = f.landing[1:]
+func (s *storage) land() {
+	for len(s.landing) > 0 {
+		do := s.landing[0]
+		s.landing = s.landing[1:]
 		do()
 	}
 }
@@ -97,10 +119,11 @@ func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change
 		}
 	}
 	unknown := fmt.Errorf("%w: connection lost", purchase.ErrCommitUnknown)
+	if fault := f.down(); fault != 0 {
+		cover(fault)
+		return nil, errNoStore
+	}
 	switch {
-	case f.meets(StoreUnavailable, 100):
-		cover(StoreUnavailable)
-		return nil, fmt.Errorf("%w: the store does not answer", purchase.ErrUnavailable)
 	case f.meets(CommitLost, 40):
 		cover(CommitLost)
 		return nil, unknown
@@ -120,18 +143,18 @@ func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change
 }
 
 // apply commits for certain.
-func (f *flaky) apply(epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
-	verdicts, err := f.Store.Commit(f.w.ctx, epoch, changes)
-	f.w.tally.Commits++
+func (s *storage) apply(epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	verdicts, err := s.Store.Commit(s.w.ctx, epoch, changes)
+	s.w.tally.Commits++
 	if err != nil {
-		f.w.note("commit", 0, fmt.Sprintf("lease %d: %v", epoch, err))
+		s.w.note("commit", 0, fmt.Sprintf("lease %d: %v", epoch, err))
 		return verdicts, err
 	}
 	for i := range changes {
 		if verdicts[i].Result == purchase.Written {
-			f.w.book.wrote(epoch, &changes[i])
+			s.w.book.wrote(epoch, &changes[i])
 		} else {
-			f.w.note("commit", changes[i].Now.ID, fmt.Sprintf("lease %d: version %d not written: %d", epoch, changes[i].Now.Version, verdicts[i].Result))
+			s.w.note("commit", changes[i].Now.ID, fmt.Sprintf("lease %d: version %d not written: %d", epoch, changes[i].Now.Version, verdicts[i].Result))
 		}
 	}
 	return verdicts, nil

@@ -25,7 +25,7 @@ type world struct {
 	queue   events
 	keys    *purchase.Keyring
 	wording purchase.Wording
-	store   *flaky
+	store   *storage
 	book    *auditor
 	nodes   []*node
 	peers   []*peer
@@ -149,7 +149,7 @@ func build(ctx context.Context, pl *plan, base Backing, record *record) (*world,
 		return nil, err
 	}
 	w.book = newAuditor(w)
-	w.store = &flaky{w: w, Store: base}
+	w.store = &storage{w: w, Store: base}
 	w.centre = newCentre(w)
 	for i := range pl.peers {
 		w.peers = append(w.peers, newPeer(w, i))

@@ -92,8 +92,9 @@ var checks = []check{
 		JOIN posting c ON c.purchase = x.purchase AND c.leg = 1 AND c.effect = 1
 		WHERE x.leg = 3 AND x.debit IN {holding} AND x.credit <> c.debit`},
 	{"P6", `SELECT p.id, '', 'refunded to another number than was charged' FROM evidence e JOIN purchase p ON p.id = e.purchase
-		WHERE e.leg = 3 AND e.kind = 1 AND e.account NOT IN (0, p.payer_number)
-			AND NOT EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id AND k.matter IN ('wrong_refund', 'wrong_charge'))`},
+		WHERE e.leg = 3 AND e.kind = 1 AND e.account NOT IN (0, coalesce(nullif((SELECT c.account FROM evidence c
+				WHERE c.purchase = p.id AND c.leg = 1 AND c.kind = 1 ORDER BY c.version LIMIT 1), 0), p.payer_number))
+			AND NOT EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id AND k.matter = 'wrong_refund')`},
 	{"P7", `SELECT p.id, '', 'refunded without evidence' FROM purchase p WHERE p.state = 5 AND NOT EXISTS
 		(SELECT 1 FROM evidence e WHERE e.purchase = p.id AND (e.leg = 3 AND e.kind = 1 OR e.leg = 1 AND e.kind = 8))`},
 	{"P7", `SELECT id, '', 'final and never closed' FROM purchase WHERE state IN (3, 5, 6) AND closed_at = 0`},
