@@ -120,12 +120,7 @@ func TestServeOnFailingDisk(t *testing.T) {
 			clients, ended := r.crowd(0, 64, n), 0
 			for range sales {
 				clients.await(t, 60)
-				select {
-				case <-n.done:
-					ended++
-					n.start()
-				default:
-				}
+				ended += n.revive()
 				bar.step()
 			}
 			refs := clients.end()

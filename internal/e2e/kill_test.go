@@ -49,7 +49,7 @@ func TestServeKilled(t *testing.T) {
 
 // TestPostgresKilled kills the database server under load, all its processes at
 // once or without a checkpoint, and starts it again. The node may go on or end;
-// one that ended is started again, as a supervisor would.
+// one that ended is started again.
 func TestPostgresKilled(t *testing.T) {
 	random := seeded(t)
 	server, dsn := testpeer.OwnPostgres(t)
@@ -73,12 +73,7 @@ func TestPostgresKilled(t *testing.T) {
 		if err := server.Restart(); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case <-n.done:
-			ended++
-			n.start()
-		default:
-		}
+		ended += n.revive()
 		bar.step()
 	}
 	clients.await(t, 100)

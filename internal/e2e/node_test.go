@@ -208,6 +208,18 @@ func (n *node) signal(s syscall.Signal) {
 	}
 }
 
+// revive starts the process again if it has ended, as a supervisor would, and
+// returns how often: 0 or 1.
+func (n *node) revive() int {
+	select {
+	case <-n.done:
+		n.start()
+		return 1
+	default:
+		return 0
+	}
+}
+
 func (n *node) kill() {
 	n.door.set(false)
 	n.signal(syscall.SIGKILL)

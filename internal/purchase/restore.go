@@ -1,5 +1,7 @@
 package purchase
 
+import "time"
+
 // learn is what a recorded outcome teaches of a leg. The first movement told
 // to be done gives the leg its reference; any other one that was told is
 // remembered as the second.
@@ -68,8 +70,8 @@ func (r *Record) Derive() {
 	}
 }
 
-// clockSlack is by how much nodes' clocks may differ.
-const clockSlack = Instant(60_000_000)
+// ClockSlack is by how much nodes' clocks may differ.
+const ClockSlack = time.Minute
 
 // restore is the purchase as a node finds it after another process, or its own
 // former self, wrote it. An attempt of the active leg may have been sent at any
@@ -79,7 +81,7 @@ const clockSlack = Instant(60_000_000)
 func (r *Record) restore(t *Terms, now Instant) Purchase {
 	r.Derive()
 	p := r.Purchase
-	if last := r.latest(); last > now+clockSlack {
+	if last := r.latest(); last > now.Add(ClockSlack) {
 		p.Skew = last - now
 	}
 	if !p.Open() {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"tenu/internal/ledger"
 	"tenu/internal/purchase"
@@ -15,6 +16,13 @@ var number = regexp.MustCompile(`\b226\d{8}\b`)
 
 type clientKey struct{ client, key string }
 
+// likeness is what purchases share of which the customer may have meant one.
+type likeness struct {
+	payer, recipient purchase.MSISDN
+	product          string
+	total            int64
+}
+
 // auditor keeps its own copy of all that becomes durable and checks every
 // invariant at each change.
 type auditor struct {
@@ -22,6 +30,7 @@ type auditor struct {
 	records map[purchase.ID]*purchase.Record
 	ids     []purchase.ID // in the order of their first change
 	keys    map[clientKey]purchase.ID
+	likes   map[likeness][]purchase.ID
 	ledger  ledger.Balances
 	fenced  map[int64]bool
 	open    int // purchases that still act
@@ -30,8 +39,10 @@ type auditor struct {
 	sends   map[string]string // partner's key to the purchase and leg that it was seen for
 	arcs    map[[2]purchase.State]bool
 	births  map[purchase.ID]birth
-	parked  map[news]bool             // news that was ever kept for another node
-	taken   map[int64]purchase.Parked // what was read of it, by its number
+	last    map[purchase.ID]birth         // when it was last written, and under which lease
+	gaps    map[purchase.ID]time.Duration // longest time that it waited for another process
+	parked  map[news]bool                 // news that was ever kept for another node
+	taken   map[int64]purchase.Parked     // what was read of it, by its number
 }
 
 // birth is when a purchase was made durable, and under which lease.
@@ -48,9 +59,10 @@ type noticeKey struct {
 
 func newAuditor(w *world) *auditor {
 	a := &auditor{w: w, records: map[purchase.ID]*purchase.Record{}, keys: map[clientKey]purchase.ID{},
+		likes:  map[likeness][]purchase.ID{},
 		ledger: ledger.Balances{}, fenced: map[int64]bool{}, unsent: map[noticeKey]bool{},
 		texts: map[noticeKey]string{}, sends: map[string]string{}, arcs: map[[2]purchase.State]bool{},
-		births: map[purchase.ID]birth{}, parked: map[news]bool{}, taken: map[int64]purchase.Parked{}}
+		births: map[purchase.ID]birth{}, last: map[purchase.ID]birth{}, gaps: map[purchase.ID]time.Duration{}, parked: map[news]bool{}, taken: map[int64]purchase.Parked{}}
 	for i := range purchase.Table {
 		row := &purchase.Table[i]
 		a.arcs[[2]purchase.State{row.From, row.To}] = true
@@ -90,7 +102,12 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 		if err == nil {
 			a.w.bought[p.ID] = buyer
 		}
+		a.unlike(c)
 	}
+	if last := a.last[p.ID]; last.at != 0 && last.epoch != epoch {
+		a.gaps[p.ID] = max(a.gaps[p.ID], a.w.now.Sub(last.at))
+	}
+	a.last[p.ID] = birth{a.w.now, epoch}
 	was := r.Purchase
 	a.w.tally.Changes++
 	a.w.note("wrote", p.ID, describe(&was, c))
@@ -121,6 +138,20 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 	if was.ResolveBy == 0 && p.ResolveBy != 0 {
 		a.watch(p)
 	}
+}
+
+// unlike checks that a new purchase is not what a customer who tapped twice asked
+// for (h1).
+func (a *auditor) unlike(c *purchase.Change) {
+	p := &c.Now
+	like := likeness{p.PayerNumber, p.Recipient, p.Product, p.Total}
+	for _, id := range a.likes[like] {
+		other := &a.records[id].Purchase
+		if c.RepeatSince != 0 && other.CreatedAt >= c.RepeatSince && other.State != purchase.Declined {
+			a.w.fail("h1", p.ID, "made though purchase %d is like it and recent", id)
+		}
+	}
+	a.likes[like] = append(a.likes[like], p.ID)
 }
 
 // describe is a change in one line.
@@ -309,7 +340,7 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 		switch {
 		case !c.Idempotent:
 			a.w.fail("P3", o.Purchase, "%s, which is not idempotent, was asked to %s again after it had", peer.Name(), o.Leg)
-		case a.w.now >= account.first.Add(c.KeyLife):
+		case a.w.now >= account.first.Add(c.KeyLife+a.unnoticed(o.Purchase)):
 			a.w.fail("P3", o.Purchase, "%s was asked to %s again when it had forgotten the key", peer.Name(), o.Leg)
 		}
 	}
@@ -321,6 +352,12 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 	case o.Leg == purchase.Credit && (o.Amount.Minor != p.Units || o.Account != p.Recipient || o.Product != p.Product):
 		a.w.fail("P6", o.Purchase, "a credit of %d %s is asked for, %d %s was bought", o.Amount.Minor, o.Product, p.Units, p.Product)
 	}
+}
+
+// unnoticed is by how much a process can take a key for younger than it is: the
+// clock of the one before was ahead, and by now the time that it told has come.
+func (a *auditor) unnoticed(id purchase.ID) time.Duration {
+	return min(a.w.ahead, a.gaps[id]+purchase.ClockSlack)
 }
 
 // owes reports whether a refund is of what the purchase holds, or held when it was

@@ -120,6 +120,9 @@ var defects = []defect{
 	{"takeover_without_fence", "A node's purchases are taken over, and it may go on writing.", []hunk{
 		{"store/memory.go", "	l.Fenced = true\n", "	l.Fenced = !$\n"},
 	}},
+	{"repeat_not_held", "A purchase like one that was just made is made without asking.", []hunk{
+		{"store/memory.go", "	if c.RepeatSince != 0 {\n", "	if c.RepeatSince != 0 && !$ {\n"},
+	}},
 	{"version_not_checked", "A change is written over another that it does not know of.", []hunk{
 		{"store/memory.go", "r.Purchase.Version != p.Version-1", "r.Purchase.Version != p.Version-1 && !$"},
 	}},

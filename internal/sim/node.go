@@ -354,6 +354,7 @@ func (w *world) befall(t trouble) {
 		n.down = time.Second
 		n.end(ClockAhead)
 		n.offset += t.long
+		w.ahead = max(w.ahead, n.offset)
 	case ClockBehind:
 		n.down = time.Second
 		n.end(ClockBehind)

@@ -1,6 +1,6 @@
 // Package sim proves the engine: it runs whole installations (nodes, store,
 // partners, customers, an SMS centre) on one goroutine each, in virtual time,
-// with every fault that docs/faults.md lists, and checks every invariant after
+// with the faults of calls, news, processes, clocks and stores, and checks every invariant after
 // each change and again when everything has come to rest. The same seed gives
 // the same history on any machine. It knows the engine's Steps, the real stores
 // and notices, and no protocol: a partner here is its promises and its books.

@@ -35,6 +35,7 @@ type world struct {
 	calm    bool                // processes, clocks and store fail no more
 	honest  bool                // partners fail no more either
 	sender  int64               // lease of the process that asks a partner, 0 when it has ended
+	ahead   time.Duration       // furthest that a clock was ever ahead
 	rough   purchase.Instant    // when process, clock or store last failed
 	record  *record
 	failure *Violation

@@ -92,8 +92,7 @@ func lockedFile(t testing.TB, path string) storetest.Fault {
 // reaches the server, and before its answer reaches us.
 func TestPostgresFaults(t *testing.T) {
 	storetest.RunFaults(t, func(t testing.TB) (storetest.Subject, []storetest.Fault) {
-		dsn := fresh(t, testpeer.VolatilePostgres(t))
-		link := newLink(t, dsn)
+		link, _ := linked(t)
 		fault := func(name string, cut func([]byte) cut, f storetest.Fault) storetest.Fault {
 			f.Name, f.Break, f.Mend = name, func(testing.TB) { link.set(cut) }, func(testing.TB) { link.set(nil) }
 			return f
@@ -118,8 +117,7 @@ func TestPostgresFaults(t *testing.T) {
 // A takeover waits for a commit that had passed the fence before it: the new
 // purchase is moved with the others.
 func TestPostgresTakeoverWaitsForACommit(t *testing.T) {
-	dsn := fresh(t, testpeer.VolatilePostgres(t))
-	link := newLink(t, dsn)
+	link, dsn := linked(t)
 	slow, quick := open(t, link.dsn), open(t, dsn)
 	lost, err := slow.Acquire(t.Context(), "slow")
 	if err != nil {
@@ -189,13 +187,8 @@ func waits(t *testing.T, dsn string, over <-chan struct{}) bool {
 
 // A server that was restarted while nobody wrote costs no commit.
 func TestPostgresConnectionsThatWereLost(t *testing.T) {
-	dsn := fresh(t, testpeer.VolatilePostgres(t))
-	link := newLink(t, dsn)
-	s := open(t, link.dsn)
-	lease, err := s.Acquire(t.Context(), "node")
-	if err != nil {
-		t.Fatal(err)
-	}
+	link, _ := linked(t)
+	s, lease := held(t, link)
 	for i := range int64(4) {
 		link.cutAll()
 		if err := s.Renew(t.Context(), lease.Epoch); err != nil {
@@ -213,13 +206,8 @@ func TestPostgresConnectionsThatWereLost(t *testing.T) {
 
 // A network that keeps connections and loses what they carry stops nobody for ever.
 func TestPostgresSilence(t *testing.T) {
-	dsn := fresh(t, testpeer.VolatilePostgres(t))
-	link := newLink(t, dsn)
-	s := open(t, link.dsn)
-	lease, err := s.Acquire(t.Context(), "node")
-	if err != nil {
-		t.Fatal(err)
-	}
+	link, _ := linked(t)
+	s, lease := held(t, link)
 	silent := make(chan struct{})
 	link.set(func([]byte) cut { <-silent; return pass })
 	var both sync.WaitGroup
@@ -257,6 +245,24 @@ type link struct {
 	mu     sync.Mutex
 	rule   func(sent []byte) cut
 	conns  map[net.Conn]bool
+}
+
+// linked is a fresh database behind a link, and its address before it.
+func linked(t testing.TB) (l *link, dsn string) {
+	t.Helper()
+	dsn = fresh(t, testpeer.VolatilePostgres(t))
+	return newLink(t, dsn), dsn
+}
+
+// held is a store behind a link, and a lease of it.
+func held(t testing.TB, l *link) (*store.Store, purchase.Lease) {
+	t.Helper()
+	s := open(t, l.dsn)
+	lease, err := s.Acquire(t.Context(), "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, lease
 }
 
 func newLink(t testing.TB, dsn string) *link {

@@ -140,7 +140,7 @@ type nothing = struct{}
 
 func (w *world) acquire(t *rapid.T) {
 	if len(w.leases) == 6 {
-		t.Skip("leases enough")
+		return
 	}
 	name := text(t, "name")
 	// That epochs are counted from 1 without a gap is nobody's promise; of fresh
