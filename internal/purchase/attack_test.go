@@ -169,6 +169,25 @@ func TestReplayOfWhatWasUndone(t *testing.T) {
 	}
 }
 
+// Of three refunds, the one that was undone before it was heard of is told to be
+// undone once more: that undoes none of the others.
+func TestThirdMovementUndone(t *testing.T) {
+	n := alone(t, newPartner("wallet", able, obey), newPartner("ocs", able, barred))
+	id := n.buy()
+	n.call("wallet")
+	n.call("ocs")
+	n.news(id, purchase.Refund, purchase.Reversed, "lost", 1050)
+	n.call("wallet")
+	n.news(id, purchase.Refund, purchase.Done, "second", 1050)
+	n.news(id, purchase.Refund, purchase.Reversed, "lost", 1050)
+	n.is(id, purchase.Refunded, purchase.MatterUnbooked)
+	for _, p := range n.record(id).Postings {
+		if p.Effect == purchase.EffectSecondUndone {
+			t.Errorf("posted: %+v", p)
+		}
+	}
+}
+
 // A retry that waited in the lane is not sent when the partner has forgotten its key.
 func TestRetryIsNotSentBeyondTheKeysLife(t *testing.T) {
 	clock := &dial{1_800_000_000_000_000}

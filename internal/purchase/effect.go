@@ -180,15 +180,16 @@ var (
 	// the opposite is booked; where it was never heard of, it is remembered.
 	undoAnother = effect{"post a second movement's opposite", func(s *step) {
 		leg := s.ev.Leg
-		if s.ev.Outcome.Ref == s.leg().Second && (s.p.Posted.Has(leg, EffectSecondUndone) || !s.p.Posted.Has(leg, EffectSecond)) {
+		second, booked := s.ev.Outcome.Ref == s.leg().Second, s.p.Posted.Has(leg, EffectSecond)
+		if second && (!booked || s.p.Posted.Has(leg, EffectSecondUndone)) {
 			return
 		}
 		note.do(s)
 		switch {
-		case s.p.Posted.Has(leg, EffectAgain): // it may be either that is undone
+		case s.p.Posted.Has(leg, EffectAgain), booked && !second: // it may be any that is undone
 			unbooked.do(s)
 			return
-		case !s.p.Posted.Has(leg, EffectSecond):
+		case !booked:
 			return
 		}
 		debit, credit := ledger.Orphans(s.p.Payer), ledger.Wallet(s.p.Payer)

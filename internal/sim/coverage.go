@@ -29,7 +29,7 @@ func Reachable(f Fault) []purchase.State {
 		return append(slices.Clone(asked), purchase.Refunded)
 	case ClockAhead, ClockBehind, ClockFrozen:
 		return asked
-	case StoreUnavailable, CommitLost, CommitUnheard, CommitLanding:
+	case StoreUnavailable, CutOff, CommitLost, CommitUnheard, CommitLanding:
 		return asked
 	case ReadFailed: // of what a commit left in doubt, and of late news
 		return []purchase.State{purchase.Charging, purchase.Credited, purchase.Refunded}

@@ -35,6 +35,10 @@ type account struct {
 	asked     int    // requests to execute that arrived
 }
 
+// misleads reports whether the partner said what is not so, or executed one request
+// twice: then what it says of one movement is no word on the other.
+func (a *account) misleads() bool { return a.lied || len(a.moved) > a.asked }
+
 // movement is one execution.
 type movement struct {
 	ref     string
@@ -241,7 +245,7 @@ func (p *peer) execute(a *account, o purchase.Order, d *dice) purchase.Outcome {
 	w.book.executed(p, a)
 	p.tell(a, p.done(m), d)
 	if !w.calm && d.chance(2) && !w.plan.without.has(UndoneLater) {
-		w.after(d.between(time.Second, w.plan.rules.ResolveWithin), func() { p.undo(a, m, d) })
+		w.after(d.between(time.Second, pick(d, time.Minute, w.plan.span)), func() { p.undo(a, m, d) })
 	}
 	return p.done(m)
 }

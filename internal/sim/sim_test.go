@@ -58,6 +58,7 @@ func TestOnceViolated(t *testing.T) {
 		what             string
 	}{
 		{1, 1_000_000, 2844, "a credit told first by its reversal was undone again when another credit had arrived"},
+		{1, 1_000_000, 6, "of three refunds by a wallet that lied, one was undone that had never been heard of, and another was taken for undone"},
 		{1, 1_000_000, 1976, "a refund told first by its reversal was taken for another one when a resend was answered without a reference"},
 	} {
 		t.Run(was.what, func(t *testing.T) {

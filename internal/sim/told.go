@@ -73,7 +73,7 @@ func (a *auditor) untrue(p *purchase.Purchase, c *purchase.Change, fact purchase
 		}
 	case purchase.FactDeclined:
 		account := a.w.account(p, p.Payer, purchase.Charge)
-		if account == nil || account.lied {
+		if account == nil || account.misleads() {
 			return ""
 		}
 		for _, m := range account.moved {
