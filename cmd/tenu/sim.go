@@ -160,7 +160,7 @@ func newSimReport(c *simCmd, r *sim.Report, seconds float64) *simReport {
 		PartnerCalls: r.Calls, FaultyCalls: r.Faulty, Crashes: r.Crashes, Takeovers: r.Takeovers, Commits: r.Commits,
 		Changes: r.Changes, Messages: r.Messages, Breaches: r.Breaches, Unbooked: r.Unbooked, TraceHash: r.TraceHash,
 		Violations: len(r.Violations), Found: r.Violations, Seconds: math.Round(seconds*10) / 10,
-		Thin: r.Thin(100), EndedIn: map[string]int{}, Faults: map[string]int{}, Coverage: map[string]map[string]int{}}
+		Thin: append([]string{}, r.Thin(100)...), EndedIn: map[string]int{}, Faults: map[string]int{}, Coverage: map[string]map[string]int{}}
 	if r.Calls > 0 {
 		report.FaultyPercent = math.Round(1000*float64(r.Faulty)/float64(r.Calls)) / 10
 	}

@@ -50,7 +50,9 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestOnceViolated simulates again the worlds in which an invariant was once violated.
+// TestOnceViolated simulates again the worlds in which an invariant was once
+// violated. When the plan is drawn otherwise, they become other worlds; each
+// history has a test of its own in attack_test.go of package purchase.
 func TestOnceViolated(t *testing.T) {
 	for _, was := range []struct {
 		seed             uint64
