@@ -85,7 +85,7 @@ func (n *node) commit() {
 // turn lets what is due happen, at a later time.
 func (n *node) turn(later time.Duration) {
 	n.clock.pass(later)
-	if err := n.Lease(n.t.Context()); err != nil {
+	if err := n.Lease(n.t.Context(), true); err != nil {
 		n.t.Log(err)
 	}
 	n.Tick()

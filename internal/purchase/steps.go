@@ -30,9 +30,10 @@ func (s *Steps) Stopped() error { return s.e.stopped }
 // Counts are the engine's totals.
 func (s *Steps) Counts() Counts { return s.e.core.counts }
 
-// Lease is one turn of the lease loop.
-func (s *Steps) Lease(ctx context.Context) error {
-	err := s.e.leaseStep(ctx, s.lease, true)
+// Lease is one turn of the lease loop: because its time has come, or because
+// there is work for it.
+func (s *Steps) Lease(ctx context.Context, timed bool) error {
+	err := s.e.leaseStep(ctx, s.lease, timed)
 	s.e.leaseLost(err)
 	return err
 }

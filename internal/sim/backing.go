@@ -19,7 +19,7 @@ type memory struct{ *store.Memory }
 func newMemory() Backing { return memory{store.NewMemory()} }
 
 // Check is Backing. There is nothing beside what is read.
-func (memory) Check(context.Context, purchase.Instant) error { return nil }
+func (memory) Check(context.Context, purchase.Instant) ([]store.Violation, error) { return nil, nil }
 
 // Close is Backing.
 func (memory) Close() error { return nil }
@@ -51,15 +51,8 @@ func SQLite(dir string) func(ctx context.Context, world int) (Backing, error) {
 }
 
 // Check is Backing.
-func (f file) Check(ctx context.Context, now purchase.Instant) error {
-	found, err := f.Verify(ctx, store.Verification{Now: now, First: true})
-	if err != nil {
-		return fmt.Errorf("verify: %w", err)
-	}
-	if len(found) > 0 {
-		return errors.New(found[0].String())
-	}
-	return nil
+func (f file) Check(ctx context.Context, now purchase.Instant) ([]store.Violation, error) {
+	return f.Verify(ctx, store.Verification{Now: now, First: true})
 }
 
 // Close is Backing.
@@ -72,11 +65,6 @@ func (f file) remove() (err error) {
 		}
 	}
 	return err
-}
-
-// check verifies the store of the world.
-func (s *storage) check(ctx context.Context) error {
-	return s.Store.(Backing).Check(ctx, s.w.now) //nolint:errcheck,forcetypeassert // build is given a Backing
 }
 
 // newWording returns the texts that customers are sent.

@@ -66,11 +66,7 @@ func (n *node) resume(life int, do func()) {
 		n.later = append(n.later, func() { n.resume(life, do) })
 	default:
 		if n.w.calm && n.w.now >= n.renewed.Add(n.w.plan.leaseTTL/4) {
-			for _, each := range n.w.nodes { // all the while, all have renewed
-				if each.up() {
-					each.renew()
-				}
-			}
+			n.renew(false)
 		}
 		do()
 		n.pump()
@@ -281,27 +277,42 @@ func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice, left time
 }
 
 // leaseLater renews the lease when its time has come. While all comes to rest,
-// which takes days, it is renewed when something happens.
+// which takes days, a node renews when something happens to it, and looks at the
+// others now and then, when all have renewed.
 func (n *node) leaseLater() {
-	wait := n.w.plan.leaseTTL / 4
-	if n.w.calm {
-		wait = max(wait, n.w.plan.rules.ResolveWithin/50)
+	w := n.w
+	wait := w.plan.leaseTTL / 4
+	if w.calm {
+		wait = max(wait, 2*w.plan.rules.RetryMost)
 	}
 	n.then(wait, func() {
-		if !n.w.calm {
-			n.renew()
+		for _, each := range w.nodes {
+			if each == n || w.calm && each.up() {
+				each.renew(true)
+			}
 		}
-		if !n.w.resting() {
+		if !w.resting() {
 			n.leaseLater()
 		}
 	})
 }
 
-// renew is one turn of the lease's loop.
-func (n *node) renew() {
+// renew is one turn of the lease's loop, timed or for the sake of work.
+func (n *node) renew(timed bool) {
 	n.renewed = n.w.now
-	if err := n.steps.Lease(n.w.ctx); err != nil {
+	if err := n.steps.Lease(n.w.ctx, timed); err != nil {
 		n.w.note("lease", 0, fmt.Sprintf("%s: %v", n.name, err))
+	}
+}
+
+// parked lets every node look for the news that one of them keeps for another,
+// while their leases are not renewed all the time.
+func (w *world) parked() {
+	if !w.calm {
+		return
+	}
+	for _, n := range w.nodes {
+		n.then(w.plan.leaseTTL/4, func() {})
 	}
 }
 

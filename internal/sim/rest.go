@@ -211,7 +211,7 @@ func (a *auditor) stored() {
 	w := a.w
 	for from := 0; from < len(a.ids); from += 500 {
 		ids := a.ids[from:min(from+500, len(a.ids))]
-		records, err := w.store.Store.Load(w.ctx, ids...)
+		records, err := w.store.Load(w.ctx, ids...)
 		if err != nil || len(records) != len(ids) {
 			w.fail("P8", 0, "%d of %d purchases can be read: %v", len(records), len(ids), err)
 			return
@@ -223,8 +223,12 @@ func (a *auditor) stored() {
 			}
 		}
 	}
-	if err := w.store.check(w.ctx); err != nil {
-		w.fail("L3", 0, "%v", err)
+	found, err := w.store.Check(w.ctx, w.now)
+	if err != nil {
+		w.fail("store", 0, "%v", err)
+	}
+	for _, v := range found {
+		w.fail(v.Invariant, v.Purchase, "%s", v.Detail)
 	}
 }
 

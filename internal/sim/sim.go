@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"tenu/internal/purchase"
+	"tenu/internal/store"
 )
 
 // WorldSize is how many purchases are made in one world, at most.
@@ -44,7 +45,7 @@ type Options struct {
 type Backing interface {
 	Store
 	// Check verifies what the store holds by its own means.
-	Check(ctx context.Context, now purchase.Instant) error
+	Check(ctx context.Context, now purchase.Instant) ([]store.Violation, error)
 	Close() error
 }
 

@@ -17,7 +17,7 @@ type Store interface {
 
 // storage is a world's store and what befalls it.
 type storage struct {
-	Store
+	Backing
 	w       *world
 	bad     [faultCount]purchase.Instant // until when
 	landing []func()                     // commits under way when they were given up
@@ -144,7 +144,7 @@ func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change
 
 // apply commits for certain.
 func (s *storage) apply(epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
-	verdicts, err := s.Store.Commit(s.w.ctx, epoch, changes)
+	verdicts, err := s.Backing.Commit(s.w.ctx, epoch, changes)
 	s.w.tally.Commits++
 	if err != nil {
 		s.w.note("commit", 0, fmt.Sprintf("lease %d: %v", epoch, err))
@@ -168,7 +168,7 @@ func (f *flaky) Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record
 		}
 		return nil, err
 	}
-	return f.Store.Load(ctx, ids...)
+	return f.Backing.Load(ctx, ids...)
 }
 
 // LoadOpen is purchase.Store.
@@ -176,7 +176,7 @@ func (f *flaky) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, li
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	return f.Store.LoadOpen(ctx, epoch, after, limit)
+	return f.Backing.LoadOpen(ctx, epoch, after, limit)
 }
 
 // FindKey is purchase.Store.
@@ -184,13 +184,13 @@ func (f *flaky) FindKey(ctx context.Context, client, key string) (purchase.ID, e
 	if err := f.read(); err != nil {
 		return 0, err
 	}
-	return f.Store.FindKey(ctx, client, key)
+	return f.Backing.FindKey(ctx, client, key)
 }
 
 // Reserve is purchase.Store.
 func (f *flaky) Reserve(ctx context.Context, shard int, n, floor int64) (first int64, err error) {
 	err = f.write(func() error {
-		first, err = f.Store.Reserve(ctx, shard, n, floor)
+		first, err = f.Backing.Reserve(ctx, shard, n, floor)
 		return err
 	})
 	return first, err
@@ -199,7 +199,7 @@ func (f *flaky) Reserve(ctx context.Context, shard int, n, floor int64) (first i
 // Acquire is purchase.Store.
 func (f *flaky) Acquire(ctx context.Context, name string) (l purchase.Lease, err error) {
 	err = f.write(func() error {
-		l, err = f.Store.Acquire(ctx, name)
+		l, err = f.Backing.Acquire(ctx, name)
 		return err
 	})
 	return l, err
@@ -207,7 +207,7 @@ func (f *flaky) Acquire(ctx context.Context, name string) (l purchase.Lease, err
 
 // Renew is purchase.Store.
 func (f *flaky) Renew(ctx context.Context, epoch int64) error {
-	return f.write(func() error { return f.Store.Renew(ctx, epoch) })
+	return f.write(func() error { return f.Backing.Renew(ctx, epoch) })
 }
 
 // Leases is purchase.Store.
@@ -215,13 +215,13 @@ func (f *flaky) Leases(ctx context.Context) ([]purchase.Lease, error) {
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	return f.Store.Leases(ctx)
+	return f.Backing.Leases(ctx)
 }
 
 // Takeover is purchase.Store.
 func (f *flaky) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, limit int) (moved int, err error) {
 	err = f.write(func() error {
-		moved, err = f.Store.Takeover(ctx, lost, epoch, limit)
+		moved, err = f.Backing.Takeover(ctx, lost, epoch, limit)
 		if err == nil && moved >= 0 {
 			f.w.book.moved(lost.Epoch, epoch, moved)
 		}
@@ -233,9 +233,10 @@ func (f *flaky) Takeover(ctx context.Context, lost purchase.Lease, epoch int64, 
 // Park is purchase.Store.
 func (f *flaky) Park(ctx context.Context, p purchase.Parked) error {
 	return f.write(func() error {
-		err := f.Store.Park(ctx, p)
+		err := f.Backing.Park(ctx, p)
 		if err == nil {
 			f.w.book.parked[newsOf(p.Purchase, &p.Event)] = true
+			f.w.parked()
 		}
 		return err
 	})
@@ -246,7 +247,7 @@ func (f *flaky) TakeParked(ctx context.Context, epoch int64, limit int) ([]purch
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	parked, err := f.Store.TakeParked(ctx, epoch, limit)
+	parked, err := f.Backing.TakeParked(ctx, epoch, limit)
 	for i := range parked {
 		f.w.book.taken[parked[i].Seq] = parked[i]
 	}
@@ -257,7 +258,7 @@ func (f *flaky) TakeParked(ctx context.Context, epoch int64, limit int) ([]purch
 func (f *flaky) Unpark(ctx context.Context, seqs []int64) error {
 	return f.write(func() error {
 		f.w.book.unparked(seqs)
-		return f.Store.Unpark(ctx, seqs)
+		return f.Backing.Unpark(ctx, seqs)
 	})
 }
 
@@ -266,7 +267,7 @@ func (f *flaky) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	return f.Store.UnsentNotices(ctx, limit)
+	return f.Backing.UnsentNotices(ctx, limit)
 }
 
 // MarkSent is notify.Store.
@@ -276,6 +277,6 @@ func (f *flaky) MarkSent(ctx context.Context, notices []purchase.Notice, at purc
 	}
 	return f.write(func() error {
 		f.w.book.marked(notices)
-		return f.Store.MarkSent(ctx, notices, at)
+		return f.Backing.MarkSent(ctx, notices, at)
 	})
 }

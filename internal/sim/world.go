@@ -150,7 +150,7 @@ func build(ctx context.Context, pl *plan, base Backing, record *record) (*world,
 		return nil, err
 	}
 	w.book = newAuditor(w)
-	w.store = &storage{w: w, Store: base}
+	w.store = &storage{w: w, Backing: base}
 	w.centre = newCentre(w)
 	for i := range pl.peers {
 		w.peers = append(w.peers, newPeer(w, i))

@@ -9,6 +9,10 @@ const unbooked = `EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id AND 
 
 const anyCase = `EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id)`
 
+// payer is the number that a purchase's money was taken from, as far as is known.
+const payer = `coalesce(nullif((SELECT c.account FROM evidence c
+	WHERE c.purchase = p.id AND c.leg = 1 AND c.kind = 1 ORDER BY c.version LIMIT 1), 0), p.payer_number)`
+
 // movements counts what a partner executed by its references; evidence without one
 // may be of the same movement as evidence with one.
 const movements = `count(DISTINCT CASE WHEN ref <> '' THEN ref END)`
@@ -92,8 +96,7 @@ var checks = []check{
 		JOIN posting c ON c.purchase = x.purchase AND c.leg = 1 AND c.effect = 1
 		WHERE x.leg = 3 AND x.debit IN {holding} AND x.credit <> c.debit`},
 	{"P6", `SELECT p.id, '', 'refunded to another number than was charged' FROM evidence e JOIN purchase p ON p.id = e.purchase
-		WHERE e.leg = 3 AND e.kind = 1 AND e.account NOT IN (0, coalesce(nullif((SELECT c.account FROM evidence c
-				WHERE c.purchase = p.id AND c.leg = 1 AND c.kind = 1 ORDER BY c.version LIMIT 1), 0), p.payer_number))
+		WHERE e.leg = 3 AND e.kind = 1 AND e.account NOT IN (0, ` + payer + `)
 			AND NOT EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id AND k.matter = 'wrong_refund')`},
 	{"P7", `SELECT p.id, '', 'refunded without evidence' FROM purchase p WHERE p.state = 5 AND NOT EXISTS
 		(SELECT 1 FROM evidence e WHERE e.purchase = p.id AND (e.leg = 3 AND e.kind = 1 OR e.leg = 1 AND e.kind = 8))`},
@@ -133,5 +136,6 @@ var checks = []check{
 		LEFT JOIN notice n ON n.purchase = x.purchase AND n.fact = 7
 		WHERE x.leg = 2 AND x.effect = 7 AND x.credit IN {holding} AND n.purchase IS NULL`},
 	{"N4", `SELECT p.id, '', 'charged after the decline, and nobody told' FROM purchase p
-		LEFT JOIN notice n ON n.purchase = p.id AND n.fact = 8 WHERE p.orphan = 1 AND n.purchase IS NULL`},
+		LEFT JOIN notice n ON n.purchase = p.id AND n.fact = 8
+		WHERE p.orphan = 1 AND n.purchase IS NULL AND ` + payer + ` = p.payer_number`},
 }
