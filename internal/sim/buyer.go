@@ -121,7 +121,7 @@ func (b *buyer) hear(r purchase.Request, a answer, d *dice) {
 			w.fail("P8", id, "buyer %d: a conflict for the same request", b.index)
 		}
 	default:
-		w.note("unsold", 0, fmt.Sprintf("buyer %d: %v", b.index, err))
+		w.note("unsold", 0, fmt.Sprintf("buyer %d: %v", b.index, cause(err)))
 		b.again(r, d)
 	}
 }

@@ -87,7 +87,7 @@ func (n *node) start() {
 		return
 	}
 	steps, err := engine.Steps(w.ctx)
-	w.note("start", 0, fmt.Sprintf("%s, clock %+.0f s: %v", n.name, n.offset.Seconds(), err))
+	w.note("start", 0, fmt.Sprintf("%s, clock %+.0f s: %v", n.name, n.offset.Seconds(), cause(err)))
 	if err != nil {
 		w.after(2*time.Second, n.start)
 		return
@@ -143,7 +143,7 @@ func (n *node) pump() {
 		return
 	}
 	if err := n.steps.Stopped(); err != nil {
-		n.w.note("fenced", 0, n.name+": "+err.Error())
+		n.w.note("fenced", 0, fmt.Sprintf("%s: %v", n.name, cause(err)))
 		n.down = time.Second
 		n.end(Stopped)
 		return
@@ -301,7 +301,7 @@ func (n *node) leaseLater() {
 func (n *node) renew(timed bool) {
 	n.renewed = n.w.now
 	if err := n.steps.Lease(n.w.ctx, timed); err != nil {
-		n.w.note("lease", 0, fmt.Sprintf("%s: %v", n.name, err))
+		n.w.note("lease", 0, fmt.Sprintf("%s: %v", n.name, cause(err)))
 	}
 }
 

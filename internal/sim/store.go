@@ -147,7 +147,7 @@ func (s *storage) apply(epoch int64, changes []purchase.Change) ([]purchase.Verd
 	verdicts, err := s.Backing.Commit(s.w.ctx, epoch, changes)
 	s.w.tally.Commits++
 	if err != nil {
-		s.w.note("commit", 0, fmt.Sprintf("lease %d: %v", epoch, err))
+		s.w.note("commit", 0, fmt.Sprintf("lease %d: %v", epoch, cause(err)))
 		return verdicts, err
 	}
 	for i := range changes {

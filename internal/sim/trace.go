@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -29,4 +30,14 @@ func (w *world) note(what string, id purchase.ID, text string) {
 		name = w.keys.Reference(id).String()
 	}
 	_, _ = fmt.Fprintf(r.out, "%12.6fs  %-12s  %-10s %s\n", w.now.Sub(began).Seconds(), name, what, text)
+}
+
+// cause is what an error means to the engine, which every store says alike.
+func cause(err error) error {
+	for _, meaning := range []error{purchase.ErrFenced, purchase.ErrCommitUnknown, purchase.ErrUnavailable} {
+		if errors.Is(err, meaning) {
+			return meaning
+		}
+	}
+	return err
 }
