@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/schollz/progressbar/v3"
@@ -214,5 +215,9 @@ func (c *simCmd) print(a *app, r *simReport) error {
 		}
 		_, _ = fmt.Fprintln(table, line)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "\nmet less than 100 times, of what can be met: %s\n", cmp.Or(strings.Join(r.Thin, ", "), "none"))
+	return err
 }

@@ -97,8 +97,7 @@ func TestCommitCut(t *testing.T) {
 	w.add(`{"type":"latency","stream":"downstream","attributes":{"latency":4,"jitter":4}}`)
 	await(c.again(0.2, 5, cut))
 	clients.await(t, 50)
-	refs := clients.end()
-	res := r.balance(refs, 2*time.Minute)
+	res := clients.balance(2 * time.Minute)
 	n.stop()
 	bar.end("cuts inside COMMIT %d: committed %d, not committed %d; then one of each unheard of, and 5 of each on a slow network; %s",
 		2*half, committed, lost, res)

@@ -40,8 +40,7 @@ func TestServeKilled(t *testing.T) {
 			n.start()
 			bar.step()
 		}
-		refs := clients.end()
-		res := r.balance(refs, 2*time.Minute)
+		res := clients.balance(2 * time.Minute)
 		n.stop()
 		bar.end("kills %d and %d while starting, %s", kills, starting, res)
 	})
@@ -77,8 +76,7 @@ func TestPostgresKilled(t *testing.T) {
 		bar.step()
 	}
 	clients.await(t, 100)
-	refs := clients.end()
-	res := r.balance(refs, 2*time.Minute)
+	res := clients.balance(2 * time.Minute)
 	n.stop()
 	bar.end("database kills %d, node ended %d times, %s", kills, ended, res)
 }
@@ -105,8 +103,7 @@ func TestServeDrains(t *testing.T) {
 			n.start()
 			bar.step()
 		}
-		refs := clients.end()
-		res := r.balance(refs, 2*time.Minute)
+		res := clients.balance(2 * time.Minute)
 		n.stop()
 		bar.end("stops %d, left to the next process %d, %s", stops, left, res)
 		if left == 0 {

@@ -215,6 +215,12 @@ func (c *crowd) end() []string {
 	return c.refs
 }
 
+// balance ends the crowd and balances all that it bought.
+func (c *crowd) balance(within time.Duration) result {
+	c.rig.t.Helper()
+	return c.rig.balance(c.end(), within)
+}
+
 // records waits until every purchase is settled and returns them as stored.
 func (r *rig) records(refs []string, within time.Duration) []purchase.Record {
 	r.t.Helper()

@@ -65,8 +65,7 @@ func TestNodeSuspended(t *testing.T) {
 			bar.step()
 		}
 		clients.await(t, 100)
-		refs := clients.end()
-		res := r.balance(refs, time.Minute)
+		res := clients.balance(time.Minute)
 		n.stop()
 		bar.end("suspended past the lease %d times, %s", times, res)
 	})

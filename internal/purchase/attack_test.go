@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -296,6 +297,37 @@ func (l *landing) Commit(ctx context.Context, epoch int64, changes []purchase.Ch
 		}
 	}
 	return l.Memory.Commit(ctx, epoch, changes)
+}
+
+// away does not write for a few times.
+type away struct {
+	*store.Memory
+	times int
+}
+
+func (a *away) Commit(ctx context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error) {
+	if a.times--; a.times >= 0 {
+		return nil, fmt.Errorf("%w: disk full", purchase.ErrUnavailable)
+	}
+	return a.Memory.Commit(ctx, epoch, changes)
+}
+
+// Whoever is on call reads once that the store does not write, why, and when it
+// writes again.
+func TestOutageOfTheStoreIsTold(t *testing.T) {
+	kept := &away{Memory: store.NewMemory()}
+	n := begin(t, &dial{1_800_000_000_000_000}, kept, "n", newPartner("wallet", able, obey), newPartner("ocs", able, obey))
+	id := n.buy()
+	for _, partner := range []string{"wallet", "ocs"} {
+		n.log.Reset()
+		kept.times = 3
+		n.call(partner)
+		log := n.log.String()
+		if strings.Count(log, "does not write") != 1 || !strings.Contains(log, "disk full") || strings.Count(log, "writes again") != 1 {
+			t.Errorf("logged: %s", log)
+		}
+	}
+	n.is(id, purchase.Credited, "")
 }
 
 // A purchase whose commit may still land is never said to have failed, and goes on.

@@ -90,6 +90,7 @@ func (e *Engine) write(ctx context.Context, b *batch) (again bool) {
 	case err == nil:
 		b.verdicts, b.doubt = verdicts, b.doubtful(verdicts)
 	case errors.Is(err, ErrCommitUnknown):
+		e.cfg.Log.Warn("what became of a commit is to be read", "err", err, "changes", len(b.items))
 		b.verdicts, b.doubt = make([]Verdict, len(b.items)), true
 		for _, it := range b.items {
 			it.doubtful = true // whatever is read now, it may still land
@@ -167,6 +168,18 @@ func (v Verdict) certain(c *Change, stored *Purchase) Verdict {
 	return Verdict{Result: Stale}
 }
 
+// health says once that the store does not write, and once that it does again.
+func (e *Engine) health(err error) {
+	switch {
+	case err != nil && !e.unwell && !errors.Is(err, context.Canceled):
+		e.cfg.Log.Error("the store does not write", "err", err)
+		e.unwell = true
+	case err == nil && e.unwell:
+		e.cfg.Log.Info("the store writes again")
+		e.unwell = false
+	}
+}
+
 // settle applies what became of a batch.
 func (e *Engine) settle(b *batch) {
 	now := e.cfg.Clock.Now()
@@ -175,7 +188,10 @@ func (e *Engine) settle(b *batch) {
 		e.stopLocked(b.err)
 		return
 	}
-	e.core.counts.Commits++
+	e.health(b.err)
+	if b.err == nil {
+		e.core.counts.Commits++
+	}
 	var again []*item
 	noticed := false
 	for i, it := range b.items {

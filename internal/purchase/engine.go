@@ -85,6 +85,7 @@ type Engine struct {
 	unpark   []int64 // parked events that were applied
 	behind   bool    // purchases taken over are not all in memory yet
 	most     int     // changes in the next batch
+	unwell   bool    // the store did not write the last batch
 
 	idMu    sync.Mutex
 	nextID  int64

@@ -1,6 +1,7 @@
 package purchase_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ type node struct {
 	kept  purchase.Store
 	keys  *purchase.Keyring
 	*purchase.Steps
+	log *bytes.Buffer
 }
 
 // able promises everything but a cancellation.
@@ -47,8 +49,9 @@ func begin(t *testing.T, clock *dial, kept purchase.Store, name string, partners
 	if err != nil {
 		t.Fatal(err)
 	}
+	var log bytes.Buffer
 	cfg := purchase.Config{Store: kept, Keys: keys, Clock: clock, Wording: wording{}, Node: name,
-		Rules: purchase.DefaultRules(), Log: slog.New(slog.DiscardHandler)}
+		Rules: purchase.DefaultRules(), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	for _, p := range partners {
 		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: 8})
 	}
@@ -60,7 +63,7 @@ func begin(t *testing.T, clock *dial, kept purchase.Store, name string, partners
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &node{t, clock, kept, keys, steps}
+	return &node{t, clock, kept, keys, steps, &log}
 }
 
 // alone is one process with a wallet and a charging system.

@@ -40,9 +40,10 @@ func (l *LegState) another(ref string) bool { return ref != "" && l.Ref != "" &&
 // Derive recomputes what the purchase's value holds beside its own row from
 // the other rows of the record: the legs' tries, times and references, and the
 // sets of what was posted and opened. Doubt, Closed and Acknowledged stay, they
-// are kept with the purchase.
+// are kept with the purchase; what is only remembered in memory is forgotten.
 func (r *Record) Derive() {
 	p := &r.Purchase
+	p.ActAt, p.Resumed, p.Skew = 0, 0, 0
 	for leg := range p.Legs {
 		l := &p.Legs[leg]
 		*l = LegState{Doubt: l.Doubt, Closed: l.Closed, Acknowledged: l.Acknowledged}

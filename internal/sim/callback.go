@@ -89,7 +89,7 @@ func (c *callback) arrive() {
 		c.again()
 		return
 	}
-	life, answered := n.life, false
+	answered := false
 	c.ev.Source = c.source
 	w.note("news", key.ID, fmt.Sprintf("%s to %s: %s %s", c.from.Name(), n.name, c.ev, c.ev.Outcome.Ref))
 	err = n.steps.Deliver(w.ctx, key.ID, c.ev, func(err error) {
@@ -104,7 +104,7 @@ func (c *callback) arrive() {
 		return
 	}
 	w.after(2*time.Second, func() {
-		if err != nil || !answered || life != n.life && !answered {
+		if err != nil || !answered {
 			c.again()
 		}
 	})

@@ -120,6 +120,9 @@ var defects = []defect{
 	{"takeover_without_fence", "A node's purchases are taken over, and it may go on writing.", []hunk{
 		{"store/memory.go", "	l.Fenced = true\n", "	l.Fenced = !$\n"},
 	}},
+	{"numbers_twice", "A block of purchase numbers is handed out again.", []hunk{
+		{"store/memory.go", "	m.next[shard] = first + n\n", "	m.next[shard] = first + planted.Or($, 0, n)\n"},
+	}},
 	{"repeat_not_held", "A purchase like one that was just made is made without asking.", []hunk{
 		{"store/memory.go", "	if c.RepeatSince != 0 {\n", "	if c.RepeatSince != 0 && !$ {\n"},
 	}},

@@ -63,7 +63,7 @@ func TestPlantedPage(t *testing.T) {
 	var page bytes.Buffer
 	page.WriteString("# Planted defects\n\n" +
 		"Mistakes that are easily made, each planted in a copy of the source by `TestPlantedDefects`, which fails unless the\n" +
-		fmt.Sprintf("simulation finds each within %d purchases. This page is generated from the test's list by `make generate`.\n\n", plantedPurchases) +
+		fmt.Sprintf("simulation finds each within %d 000 purchases. This page is generated from the test's list by `make generate`.\n\n", plantedPurchases/1000) +
 		"| defect | the mistake |\n| --- | --- |\n")
 	for _, d := range defects {
 		fmt.Fprintf(&page, "| `%s` | %s |\n", d.name, d.why)

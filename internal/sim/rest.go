@@ -40,7 +40,8 @@ func (w *world) clocksDiffer() bool {
 func (w *world) resting() bool { return w.calm && w.book.open == 0 && len(w.book.unsent) == 0 }
 
 // settleDown ends the faults of processes and store, and later those of partners.
-// What partners were still to do, they do; then their statements tell every movement, and everything comes to rest.
+// What partners were still to do, they do; then their statements tell every
+// movement, and everything comes to rest.
 func (w *world) settleDown() {
 	w.note("calm", 0, "no more faults")
 	w.calm = true
@@ -248,7 +249,6 @@ func difference(stored, written purchase.Record) string {
 func kept(r *purchase.Record) purchase.Record {
 	k := *r
 	k.Derive()
-	k.Purchase.ActAt, k.Purchase.Resumed, k.Purchase.Skew = 0, 0, 0
 	k.Notices = slices.Clone(r.Notices)
 	for i := range k.Notices {
 		k.Notices[i].SentAt = 0

@@ -1,9 +1,10 @@
 // Package sim proves the engine: it runs whole installations (nodes, store,
 // partners, customers, an SMS centre) on one goroutine each, in virtual time,
-// with the faults of calls, news, processes, clocks and stores, and checks every invariant after
-// each change and again when everything has come to rest. The same seed gives
-// the same history on any machine. It knows the engine's Steps, the real stores
-// and notices, and no protocol: a partner here is its promises and its books.
+// with faults of calls, news, processes, clocks and stores, and checks every
+// invariant after each change and again when everything has come to rest. The
+// same seed gives the same history on any machine. It knows the engine's Steps,
+// the real stores and notices, and no protocol: a partner here is its promises
+// and its books.
 package sim
 
 import (
@@ -34,8 +35,7 @@ type Options struct {
 	Buyers []int
 	// Without leaves faults out.
 	Without []Fault
-	// Trace receives what happens in the one world, as lines; only that of one
-	// purchase if Buyers has one.
+	// Trace receives what happens in the one world, as lines.
 	Trace io.Writer
 	// Progress is called after each world.
 	Progress func(purchases int)

@@ -50,18 +50,18 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestOnceViolated simulates again the worlds in which an invariant was once
-// violated. When the plan is drawn otherwise, they become other worlds; each
-// history has a test of its own in attack_test.go of package purchase.
+// TestOnceViolated simulates again worlds that violate an invariant when the mend
+// is taken out. When the plan is drawn otherwise they become other worlds, and
+// others are to be looked for; attack_test.go of package purchase has the
+// histories themselves.
 func TestOnceViolated(t *testing.T) {
 	for _, was := range []struct {
 		seed             uint64
 		purchases, world int
 		what             string
 	}{
-		{1, 1_000_000, 2844, "a credit told first by its reversal was undone again when another credit had arrived"},
 		{1, 1_000_000, 6, "of three refunds by a wallet that lied, one was undone that had never been heard of, and another was taken for undone"},
-		{1, 1_000_000, 1976, "a refund told first by its reversal was taken for another one when a resend was answered without a reference"},
+		{1, 1_000_000, 20, "a refund told first by its reversal was taken for another one when a resend was answered without a reference"},
 	} {
 		t.Run(was.what, func(t *testing.T) {
 			simulate(t, sim.Options{Seed: was.seed, Purchases: was.purchases, World: was.world})

@@ -26,6 +26,8 @@ type dialect struct {
 	// moveOpen gives the open purchases of a list from lease $3 to lease $2, where
 	// that does not follow from the purchases themselves.
 	moveOpen string
+	// bytewise orders a text by its bytes, whatever the database's language is.
+	bytewise string
 	// tables counts the tables of a name.
 	tables string
 	// integrity lists what is wrong with the files, or "ok"; "" where the database
@@ -53,6 +55,7 @@ var postgresDialect = dialect{
 	zip:      columnsOf,
 	share:    ` FOR KEY SHARE`,
 	drain:    ` FOR UPDATE`,
+	bytewise: ` COLLATE "C"`,
 	moveOpen: `UPDATE open_purchase SET epoch = $2 WHERE epoch = $3 AND purchase = ANY ($1)`,
 	tables:   `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1`,
 }

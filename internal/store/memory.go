@@ -178,7 +178,6 @@ func (m *Memory) Load(_ context.Context, ids ...purchase.ID) ([]purchase.Record,
 func stored(r *purchase.Record) purchase.Record {
 	found := purchase.Record{Purchase: r.Purchase, Attempts: slices.Clone(r.Attempts), Evidence: slices.Clone(r.Evidence),
 		Postings: slices.Clone(r.Postings), Notices: slices.Clone(r.Notices), Cases: slices.Clone(r.Cases)}
-	found.Purchase.ActAt, found.Purchase.Resumed, found.Purchase.Skew = 0, 0, 0
 	found.Derive()
 	return found
 }

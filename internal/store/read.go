@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tenu/internal/purchase"
 )
@@ -50,12 +51,13 @@ func (s *Store) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, li
 
 // records reads purchases with everything recorded about them.
 func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchase.Record, error) {
-	list, among := s.db.dialect().list(ids), s.db.dialect().among
+	d := s.db.dialect()
+	list := d.list(ids)
 	var records []purchase.Record
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		records = append(records, purchase.Record{})
 		return scanPurchase(rows, &records[len(records)-1].Purchase)
-	}, `SELECT `+names(purchaseColumns, "")+` FROM purchase WHERE id`+among+` ORDER BY id`, list)
+	}, `SELECT `+names(purchaseColumns, "")+` FROM purchase WHERE id`+d.among+` ORDER BY id`, list)
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}
@@ -64,7 +66,8 @@ func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchas
 		return &records[i]
 	}
 	for _, part := range parts {
-		query := `SELECT ` + part.columns + ` FROM ` + part.from + ` WHERE purchase` + among + ` ORDER BY purchase, version` + part.order
+		query := `SELECT ` + part.columns + ` FROM ` + part.from + ` WHERE purchase` + d.among + ` ORDER BY purchase, version` +
+			strings.ReplaceAll(part.order, "{bytewise}", d.bytewise)
 		err := each(ctx, tx, func(rows *sql.Rows) error { return part.read(rows, of) }, query, list)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.from, err)
@@ -123,7 +126,7 @@ var parts = []struct {
 		r.Notices = append(r.Notices, n)
 		return nil
 	}},
-	{"care_case", names(caseColumns, ""), ", matter", func(row scanner, of func(purchase.ID) *purchase.Record) error {
+	{"care_case", names(caseColumns, ""), ", matter{bytewise}", func(row scanner, of func(purchase.ID) *purchase.Record) error {
 		var id purchase.ID
 		var c purchase.Case
 		if err := scanCase(row, &id, &c); err != nil {

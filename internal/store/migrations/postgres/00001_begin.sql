@@ -150,7 +150,7 @@ CREATE TABLE care_case (
     purchase BIGINT NOT NULL,
     version  BIGINT NOT NULL,
     at       BIGINT NOT NULL,
-    matter   TEXT   COLLATE "C" NOT NULL,
+    matter   TEXT   NOT NULL,
     CONSTRAINT care_case_key PRIMARY KEY (purchase, matter)
 );
 
