@@ -111,7 +111,13 @@ func plain(tokens token.Tokens) error {
 // "operators[1].code". Where the file does not hold the key, the line is that
 // of the nearest part of the path that it holds.
 func (f *File) Errorf(path, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %.*s: %w", f.name, f.line(path), maxPath, path, fmt.Errorf(format, args...))
+	return fmt.Errorf("%s:%d: %s: %w", f.name, f.line(path), shown(path), fmt.Errorf(format, args...))
+}
+
+// shown is as much of a file's own text as an error repeats: valid UTF-8, at
+// most maxPath bytes.
+func shown(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxPath)], "?")
 }
 
 // plainPath is what a path is made of where every key is plain. The YAML library
@@ -151,12 +157,12 @@ func (f *File) locate(err error) error {
 	}
 	tk := at.GetToken()
 	var wrongType *yaml.TypeError
-	message := at.GetMessage()
+	message := shown(at.GetMessage())
 	if errors.As(err, &wrongType) {
-		message = fmt.Sprintf("%q is not %s", tk.Value, kindOf(wrongType))
+		message = fmt.Sprintf("%q is not %s", shown(tk.Value), kindOf(wrongType))
 	}
 	if key := f.key(tk); key != "" {
-		message = key + ": " + message
+		message = shown(key) + ": " + message
 	}
 	return fmt.Errorf("%s:%d: %s", f.name, tk.Position.Line, message)
 }
