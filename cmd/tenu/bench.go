@@ -66,7 +66,7 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 }
 
 // engine measures the engine on a migrated store.
-func (c *benchCmd) engine(ctx context.Context, a *app, dsn string, committers int) (r bench.Result, err error) {
+func (c *benchCmd) engine(ctx context.Context, a *app, dsn string, committers int) (r bench.Measured, err error) {
 	if _, _, err := store.Migrate(ctx, dsn, store.Options{}); err != nil {
 		return r, err
 	}
@@ -91,7 +91,7 @@ func (c *benchCmd) load() bench.Load {
 	return bench.Load{Purchases: c.Purchases, InFlight: c.InFlight, Customers: c.Customers}
 }
 
-func (c *benchCmd) floor(a *app, engine bench.Result, committers int) bench.Floor {
+func (c *benchCmd) floor(a *app, engine bench.Measured, committers int) bench.Floor {
 	return bench.Floor{Load: c.load(), Batch: int(math.Round(engine.BatchMean)), Committers: committers, Clock: a.clock}
 }
 
@@ -110,7 +110,7 @@ func benchWording() (*notify.Wording, error) {
 	return p.wording, nil
 }
 
-func (c *benchCmd) sqlite(ctx context.Context, a *app) (r bench.Result, err error) {
+func (c *benchCmd) sqlite(ctx context.Context, a *app) (r bench.Measured, err error) {
 	dir, err := os.MkdirTemp(c.Dir, "tenu-bench-")
 	if err != nil {
 		return r, fmt.Errorf("make a directory: %w", err)
@@ -132,7 +132,7 @@ func (c *benchCmd) sqlite(ctx context.Context, a *app) (r bench.Result, err erro
 	return r, err
 }
 
-func (c *benchCmd) postgres(ctx context.Context, a *app) (r bench.Result, err error) {
+func (c *benchCmd) postgres(ctx context.Context, a *app) (r bench.Measured, err error) {
 	dsn := c.DSN
 	if dsn == "" {
 		server, err := peer.StartPostgres(true)

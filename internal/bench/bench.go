@@ -24,8 +24,8 @@ type Load struct {
 	Customers int // different numbers
 }
 
-// Result is what was measured. Times are in milliseconds.
-type Result struct {
+// Measured is what was measured. Times are in milliseconds.
+type Measured struct {
 	Store           string  `json:"store"`
 	Purchases       int     `json:"purchases"`
 	InFlight        int     `json:"in_flight"`
@@ -42,7 +42,7 @@ type Result struct {
 // Engine sells load.Purchases through an engine on the given store, with
 // partners that answer at once, and measures from the request to the durable
 // credit. cfg carries Store, Keys, Clock, Wording, Rules and Log.
-func Engine(ctx context.Context, cfg purchase.Config, load Load) (Result, error) {
+func Engine(ctx context.Context, cfg purchase.Config, load Load) (Measured, error) {
 	cfg.Node = "bench"
 	cfg.Partners = []purchase.Member{
 		{Partner: prompt("wallet"), Concurrency: 4},
@@ -51,14 +51,14 @@ func Engine(ctx context.Context, cfg purchase.Config, load Load) (Result, error)
 	cfg.Rules.RepeatWithin = 0
 	e, err := purchase.New(cfg)
 	if err != nil {
-		return Result{}, fmt.Errorf("build engine: %w", err)
+		return Measured{}, fmt.Errorf("build engine: %w", err)
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(running, 10*time.Second) }()
 	if err := ready(ctx, e, cfg.Clock, ended); err != nil {
-		return Result{}, err
+		return Measured{}, err
 	}
 	settled, took, err := sell(ctx, e, cfg.Clock, load)
 	stats := e.Stats()
@@ -67,7 +67,7 @@ func Engine(ctx context.Context, cfg purchase.Config, load Load) (Result, error)
 		err = fmt.Errorf("run engine: %w", runErr)
 	}
 	if err != nil {
-		return Result{}, err
+		return Measured{}, err
 	}
 	return summarise(load, settled, took, stats), nil
 }
@@ -139,13 +139,13 @@ func buy(ctx context.Context, e *purchase.Engine, i, customers int) error {
 	return nil
 }
 
-func summarise(load Load, settled []time.Duration, took time.Duration, stats purchase.Stats) Result {
+func summarise(load Load, settled []time.Duration, took time.Duration, stats purchase.Stats) Measured {
 	slices.Sort(settled)
 	at := func(q float64) float64 {
 		return float64(settled[int(q*float64(len(settled)-1))].Microseconds()) / 1000
 	}
 	seconds := took.Seconds()
-	return Result{Purchases: load.Purchases, InFlight: load.InFlight, Seconds: seconds,
+	return Measured{Purchases: load.Purchases, InFlight: load.InFlight, Seconds: seconds,
 		PurchasesPerSec: float64(load.Purchases) / seconds, P50: at(0.5), P99: at(0.99),
 		CommitsPerSec: float64(stats.Commits) / seconds,
 		BatchMean:     float64(stats.Changes) / float64(max(stats.Commits, 1))}
