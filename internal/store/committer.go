@@ -203,6 +203,7 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 			rows, err = result(p)
 		}
 		if err != nil {
+			fits = fits && !(i == insertPurchases && duplicate(err))
 			break
 		}
 		switch i {
@@ -210,7 +211,7 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 			leased = rows == 1
 		case findRepeats:
 			fits = fits && rows == 0
-		case insertPurchases, updatePurchases:
+		case updatePurchases:
 			fits = fits && rows == int64(c.arrays[i].rows)
 		}
 	}
@@ -227,6 +228,12 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 		return false, nil // rows of changes that do not fit broke a constraint, as they would
 	}
 	return fits, err
+}
+
+// duplicate reports whether a row was refused because its key is taken.
+func duplicate(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "23505" // unique violation
 }
 
 var binaryFormat = []int16{1}
@@ -303,8 +310,12 @@ func (c *committer) fillOpen(change *purchase.Change) {
 	if !created && (moved || !p.Open()) {
 		put(deleteOpen, change.WasEpoch)
 	}
-	if p.Open() && (created || moved || p.ClosedAt != 0) {
+	switch {
+	case !p.Open():
+	case created:
 		put(insertOpen, p.Epoch)
+	case moved || p.ClosedAt != 0:
+		put(keepOpen, p.Epoch)
 	}
 }
 

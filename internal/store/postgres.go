@@ -152,6 +152,7 @@ const (
 	updatePurchases
 	deleteOpen
 	insertOpen
+	keepOpen
 	insertAttempts
 	insertEvidence
 	insertPostings
@@ -168,45 +169,47 @@ type statement struct {
 }
 
 func commitStatements() (s [statementCount]statement) {
-	insert := func(table string, columns []column, more string) statement {
-		return statement{`INSERT INTO ` + table + ` (` + names(columns, "") + `) SELECT * FROM ` + unnest(columns) + more, [][]column{columns}}
+	insert := func(table string, columns []column) statement {
+		return statement{`INSERT INTO ` + table + ` (` + names(columns, "") + `) ` + rowsOf(columns), [][]column{columns}}
 	}
+	from := func(columns ...[]column) string { return `(` + rowsOf(columns...) + `) v` }
 	s[checkLease] = statement{text: `SELECT 1 FROM lease WHERE epoch = $1 AND fenced = 0` + postgresDialect.share}
-	s[findRepeats] = statement{`SELECT v.id, p.id FROM ` + unnest(repeatColumns) + ` AS v (` + names(repeatColumns, "") + `)
+	s[findRepeats] = statement{`SELECT v.id, p.id FROM ` + from(repeatColumns) + `
 		JOIN purchase p ON p.recipient = v.recipient AND p.created_at >= v.since AND p.payer_number = v.payer_number
 		AND p.total = v.total AND p.product = v.product AND p.state <> 6`, [][]column{repeatColumns}}
-	s[insertPurchases] = insert("purchase", purchaseColumns, ` ON CONFLICT DO NOTHING`)
+	// Without ON CONFLICT, which would look each key up twice: a key that is taken
+	// is rare, and fails the whole pipeline.
+	s[insertPurchases] = insert("purchase", purchaseColumns)
 	var sets []string
 	for _, c := range progressColumns {
 		sets = append(sets, c.name+` = v.`+c.name)
 	}
-	s[updatePurchases] = statement{`UPDATE purchase p SET ` + strings.Join(sets, ", ") + ` FROM ` + unnest(progressColumns, matchColumns) +
-		` AS v (` + names(progressColumns, "") + `, ` + names(matchColumns, "") + `)
+	s[updatePurchases] = statement{`UPDATE purchase p SET ` + strings.Join(sets, ", ") + ` FROM ` + from(progressColumns, matchColumns) + `
 		WHERE p.id = v.id AND p.version = v.was_version AND p.epoch = v.was_epoch`, [][]column{progressColumns, matchColumns}}
-	s[deleteOpen] = statement{`DELETE FROM open_purchase o USING ` + unnest(openColumns) + ` AS v (` + names(openColumns, "") + `)
+	s[deleteOpen] = statement{`DELETE FROM open_purchase o USING ` + from(openColumns) + `
 		WHERE o.epoch = v.epoch AND o.purchase = v.purchase`, [][]column{openColumns}}
-	s[insertOpen] = insert("open_purchase", openColumns, ` ON CONFLICT DO NOTHING`)
-	s[insertAttempts] = insert("attempt", attemptColumns, "")
-	s[insertEvidence] = insert("evidence", evidenceColumns, "")
-	s[insertPostings] = insert("posting", postingColumns, "")
-	s[addBalances] = insert("balance", balanceColumns,
-		` ON CONFLICT (account, stripe) DO UPDATE SET amount = balance.amount + excluded.amount`)
-	s[insertNotices] = insert("notice", noticeColumns, "")
-	s[insertCases] = insert("care_case", caseColumns, "")
+	s[insertOpen] = insert("open_purchase", openColumns)
+	s[keepOpen] = insert("open_purchase", openColumns)
+	s[keepOpen].text += ` ON CONFLICT DO NOTHING`
+	s[insertAttempts] = insert("attempt", attemptColumns)
+	s[insertEvidence] = insert("evidence", evidenceColumns)
+	s[insertPostings] = insert("posting", postingColumns)
+	s[addBalances] = insert("balance", balanceColumns)
+	s[addBalances].text += ` ON CONFLICT (account, stripe) DO UPDATE SET amount = balance.amount + excluded.amount`
+	s[insertNotices] = insert("notice", noticeColumns)
+	s[insertCases] = insert("care_case", caseColumns)
 	return s
 }
 
-// unnest makes rows of one array parameter per column.
-func unnest(columns ...[]column) string {
-	var b strings.Builder
-	n := 0
+// rowsOf selects the rows of one array parameter per column. Measured for 39
+// columns, a row costs a fifth less than from a function of all arrays in FROM,
+// whose rows PostgreSQL stores before it reads them.
+func rowsOf(columns ...[]column) string {
+	var list []string
 	for _, part := range columns {
 		for _, c := range part {
-			if n++; n > 1 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "$%d::%s[]", n, widthNames[c.width])
+			list = append(list, fmt.Sprintf("unnest($%d::%s[]) AS %s", len(list)+1, widthNames[c.width], c.name))
 		}
 	}
-	return "unnest(" + b.String() + ")"
+	return "SELECT " + strings.Join(list, ", ")
 }
