@@ -281,7 +281,7 @@ func diskSell(path string) error {
 			line := purchase.MSISDN(22670000000 + n)
 			r := purchase.Request{Client: "app", ClientKey: fmt.Sprint(n), Channel: "app", Language: "fr", PayerNumber: line, Recipient: line,
 				Payer: "wallet", Provider: "ocs", Product: "airtime", Offer: 1, Total: 1050, Fee: 50, Units: 1000, Currency: money.XOF}
-			changes = append(changes, terms.Begin(r, purchase.MakeID(0, n), lease.Epoch, now).Change)
+			changes = append(changes, terms.Begin(&r, purchase.MakeID(0, n), lease.Epoch, now).Change)
 		}
 		if err := diskCommit(s, lease.Epoch, changes); err != nil {
 			return err
@@ -300,7 +300,7 @@ func diskSell(path string) error {
 }
 
 // diskStep is the change that the partner's word "done" makes.
-func diskStep(terms *purchase.Terms, p *purchase.Purchase, leg purchase.Leg, now purchase.Instant) purchase.Step {
+func diskStep(terms *purchase.Terms, p *purchase.Purchase, leg purchase.Leg, now purchase.Instant) *purchase.Step {
 	amount := money.Amount{Minor: p.Total, Currency: money.XOF}
 	if leg == purchase.Credit {
 		amount.Minor = p.Units

@@ -30,20 +30,20 @@ const (
 
 // commitLoop writes what is pending, as one transaction at a time.
 func (e *Engine) commitLoop(ctx context.Context) {
+	var b batch // its memory is used again and again
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for e.stopped == nil {
-		b := e.gather()
-		if b == nil {
+		if !e.gather(&b) {
 			e.work.Wait()
 			continue
 		}
 		e.mu.Unlock()
-		for e.write(ctx, b) {
+		for e.write(ctx, &b) {
 			e.pause(ctx, pauseUnread)
 		}
 		e.mu.Lock()
-		e.settle(b)
+		e.settle(&b)
 		if b.err != nil && e.stopped == nil {
 			e.mu.Unlock()
 			e.pause(ctx, pauseUnavailable)
@@ -60,14 +60,17 @@ func (e *Engine) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// gather takes the next batch, or returns nil when nothing is pending.
-func (e *Engine) gather() *batch {
+// gather makes b the next batch, and returns false when nothing is pending.
+func (e *Engine) gather(b *batch) bool {
+	clear(b.items) // what is done with may be forgotten
+	clear(b.changes)
+	*b = batch{items: b.items[:0], changes: b.changes[:0]}
 	if len(e.core.pending) == 0 || e.stopped != nil {
-		return nil
+		return false
 	}
-	b := &batch{items: e.core.batch(e.most)}
+	b.items = e.core.batch(b.items, e.most)
 	e.core.committing += len(b.items)
-	return b
+	return true
 }
 
 // write asks the store once: to commit the batch, or, where that left doubt,
@@ -78,11 +81,10 @@ func (e *Engine) write(ctx context.Context, b *batch) (again bool) {
 	if b.doubt {
 		return e.resolve(ctx, b)
 	}
-	if b.changes == nil {
-		b.changes = make([]Change, len(b.items))
-		for i, it := range b.items {
-			e.core.word(it.change)
-			b.changes[i] = it.change.Change
+	if len(b.changes) == 0 {
+		for _, it := range b.items {
+			e.core.word(it)
+			b.changes = append(b.changes, it.change.Change)
 		}
 	}
 	verdicts, err := e.cfg.Store.Commit(ctx, e.core.epoch, b.changes)

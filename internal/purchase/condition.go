@@ -62,11 +62,11 @@ var (
 	}}
 	inDoubt  = condition{"in doubt or acknowledged", func(s *step) bool { l := &s.p.Legs[s.p.active()]; return l.Doubt || l.Acknowledged }}
 	sendOver = condition{"time to send is over", func(s *step) bool {
-		limit := s.terms.sendLimit(&s.p, s.p.active())
+		limit := s.terms.sendLimit(s.p, s.p.active())
 		return limit != 0 && s.now >= limit
 	}}
 	hasAlternate = condition{"another provider can", func(s *step) bool {
-		return s.p.Legs[Credit].Tries < maxFailovers && s.terms.Alternate(&s.p) != ""
+		return s.p.Legs[Credit].Tries < maxFailovers && s.terms.Alternate(s.p) != ""
 	}}
 	// retriable: a further try cannot double the effect.
 	retriable = condition{"safe to try again", func(s *step) bool {

@@ -41,6 +41,7 @@ type Counts struct {
 // or being committed and further events wait in queue.
 type item struct {
 	p        Purchase
+	ref      Reference
 	doubtful bool // a commit of the change may have been, or still be, carried out
 	change   *Step
 	queue    []Event
@@ -68,10 +69,9 @@ func likenessOf(r *Request) likeness {
 // create admits a new purchase. done is called once, when its first change is
 // durable or cannot be.
 func (c *core) create(id ID, r Request, now Instant, done func(Purchase, error)) {
-	it := &item{slot: -1, creators: []func(Purchase, error){done}}
-	step := c.terms.Begin(r, id, c.epoch, now)
-	it.p = step.Change.Now
-	it.change = &step
+	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []func(Purchase, error){done}}
+	it.change = c.terms.Begin(&r, id, c.epoch, now)
+	it.p = it.change.Change.Now
 	c.open[id] = it
 	c.making[clientKey{r.Client, r.ClientKey}] = it
 	if !r.Again && c.terms.RepeatWithin > 0 {
@@ -82,7 +82,7 @@ func (c *core) create(id ID, r Request, now Instant, done func(Purchase, error))
 
 // adopt takes a recorded purchase into memory.
 func (c *core) adopt(r *Record, now Instant) *item {
-	it := &item{p: r.restore(&c.terms, now), slot: -1}
+	it := &item{p: r.restore(&c.terms, now), ref: c.keys.Reference(r.Purchase.ID), slot: -1}
 	c.open[it.p.ID] = it
 	c.schedule(it)
 	return it
@@ -105,7 +105,7 @@ func (c *core) event(it *item, ev Event, now Instant) bool {
 	}
 	step := c.terms.Next(&it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
 	if step.Durable {
-		it.change = &step
+		it.change = step
 		c.pending = append(c.pending, it)
 		c.unschedule(it)
 		return true
@@ -199,25 +199,24 @@ func (c *core) withdraw(it *item, now Instant) bool {
 }
 
 // batch takes up to most pending changes, oldest first, with their notices not
-// yet worded.
-func (c *core) batch(most int) []*item {
+// yet worded, and appends them to a batch.
+func (c *core) batch(batch []*item, most int) []*item {
 	n := min(most, len(c.pending))
-	batch := make([]*item, n)
-	copy(batch, c.pending)
+	batch = append(batch, c.pending[:n]...)
 	rest := copy(c.pending, c.pending[n:])
 	clear(c.pending[rest:])
 	c.pending = c.pending[:rest]
 	return batch
 }
 
-// word writes the notices of a step. It touches nothing shared.
-func (c *core) word(s *Step) {
+// word writes the notices of an item's change. It touches nothing shared.
+func (c *core) word(it *item) {
+	s := it.change
 	now := &s.Change.Now
 	var evidence Outcome
 	if e := s.Change.Evidence; e != nil {
 		evidence = e.Outcome
 	}
-	reference := c.keys.Reference(now.ID)
 	s.Change.Notices = s.Change.Notices[:0]
 	for _, fact := range s.Facts {
 		to := now.PayerNumber
@@ -227,7 +226,7 @@ func (c *core) word(s *Step) {
 			}
 		}
 		s.Change.Notices = append(s.Change.Notices, Notice{Purchase: now.ID, Fact: fact, To: to,
-			Language: now.Language, Text: c.wording.Notice(fact, now, reference, evidence), At: s.At})
+			Language: now.Language, Text: c.wording.Notice(fact, now, it.ref, evidence), At: s.At})
 	}
 }
 

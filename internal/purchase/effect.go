@@ -38,8 +38,9 @@ func openCase(m Matter) effect {
 var (
 	// note records the event as evidence.
 	note = effect{"record evidence", func(s *step) {
-		s.out.Change.Evidence = &Evidence{Leg: s.ev.Leg, Source: s.ev.Source,
+		s.evidence = Evidence{Leg: s.ev.Leg, Source: s.ev.Source,
 			Partner: s.p.Partner(s.ev.Leg), Outcome: s.ev.Outcome, At: s.now}
+		s.out.Change.Evidence = &s.evidence
 		s.out.Durable = true
 		s.leg().learn(&s.ev.Outcome)
 	}}
@@ -89,7 +90,7 @@ var (
 		s.p.ResolveBy = s.now.Add(s.terms.ResolveWithin)
 	}}
 	attemptCredit = effect{"credit attempt", func(s *step) { s.attempt(Credit) }}
-	failOver      = effect{"other provider", func(s *step) { s.p.Provider = s.terms.Alternate(&s.p) }}
+	failOver      = effect{"other provider", func(s *step) { s.p.Provider = s.terms.Alternate(s.p) }}
 	attemptRefund = effect{"set refund-by, refund attempt", func(s *step) {
 		s.p.RefundBy = s.now.Add(s.terms.RefundWithin)
 		if s.p.ResolveBy == 0 {

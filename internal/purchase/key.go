@@ -230,6 +230,7 @@ func double(v int) int {
 // inverse's inverse.
 func (r *Keyring) permute(v int64, undo bool) int64 {
 	const half, rounds = 20, 4
+	var block [aes.BlockSize]byte // escapes: one for all rounds
 	left, right := uint32(v>>half)&(1<<half-1), uint32(v)&(1<<half-1) //nolint:gosec // masked
 	for i := range rounds {
 		round := i
@@ -237,7 +238,7 @@ func (r *Keyring) permute(v int64, undo bool) int64 {
 			round = rounds - 1 - i
 			left, right = right, left
 		}
-		left, right = right, left^r.round(round, right)
+		left, right = right, left^r.round(&block, round, right)
 		if undo {
 			left, right = right, left
 		}
@@ -245,8 +246,8 @@ func (r *Keyring) permute(v int64, undo bool) int64 {
 	return int64(left)<<half | int64(right)
 }
 
-func (r *Keyring) round(i int, v uint32) uint32 {
-	var block [aes.BlockSize]byte
+func (r *Keyring) round(block *[aes.BlockSize]byte, i int, v uint32) uint32 {
+	clear(block[:])
 	block[0], block[1] = 'r', byte(i) //nolint:gosec // a few rounds
 	binary.BigEndian.PutUint32(block[8:], v)
 	r.prf.Encrypt(block[:], block[:])

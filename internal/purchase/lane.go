@@ -74,18 +74,19 @@ func (c *core) take(l *lane, now Instant) *call {
 	l.underWay++
 	k.at, k.begun = it.p.local(now), now
 	if k.Op == OpDo {
-		if it.p.Legs[k.Leg].Doubt && !retriable.holds(&step{terms: &c.terms, p: it.p, now: k.at}) {
+		if it.p.Legs[k.Leg].Doubt && !retriable.holds(&step{terms: &c.terms, p: &it.p, now: k.at}) {
 			k.barred = "not safe to try again any more"
 		}
 		it.p.Legs[k.Leg].LastAt = max(k.at.Add(timeout(l.partner, k.Leg)), c.terms.leftBy(&it.p, k.Leg))
 	}
-	k.order = c.order(&it.p, k.Leg)
+	k.order = c.order(it, k.Leg)
 	return k
 }
 
 // order is the request of a leg, complete in itself.
-func (c *core) order(p *Purchase, leg Leg) Order {
-	o := Order{Purchase: p.ID, Reference: c.keys.Reference(p.ID), Leg: leg, Key: c.keys.Key(p.ID, leg),
+func (c *core) order(it *item, leg Leg) Order {
+	p := &it.p
+	o := Order{Purchase: p.ID, Reference: it.ref, Leg: leg, Key: c.keys.Key(p.ID, leg),
 		Try: int(p.Legs[leg].Tries), FirstAt: p.Legs[leg].FirstAt, Product: p.Product, Bundle: p.Bundle}
 	switch leg {
 	case Charge:

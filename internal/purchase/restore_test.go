@@ -10,7 +10,7 @@ import (
 func TestRestoredDoubtIsAsOldAsTheProcess(t *testing.T) {
 	terms := walkTerms(Capability{}, Capability{Query: true, Lateness: 2 * time.Hour}, DefaultRules())
 	sent := Instant(1_800_000_000_000_000)
-	r := Record{Purchase: Purchase{ID: 1, Version: 3, Request: walkRequest(), State: Refunding, CreatedAt: sent, DueAt: sent},
+	r := Record{Purchase: Purchase{ID: 1, Version: 3, Request: *walkRequest(), State: Refunding, CreatedAt: sent, DueAt: sent},
 		Attempts: []Attempt{{Leg: Charge, Try: 1, At: sent}, {Leg: Credit, Try: 1, At: sent}, {Leg: Refund, Try: 1, At: sent}},
 		Evidence: []Evidence{{Leg: Charge, Outcome: Outcome{Kind: Done, Ref: "c"}, At: sent}}}
 	r.Purchase.Legs[Credit].Doubt = true

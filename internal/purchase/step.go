@@ -45,19 +45,28 @@ type Step struct {
 	Call Call
 }
 
-// step is the state of one evaluation of the table.
+// step is the state of one evaluation of the table, with room for what an
+// ordinary change holds: it is made in one piece for each event.
 type step struct {
 	terms *Terms
 	ev    Event
 	now   Instant
-	busy  bool // a call for this purchase is under way
-	p     Purchase
+	busy  bool      // a call for this purchase is under way
+	p     *Purchase // out.Change.Now
 	out   Step
+
+	attempted Attempt
+	evidence  Evidence
+	postings  [2]Posting
+	facts     [1]Fact
+	notices   [1]Notice
 }
 
 // Begin is the first change of a purchase: its row and its charge attempt.
-func (t *Terms) Begin(r Request, id ID, epoch int64, now Instant) Step {
-	s := step{terms: t, now: now, p: Purchase{ID: id, Epoch: epoch, Request: r, State: Charging, CreatedAt: now}}
+func (t *Terms) Begin(r *Request, id ID, epoch int64, now Instant) *Step {
+	s := &step{terms: t, now: now}
+	s.p = &s.out.Change.Now
+	s.p.ID, s.p.Epoch, s.p.Request, s.p.State, s.p.CreatedAt = id, epoch, *r, Charging, now
 	s.attempt(Charge)
 	if t.RepeatWithin > 0 && !r.Again {
 		s.out.Change.RepeatSince = now.Add(-t.RepeatWithin)
@@ -68,8 +77,11 @@ func (t *Terms) Begin(r Request, id ID, epoch int64, now Instant) Step {
 // Next is what an event does to a purchase at an instant: the whole state
 // machine. It is pure. busy says that a call for the purchase is under way, so
 // that no other may be made. epoch is the lease to write under.
-func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64) Step {
-	s := step{terms: t, ev: normal(ev), now: p.local(now), busy: busy, p: *p}
+func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64) *Step {
+	s := &step{terms: t, ev: ev, now: p.local(now), busy: busy}
+	normal(&s.ev)
+	s.p = &s.out.Change.Now
+	*s.p = *p
 	row := s.match()
 	s.out.Row = row
 	s.p.State = row.To
@@ -77,7 +89,7 @@ func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64)
 		s.p.State = p.State
 	}
 	for _, effect := range row.Do {
-		effect.do(&s)
+		effect.do(s)
 	}
 	if s.p.State != p.State {
 		s.out.Durable = true
@@ -87,7 +99,7 @@ func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64)
 
 // normal makes what a partner said safe to compute with: a movement without a
 // positive amount of a known currency proves nothing.
-func normal(ev Event) Event {
+func normal(ev *Event) {
 	o := &ev.Outcome
 	if o.Kind == Done || o.Kind == Reversed {
 		if _, err := money.ParseCurrency(string(o.Amount.Currency)); err != nil || o.Amount.Minor <= 0 {
@@ -96,7 +108,6 @@ func normal(ev Event) Event {
 		}
 	}
 	o.Detail, o.Ref = clip(o.Detail), clip(o.Ref)
-	return ev
 }
 
 // clip bounds a partner's text and makes it storable.
@@ -108,7 +119,7 @@ func clip(text string) string {
 }
 
 // finish fixes the due time and the versions.
-func (s *step) finish(was, epoch int64) Step {
+func (s *step) finish(was, epoch int64) *Step {
 	if s.p.DueAt = s.due(); s.p.DueAt != 0 {
 		s.p.DueAt -= s.p.Skew
 	}
@@ -122,13 +133,13 @@ func (s *step) finish(was, epoch int64) Step {
 		s.out.Change.sort()
 		slices.Sort(s.out.Facts)
 	}
-	s.out.Change.Now, s.out.At = s.p, s.now
-	return s.out
+	s.out.At = s.now
+	return &s.out
 }
 
 // due is the next time that the purchase must act by itself, or zero.
 func (s *step) due() Instant {
-	p, at := &s.p, s.p.ActAt
+	p, at := s.p, s.p.ActAt
 	sooner := func(i Instant, wanted bool) {
 		if wanted && i != 0 && (at == 0 || i < at) {
 			at = i
@@ -207,7 +218,8 @@ func (s *step) attempt(leg Leg) {
 	}
 	l.LastAt, l.Unsent = s.now, false
 	l.Queries = l.Tries - 1 // patience grows with the tries, and anew within each
-	s.out.Change.Attempt = &Attempt{Leg: leg, Try: l.Tries, Partner: s.p.Partner(leg), At: s.now}
+	s.attempted = Attempt{Leg: leg, Try: l.Tries, Partner: s.p.Partner(leg), At: s.now}
+	s.out.Change.Attempt = &s.attempted
 	s.out.Durable = true
 	s.ask(leg, OpDo)
 }
@@ -216,7 +228,7 @@ func (s *step) attempt(leg Leg) {
 func (s *step) ask(leg Leg, op Op) {
 	s.out.Call = Call{leg, op}
 	s.p.ActAt = 0
-	if limit := s.terms.sendLimit(&s.p, leg); op == OpDo && limit > s.now && !s.p.Legs[leg].Doubt {
+	if limit := s.terms.sendLimit(s.p, leg); op == OpDo && limit > s.now && !s.p.Legs[leg].Doubt {
 		s.p.ActAt = limit // to withdraw it, if it still waits to be sent then
 	}
 }
@@ -238,7 +250,7 @@ func (s *step) pause(leg Leg) {
 			s.p.ActAt = certain
 		}
 	}
-	if limit := s.terms.sendLimit(&s.p, leg); limit > s.now && limit < s.p.ActAt {
+	if limit := s.terms.sendLimit(s.p, leg); limit > s.now && limit < s.p.ActAt {
 		s.p.ActAt = limit
 	}
 }
@@ -280,6 +292,9 @@ func (s *step) book(effect Effect, debit, credit ledger.Account, amount money.Am
 		return false
 	}
 	s.p.Posted = s.p.Posted.With(leg, effect)
+	if s.out.Change.Postings == nil {
+		s.out.Change.Postings = s.postings[:0]
+	}
 	s.out.Change.Postings = append(s.out.Change.Postings, posting)
 	s.out.Durable = true
 	return true
@@ -301,6 +316,9 @@ func (s *step) tell(f Fact) {
 		return
 	}
 	s.p.Told = s.p.Told.With(f)
+	if s.out.Facts == nil {
+		s.out.Facts, s.out.Change.Notices = s.facts[:0], s.notices[:0]
+	}
 	s.out.Facts = append(s.out.Facts, f)
 	s.out.Durable = true
 }

@@ -80,8 +80,8 @@ type Batch struct {
 
 // Gather takes the next batch; ok is false when nothing is pending.
 func (s *Steps) Gather() (b Batch, ok bool) {
-	taken := s.e.gather()
-	return Batch{s, taken}, taken != nil
+	b = Batch{s, &batch{}}
+	return b, s.e.gather(b.b)
 }
 
 // Write asks the store once, and returns true when it must be called again.

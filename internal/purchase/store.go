@@ -215,7 +215,8 @@ type Store interface {
 	// Commit writes the changes as one durable transaction under the lease
 	// epoch, and returns one verdict per change, in order. On return without
 	// error the written changes survive power loss. A change that is not
-	// Written leaves the others unaffected. At most one change per purchase.
+	// Written leaves the others unaffected. At most one change per purchase. What
+	// it was given is the caller's again when it returns.
 	Commit(ctx context.Context, epoch int64, changes []Change) ([]Verdict, error)
 	// Load returns the records of those purchases that exist, ordered by ID.
 	Load(ctx context.Context, ids ...ID) ([]Record, error)

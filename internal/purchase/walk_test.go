@@ -40,8 +40,8 @@ func walkTerms(payer, provider Capability, rules Rules) *Terms {
 	}
 }
 
-func walkRequest() Request {
-	return Request{Client: "c", ClientKey: "k", Channel: "api", Language: "fr", PayerNumber: 22670112233,
+func walkRequest() *Request {
+	return &Request{Client: "c", ClientKey: "k", Channel: "api", Language: "fr", PayerNumber: 22670112233,
 		Recipient: 22676445566, Payer: "wallet", Provider: "ocs", Product: "airtime", Offer: 1,
 		Total: 1050, Fee: 50, Units: 1000, Currency: money.XOF}
 }
@@ -53,7 +53,7 @@ func walkEvent(r *rand.Rand, p *Purchase) Event {
 	}
 	ev := Event{Leg: Legs[r.IntN(3)], Source: Source(1 + r.IntN(5)), Outcome: Outcome{Kind: Kinds[r.IntN(len(Kinds))]}}
 	if r.IntN(2) == 0 {
-		s := step{p: *p}
+		s := step{p: p}
 		if leg := s.p.active(); leg != 0 {
 			ev.Leg = leg
 		}
@@ -130,7 +130,7 @@ func walkOnce(r *rand.Rand, terms *Terms, reached map[string]bool) error {
 				reached[fmt.Sprint(i, row.From, row.On(), row.Condition())] = true
 			}
 		}
-		if err := walkCheck(&was, &step, ev, balances); err != nil {
+		if err := walkCheck(&was, step, ev, balances); err != nil {
 			return fmt.Errorf("%s in %s by row %q: %w", ev, was.State, step.Row.Condition(), err)
 		}
 		p = step.Change.Now

@@ -165,7 +165,7 @@ func takeoverAgainstCommits(t *testing.T, s Subject) {
 				// Bounded, because SQLite is not fair to another process that waits to write.
 				for n := int64(1); n <= 300; n++ {
 					r := request(round*1_000_000 + seller*500_000 + n)
-					step := old.terms.Begin(r, purchase.MakeID(0, round*1_000_000+seller*500_000+n), old.epoch, dawn)
+					step := old.terms.Begin(&r, purchase.MakeID(0, round*1_000_000+seller*500_000+n), old.epoch, dawn)
 					verdicts, err := s.Commit(t.Context(), old.epoch, []purchase.Change{step.Change})
 					if errors.Is(err, purchase.ErrFenced) {
 						return

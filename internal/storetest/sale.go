@@ -55,7 +55,7 @@ func request(n int64) purchase.Request {
 // begin makes the first change of a purchase, uncommitted.
 func (s *shop) begin(r purchase.Request) purchase.Change {
 	s.now += 1000
-	step := s.terms.Begin(r, purchase.MakeID(0, s.next), s.epoch, s.now)
+	step := s.terms.Begin(&r, purchase.MakeID(0, s.next), s.epoch, s.now)
 	s.next++
 	return step.Change
 }
