@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,13 +32,12 @@ type committer struct {
 	sums     sums
 	batch    batch
 	sent     []int // statements of the pipeline, in order
-	epoch    [8]byte
 }
 
 func newCommitter(config *pgx.ConnConfig, number int64) *committer {
 	c := &committer{config: config, stripe: number, texts: commitStatements(), accounts: map[ledger.Key]int64{}, sums: sums{}}
-	for i, s := range c.texts {
-		c.arrays[i] = newArrays(s.columns...)
+	for i := range c.texts {
+		c.arrays[i] = newArrays(&c.texts[i])
 	}
 	return c
 }
@@ -184,10 +182,9 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 	if err := c.fill(epoch); err != nil {
 		return false, err
 	}
-	binary.BigEndian.PutUint64(c.epoch[:], uint64(epoch)) //nolint:gosec // the bits are kept
 	p := c.conn.PgConn().StartPipeline(ctx)
 	p.SendQueryParams("begin isolation level read committed", nil, nil, nil, nil)
-	p.SendQueryStatement(c.prepared[checkLease], [][]byte{c.epoch[:]}, binaryFormat, binaryFormat)
+	p.SendQueryStatement(c.prepared[checkLease], c.arrays[checkLease].parameters(), binaryFormat, binaryFormat)
 	c.sent = append(c.sent[:0], -1, checkLease)
 	for i := findRepeats; i < statementCount; i++ {
 		if a := c.arrays[i]; a.rows > 0 {
@@ -203,7 +200,7 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 			rows, err = result(p)
 		}
 		if err != nil {
-			fits = fits && !(i == insertPurchases && duplicate(err))
+			fits = fits && !((i == insertUsual || i == insertPurchases) && duplicate(err))
 			break
 		}
 		switch i {
@@ -211,7 +208,7 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 			leased = rows == 1
 		case findRepeats:
 			fits = fits && rows == 0
-		case updatePurchases:
+		case updateUsual, updatePurchases:
 			fits = fits && rows == int64(c.arrays[i].rows)
 		}
 	}
@@ -255,7 +252,7 @@ func result(p *pgconn.Pipeline) (int64, error) {
 // fill makes the arrays of the chosen changes.
 func (c *committer) fill(epoch int64) error {
 	for _, a := range c.arrays {
-		a.reset()
+		a.reset(epoch)
 	}
 	clear(c.sums)
 	b := &c.batch
@@ -263,13 +260,16 @@ func (c *committer) fill(epoch int64) error {
 		change := &b.changes[i]
 		p := &change.Now
 		if fresh(change) {
-			putPurchase(c.arrays[insertPurchases], p)
+			if putPurchase(c.arrays[insertUsual], p); !c.arrays[insertUsual].usualRow() {
+				putPurchase(c.arrays[insertPurchases], p)
+			}
 			if change.RepeatSince != 0 {
 				putRepeat(c.arrays[findRepeats], change)
 			}
 		} else {
-			putProgress(c.arrays[updatePurchases], p)
-			putMatch(c.arrays[updatePurchases], change)
+			if putUpdate(c.arrays[updateUsual], change); !c.arrays[updateUsual].usualRow() {
+				putUpdate(c.arrays[updatePurchases], change)
+			}
 		}
 		c.fillOpen(change)
 		if change.Attempt != nil {
@@ -313,7 +313,9 @@ func (c *committer) fillOpen(change *purchase.Change) {
 	switch {
 	case !p.Open():
 	case created:
-		put(insertOpen, p.Epoch)
+		if put(insertOpen, p.Epoch); !c.arrays[insertOpen].usualRow() {
+			put(keepOpen, p.Epoch)
+		}
 	case moved || p.ClosedAt != 0:
 		put(keepOpen, p.Epoch)
 	}

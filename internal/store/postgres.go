@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,11 +146,14 @@ func (p *postgres) commit(ctx context.Context, epoch int64, changes []purchase.C
 	}
 }
 
-// The statements of a commit. Each but the first takes one array per column.
+// The statements of a commit. Each but the first takes one array per column. The
+// usual ones are for rows as almost all are.
 const (
 	checkLease = iota
 	findRepeats
+	insertUsual
 	insertPurchases
+	updateUsual
 	updatePurchases
 	deleteOpen
 	insertOpen
@@ -162,53 +167,94 @@ const (
 	statementCount
 )
 
-// statement is the text of a statement and the columns of its arrays.
+// statement is the text of a statement, the columns of its arrays, and what
+// some of them always hold instead, as SQL.
 type statement struct {
 	text    string
 	columns [][]column
+	usual   map[string]string
 }
 
+// batchEpoch is the lease that a batch is written under, as SQL.
+const batchEpoch = "$1"
+
+// The columns that are the same in almost all rows: in any, of new purchases,
+// and of those that go on as they should.
+var (
+	ofBatch       = map[string]string{"epoch": batchEpoch}
+	usualProgress = map[string]string{"epoch": batchEpoch, "was_epoch": batchEpoch, "refund_by": "0", "watch_till": "0",
+		"orphan": "0", "exposed": "0", "unproven": "0", "doubt": "0", "closed": "0"}
+	usualPurchase = map[string]string{"version": "1", "epoch": batchEpoch, "charged_at": "0", "closed_at": "0",
+		"deliver_by": "0", "resolve_by": "0", "refund_by": "0", "watch_till": "0", "charged": "0", "held": "0", "told": "0",
+		"state": "1", "orphan": "0", "exposed": "0", "unproven": "0", "doubt": "0", "closed": "0", "acknowledged": "0",
+		"charged_currency": ""}
+)
+
 func commitStatements() (s [statementCount]statement) {
-	insert := func(table string, columns []column) statement {
-		return statement{`INSERT INTO ` + table + ` (` + names(columns, "") + `) ` + rowsOf(columns), [][]column{columns}}
+	insert := func(table string, usual map[string]string, columns []column, more string) statement {
+		return statement{`INSERT INTO ` + table + ` (` + names(columns, "") + `) ` + rowsOf(usual, columns) + more, [][]column{columns}, usual}
 	}
-	from := func(columns ...[]column) string { return `(` + rowsOf(columns...) + `) v` }
-	s[checkLease] = statement{text: `SELECT 1 FROM lease WHERE epoch = $1 AND fenced = 0` + postgresDialect.share}
-	s[findRepeats] = statement{`SELECT v.id, p.id FROM ` + from(repeatColumns) + `
-		JOIN purchase p ON p.recipient = v.recipient AND p.created_at >= v.since AND p.payer_number = v.payer_number
-		AND p.total = v.total AND p.product = v.product AND p.state <> 6`, [][]column{repeatColumns}}
-	// Without ON CONFLICT, which would look each key up twice: a key that is taken
-	// is rare, and fails the whole pipeline.
-	s[insertPurchases] = insert("purchase", purchaseColumns)
+	over := func(before, after string, usual map[string]string, columns ...[]column) statement {
+		return statement{before + ` (` + rowsOf(usual, columns...) + `) v ` + after, columns, usual}
+	}
 	var sets []string
 	for _, c := range progressColumns {
 		sets = append(sets, c.name+` = v.`+c.name)
 	}
-	s[updatePurchases] = statement{`UPDATE purchase p SET ` + strings.Join(sets, ", ") + ` FROM ` + from(progressColumns, matchColumns) + `
-		WHERE p.id = v.id AND p.version = v.was_version AND p.epoch = v.was_epoch`, [][]column{progressColumns, matchColumns}}
-	s[deleteOpen] = statement{`DELETE FROM open_purchase o USING ` + from(openColumns) + `
-		WHERE o.epoch = v.epoch AND o.purchase = v.purchase`, [][]column{openColumns}}
-	s[insertOpen] = insert("open_purchase", openColumns)
-	s[keepOpen] = insert("open_purchase", openColumns)
-	s[keepOpen].text += ` ON CONFLICT DO NOTHING`
-	s[insertAttempts] = insert("attempt", attemptColumns)
-	s[insertEvidence] = insert("evidence", evidenceColumns)
-	s[insertPostings] = insert("posting", postingColumns)
-	s[addBalances] = insert("balance", balanceColumns)
-	s[addBalances].text += ` ON CONFLICT (account, stripe) DO UPDATE SET amount = balance.amount + excluded.amount`
-	s[insertNotices] = insert("notice", noticeColumns)
-	s[insertCases] = insert("care_case", caseColumns)
+	update := func(usual map[string]string) statement {
+		return over(`UPDATE purchase p SET `+strings.Join(sets, ", ")+` FROM`,
+			`WHERE p.id = v.id AND p.version = v.was_version AND p.epoch = v.was_epoch`, usual, progressColumns, matchColumns)
+	}
+	s[checkLease] = statement{`SELECT 1 FROM lease WHERE epoch = ` + batchEpoch + ` AND fenced = 0` + postgresDialect.share, nil, ofBatch}
+	s[findRepeats] = over(`SELECT v.id, p.id FROM`, `JOIN purchase p ON p.recipient = v.recipient AND p.created_at >= v.since
+		AND p.payer_number = v.payer_number AND p.total = v.total AND p.product = v.product AND p.state <> 6`, nil, repeatColumns)
+	// Without ON CONFLICT, which would look each key up twice: a key that is taken
+	// is rare, and fails the whole pipeline.
+	s[insertUsual] = insert("purchase", usualPurchase, purchaseColumns, "")
+	s[insertPurchases] = insert("purchase", nil, purchaseColumns, "")
+	s[updateUsual] = update(usualProgress)
+	s[updatePurchases] = update(nil)
+	s[deleteOpen] = over(`DELETE FROM open_purchase o USING`, `WHERE o.epoch = v.epoch AND o.purchase = v.purchase`, nil, openColumns)
+	s[insertOpen] = insert("open_purchase", ofBatch, openColumns, "")
+	s[keepOpen] = insert("open_purchase", nil, openColumns, ` ON CONFLICT DO NOTHING`)
+	s[insertAttempts] = insert("attempt", nil, attemptColumns, "")
+	s[insertEvidence] = insert("evidence", nil, evidenceColumns, "")
+	s[insertPostings] = insert("posting", nil, postingColumns, "")
+	s[addBalances] = insert("balance", nil, balanceColumns,
+		` ON CONFLICT (account, stripe) DO UPDATE SET amount = balance.amount + excluded.amount`)
+	s[insertNotices] = insert("notice", nil, noticeColumns, "")
+	s[insertCases] = insert("care_case", nil, caseColumns, "")
 	return s
 }
 
-// rowsOf selects the rows of one array parameter per column. Measured for 39
-// columns, a row costs a fifth less than from a function of all arrays in FROM,
-// whose rows PostgreSQL stores before it reads them.
-func rowsOf(columns ...[]column) string {
+// takesEpoch reports whether a statement's first parameter is the lease.
+func takesEpoch(usual map[string]string) bool {
+	return slices.Contains(slices.Collect(maps.Values(usual)), batchEpoch)
+}
+
+// rowsOf selects the rows of one array parameter per column; usual columns are
+// constants. Measured for 39 columns, a row costs a fifth
+// less than from a function of all arrays in FROM, whose rows PostgreSQL stores
+// before it reads them, and an element that is not sent saves 0.2 µs.
+func rowsOf(usual map[string]string, columns ...[]column) string {
 	var list []string
+	parameter := 0
+	if takesEpoch(usual) {
+		parameter = 1
+	}
 	for _, part := range columns {
 		for _, c := range part {
-			list = append(list, fmt.Sprintf("unnest($%d::%s[]) AS %s", len(list)+1, widthNames[c.width], c.name))
+			source, constant := usual[c.name]
+			switch {
+			case !constant:
+				parameter++
+				source = fmt.Sprintf("unnest($%d::%s[])", parameter, widthNames[c.width])
+			case c.width == text:
+				source = "'" + source + "'"
+			default:
+				source += "::" + widthNames[c.width]
+			}
+			list = append(list, source+" AS "+c.name)
 		}
 	}
 	return "SELECT " + strings.Join(list, ", ")

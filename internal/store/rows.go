@@ -137,7 +137,9 @@ func putProgress(s sink, p *purchase.Purchase) {
 	s.text(string(p.Charged.Currency))
 }
 
-func putMatch(s sink, c *purchase.Change) {
+// putUpdate writes a change's progress, and which row it expects to find.
+func putUpdate(s sink, c *purchase.Change) {
+	putProgress(s, &c.Now)
 	s.number(int64(c.Now.ID))
 	s.number(c.Now.Version - 1)
 	s.number(c.WasEpoch)

@@ -318,8 +318,7 @@ func (w *writer) write(epoch int64, changes []purchase.Change) ([]purchase.Verdi
 // writePurchase writes the row of the purchase itself, if it fits what is stored.
 func (w *writer) writePurchase(c *purchase.Change) (purchase.Verdict, error) {
 	if !fresh(c) {
-		putProgress(&w.values, &c.Now)
-		putMatch(&w.values, c)
+		putUpdate(&w.values, c)
 		n, err := w.changed(updatePurchase)
 		if n == 0 {
 			return purchase.Verdict{Result: purchase.Stale}, err
