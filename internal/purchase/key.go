@@ -230,7 +230,7 @@ func double(v int) int {
 // inverse's inverse.
 func (r *Keyring) permute(v int64, undo bool) int64 {
 	const half, rounds = 20, 4
-	var block [aes.BlockSize]byte // escapes: one for all rounds
+	var block [aes.BlockSize]byte                                     // escapes: one for all rounds
 	left, right := uint32(v>>half)&(1<<half-1), uint32(v)&(1<<half-1) //nolint:gosec // masked
 	for i := range rounds {
 		round := i
