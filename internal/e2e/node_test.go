@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -108,7 +109,13 @@ func (b *lockedBuffer) tail() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	text := b.String()
-	return text[max(0, len(text)-4000):]
+	from := max(0, len(text)-4000)
+	for _, sign := range []string{"panic: ", "fatal error: "} { // what follows is as long as there are goroutines
+		if at := strings.Index(text, sign); at >= 0 {
+			return text[at:min(len(text), at+4000)]
+		}
+	}
+	return text[from:]
 }
 
 // node configures a node with extra lines of profile rules, not started yet.
