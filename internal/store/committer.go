@@ -100,7 +100,7 @@ func (c *committer) commit(ctx context.Context, epoch int64, changes []purchase.
 	if err == nil {
 		return verdicts, nil
 	}
-	if c.conn.IsClosed() || c.conn.PgConn().TxStatus() != 'I' {
+	if c.conn != nil && (c.conn.IsClosed() || c.conn.PgConn().TxStatus() != 'I') {
 		c.disconnect(ctx)
 	}
 	return nil, err

@@ -204,6 +204,31 @@ func TestPostgresConnectionsThatWereLost(t *testing.T) {
 	}
 }
 
+// A commit that is undone because its lease was lost, over a connection that is
+// lost as well, says what it says over a good one.
+func TestPostgresConnectionLostWhileUndoing(t *testing.T) {
+	link, _ := linked(t)
+	s, lease := held(t, link)
+	p := purchase.Purchase{ID: 1, Version: 1, State: purchase.Charging, DueAt: 1,
+		Request: purchase.Request{ClientKey: "a", Total: 2, Fee: 1, Units: 1}}
+	link.set(func(sent []byte) cut {
+		if bytes.Contains(sent, []byte("rollback\x00")) {
+			return cutBefore
+		}
+		return pass
+	})
+	for range 2 {
+		if _, err := s.Commit(t.Context(), lease.Epoch+1, []purchase.Change{{Now: p}}); !errors.Is(err, purchase.ErrFenced) {
+			t.Errorf("commit under a lease that is not ours: %v", err)
+		}
+	}
+	p.Epoch = lease.Epoch
+	verdicts, err := s.Commit(t.Context(), lease.Epoch, []purchase.Change{{Now: p}})
+	if err != nil || verdicts[0].Result != purchase.Written {
+		t.Errorf("commit after it: %+v, %v", verdicts, err)
+	}
+}
+
 // A network that keeps connections and loses what they carry stops nobody for ever.
 func TestPostgresSilence(t *testing.T) {
 	link, _ := linked(t)
