@@ -21,7 +21,7 @@ import (
 type benchCmd struct {
 	Scenarios []string `arg:"" optional:"" help:"What to measure, all when absent: ${scenarios}."`
 	Store     string   `enum:"sqlite,postgres,all" default:"all" help:"Where purchases are kept: sqlite, postgres or all."`
-	Runs      int      `help:"How often each is measured; the median counts (5, with --quick 1)."`
+	Runs      int      `placeholder:"N" help:"How often each is measured; the median counts (5, with --quick 1)."`
 	Quick     bool     `help:"Take a first look at a small size."`
 	JSON      bool     `name:"json" help:"Print the report as JSON."`
 	Out       string   `type:"path" help:"A directory to write report.json and the charts (SVG) to."`
@@ -61,7 +61,7 @@ func (c *benchCmd) size() bench.Size {
 }
 
 // Run measures, prints the report, and writes it with its charts.
-func (c *benchCmd) Run(ctx context.Context, a *app) (err error) {
+func (c *benchCmd) Run(ctx context.Context, a *app) error {
 	size := c.size()
 	if err := size.Check(); err != nil {
 		return usage(err)
@@ -71,11 +71,13 @@ func (c *benchCmd) Run(ctx context.Context, a *app) (err error) {
 			return usage(fmt.Errorf("no scenario is named %q; there are %s", name, strings.Join(benchNames(), ", ")))
 		}
 	}
-	if c.Runs == 0 && !c.Quick {
+	if c.Runs == 0 {
 		c.Runs = 5
+		if c.Quick {
+			c.Runs = 1
+		}
 	}
 	r := &benchRun{cmd: c, app: a, size: size}
-	defer func() { err = errors.Join(err, r.close()) }()
 	report, err := r.measure(ctx)
 	if err != nil {
 		return err
@@ -102,13 +104,15 @@ type benchRun struct {
 	database string // what the server says that it is
 }
 
-// later calls f at the end of the run.
+// later calls f when the store at hand is done with.
 func (r *benchRun) later(f func() error) { r.closing = append(r.closing, f) }
 
+// close ends what was begun for a store.
 func (r *benchRun) close() (err error) {
 	for _, f := range slices.Backward(r.closing) {
 		err = errors.Join(err, f())
 	}
+	r.closing, r.server = nil, nil
 	return err
 }
 
@@ -116,12 +120,12 @@ func (r *benchRun) close() (err error) {
 type family func(r *benchRun, bed *bench.Bed) []bench.Scenario
 
 // families are all of them, in the order that they run.
-var families = []family{engineScenarios, troubleScenarios}
+var families = []family{engineScenarios, troubleScenarios, storeScenarios}
 
 // benchNames are the names of all scenarios.
 func benchNames() (names []string) {
 	for _, f := range families {
-		for _, s := range f(nil, &bench.Bed{}) {
+		for _, s := range f(&benchRun{}, &bench.Bed{}) {
 			names = append(names, s.Name)
 		}
 	}
@@ -137,25 +141,35 @@ func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
 		stores = []string{"postgres", "sqlite"}
 	}
 	for _, store := range stores {
-		bed, err := r.bed(ctx, store)
-		if err != nil {
+		results, err := r.measureOn(ctx, store)
+		if err = errors.Join(err, r.close()); err != nil {
 			return nil, err
 		}
-		for _, f := range families {
-			for _, s := range f(r, bed) {
-				if len(r.cmd.Scenarios) > 0 && !slices.Contains(r.cmd.Scenarios, s.Name) {
-					continue
-				}
-				result, err := bench.Measure(ctx, r.told(s), max(r.cmd.Runs, 1))
-				if err != nil {
-					return nil, err
-				}
-				report.Results = append(report.Results, result)
-			}
-		}
+		report.Results = append(report.Results, results...)
 	}
 	report.Database = r.database
 	return report, nil
+}
+
+// measureOn runs the scenarios asked for on a store.
+func (r *benchRun) measureOn(ctx context.Context, store string) (results []bench.Result, err error) {
+	bed, err := r.bed(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range families {
+		for _, s := range f(r, bed) {
+			if len(r.cmd.Scenarios) > 0 && !slices.Contains(r.cmd.Scenarios, s.Name) {
+				continue
+			}
+			result, err := bench.Measure(ctx, r.told(s), r.cmd.Runs)
+			if err != nil {
+				return nil, err
+			}
+			results = append(results, result)
+		}
+	}
+	return results, nil
 }
 
 // told says on the other stream which run of a scenario is under way.
@@ -164,7 +178,7 @@ func (r *benchRun) told(s bench.Scenario) bench.Scenario {
 	s.Run = func(ctx context.Context) (bench.Sample, error) {
 		began++
 		from := r.app.clock.Now()
-		_, _ = fmt.Fprintf(r.app.err, "%s %s, run %d of %d ...", s.Name, s.Store, began, max(r.cmd.Runs, 1))
+		_, _ = fmt.Fprintf(r.app.err, "%s %s, run %d of %d ...", s.Name, s.Store, began, r.cmd.Runs)
 		sample, err := run(ctx)
 		_, _ = fmt.Fprintf(r.app.err, " %.0f s\n", r.app.clock.Now().Sub(from).Seconds())
 		return sample, err
@@ -183,9 +197,7 @@ func (r *benchRun) bed(ctx context.Context, store string) (*bench.Bed, error) {
 	if store == "postgres" {
 		return bed, r.postgres(ctx, bed)
 	}
-	made := 0
 	bed.Fresh = func(context.Context) (string, func(context.Context) error, error) {
-		made++
 		dir, err := os.MkdirTemp(r.cmd.Dir, "tenu-bench-")
 		if err != nil {
 			return "", nil, fmt.Errorf("make a directory: %w", err)

@@ -74,7 +74,7 @@ func (a *app) showFigures(figures []bench.Figure) {
 			rows[i][3] = bench.Legible(low) + " to " + bench.Legible(high)
 		}
 		if f.Ratio != 0 {
-			rows[i][4] = fmt.Sprintf("%.2f of %s", f.Ratio, f.Yardstick)
+			rows[i][4] = fmt.Sprintf("%.2f × %s", f.Ratio, f.Yardstick)
 		}
 		for j, cell := range rows[i] {
 			widths[j] = max(widths[j], utf8.RuneCountInString(cell))

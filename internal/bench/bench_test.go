@@ -52,10 +52,12 @@ func beds(t *testing.T) []*Bed {
 // measures: each fails by itself when what it did is not right.
 func TestScenarios(t *testing.T) {
 	for _, b := range beds(t) {
-		for name, run := range map[string]func(context.Context) (Sample, error){"floor": b.Floor, "engine": b.Engine,
-			"lone": b.Lone, "hot": b.Hot, "open": b.Open} {
-			t.Run(b.Store+"/"+name, func(t *testing.T) {
-				r, err := Measure(t.Context(), Scenario{Name: name, Store: b.Store, Run: run}, 1)
+		filled := NewFilled(b)
+		for _, s := range []Scenario{{Name: "floor", Run: b.Floor}, {Name: "engine", Run: b.Engine}, {Name: "lone", Run: b.Lone},
+			{Name: "hot", Run: b.Hot}, {Name: "open", Run: b.Open}, {Name: "recover", Run: b.Recover}, {Name: "drain", Run: b.Drain},
+			{Name: "growth", Run: filled.Growth}, {Name: "care", Run: filled.Care}} {
+			t.Run(b.Store+"/"+s.Name, func(t *testing.T) {
+				r, err := Measure(t.Context(), s, 1)
 				if err != nil {
 					t.Fatal(err)
 				}

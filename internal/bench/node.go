@@ -120,6 +120,14 @@ func (n *node) await(ctx context.Context, what string, holds func() bool) error 
 // check returns an error unless so many purchases were credited since before,
 // and the database holds what it should.
 func (n *node) check(ctx context.Context, before purchase.Stats, credited int) error {
+	if err := n.counted(before, credited); err != nil || n.Stats().Created > verifyMost {
+		return err
+	}
+	return n.db.verify(ctx)
+}
+
+// counted returns an error unless so many purchases were credited since before.
+func (n *node) counted(before purchase.Stats, credited int) error {
 	now := n.Stats()
 	if got := now.ByState[purchase.Credited] - before.ByState[purchase.Credited]; got != int64(credited) {
 		return fmt.Errorf("%d purchases were credited, not %d", got, credited)
@@ -127,8 +135,5 @@ func (n *node) check(ctx context.Context, before purchase.Stats, credited int) e
 	if now.Stale != 0 || now.Rejected != 0 {
 		return fmt.Errorf("%d changes were stale and %d rejected", now.Stale, now.Rejected)
 	}
-	if now.Created > verifyMost {
-		return nil
-	}
-	return n.db.verify(ctx)
+	return nil
 }

@@ -26,6 +26,8 @@ type Partner struct {
 	name    string
 	conduct atomic.Int32
 	done    atomic.Int64
+	mark    atomic.Int64 // the last purchase that counts as old
+	old     atomic.Int64 // calls done for those
 	pace    atomic.Pointer[pace]
 }
 
@@ -48,6 +50,12 @@ func (p *Partner) Allow(perSecond int, clock purchase.Clock) {
 // Done is how many calls the partner has done.
 func (p *Partner) Done() int64 { return p.done.Load() }
 
+// Mark makes purchases up to one old from now on.
+func (p *Partner) Mark(last purchase.ID) { p.mark.Store(int64(last)) }
+
+// Old is how many calls the partner has done for old purchases.
+func (p *Partner) Old() int64 { return p.old.Load() }
+
 // Name is purchase.Partner.
 func (p *Partner) Name() string { return p.name }
 
@@ -69,6 +77,9 @@ func (p *Partner) Do(ctx context.Context, o purchase.Order) purchase.Outcome {
 		return purchase.Outcome{Kind: purchase.Unsent, Detail: "no turn in time"}
 	}
 	p.done.Add(1)
+	if int64(o.Purchase) <= p.mark.Load() {
+		p.old.Add(1)
+	}
 	return p.executed(o.Purchase, o)
 }
 
