@@ -42,7 +42,7 @@ func (e *Engine) nextSequence(ctx context.Context) (int64, error) {
 // write, or the node is starting or stopping). In each case nothing was
 // written and nothing is charged.
 func (e *Engine) Buy(ctx context.Context, r Request) (p Purchase, replay bool, err error) {
-	b := e.begin(ctx, r).wait(ctx)[0]
+	b := e.BuyAll(ctx, []Request{r})[0]
 	return b.Purchase, b.Replay, b.Err
 }
 
@@ -55,11 +55,30 @@ type Bought struct {
 
 // BuyAll is Buy for several requests, which are admitted together, and returns
 // when each is durable or refused. The answers are in the requests' order and
-// each is what Buy would return had they been made one after the other; the
-// refusal of one is nothing to the others.
+// each is what Buy would return: the refusal of one is nothing to the others.
 func (e *Engine) BuyAll(ctx context.Context, rs []Request) []Bought {
-	return e.begin(ctx, rs...).wait(ctx)
+	answers := e.begin(ctx, rs...).wait(ctx)
+	var again []Request
+	for i, r := range rs {
+		if errors.Is(answers[i].Err, errStood) {
+			again = append(again, r)
+		}
+	}
+	if len(again) == 0 {
+		return answers
+	}
+	// What stood in their way is gone.
+	next := e.begin(ctx, again...).wait(ctx)
+	for i := range answers {
+		if errors.Is(answers[i].Err, errStood) {
+			answers[i], next = next[0], next[1:]
+		}
+	}
+	return answers
 }
+
+// errStood says that a request waited for a like one that then was not made.
+var errStood = fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
 
 // intents are purchases on their way to be durable, or refused already.
 type intents struct {
@@ -167,7 +186,7 @@ func (in *intents) answers(ctx context.Context) (answers []Bought, earlier []rep
 			*to = Bought{Err: &RepeatError{one.p.ID}}
 			earlier = append(earlier, repeat{at: i, r: &one.r})
 		default:
-			*to = Bought{Err: fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)}
+			*to = Bought{Err: errStood}
 		}
 	}
 	return answers, earlier

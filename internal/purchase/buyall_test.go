@@ -44,6 +44,11 @@ func TestBuyAll(t *testing.T) {
 	if s := r.Stats(); s.Created != 3 || s.Replayed != 1 {
 		t.Errorf("%d were made and %d replayed, want 3 and 1", s.Created, s.Replayed)
 	}
+	// The like of a replayed one stays what it was.
+	again := r.BuyAll(t.Context(), []purchase.Request{request(1), like})
+	if !again[0].Replay || !errors.As(again[1].Err, &repeat) || repeat.Earlier != first {
+		t.Errorf("asked again: %+v", again)
+	}
 	if answers := r.BuyAll(t.Context(), nil); len(answers) != 0 {
 		t.Errorf("nothing asked for is answered with %v", answers)
 	}
