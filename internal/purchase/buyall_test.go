@@ -83,7 +83,7 @@ func TestSettle(t *testing.T) {
 	})
 	r := start(t, store.NewMemory(), quickRules(), nil, newPartner("wallet", full, obey), slow)
 	answers := r.BuyAll(t.Context(), []purchase.Request{request(1), request(2), request(2)})
-	ps := []purchase.Purchase{answers[0].Purchase, answers[1].Purchase, answers[2].Purchase, {ID: 77}}
+	ps := []*purchase.Purchase{&answers[0].Purchase, &answers[1].Purchase, &answers[2].Purchase, {ID: 77}}
 
 	over, cancel := context.WithCancel(t.Context())
 	cancel()

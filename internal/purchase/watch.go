@@ -57,7 +57,7 @@ func (e *Engine) Watch(id ID) (updates <-chan Purchase, stop func()) {
 // a final state, or until ctx ends, and brings them up to date with what became
 // durable on this node. It returns how many are not final and not held here: what
 // became of those only the store can tell.
-func (e *Engine) Settle(ctx context.Context, ps []Purchase) (elsewhere int) {
+func (e *Engine) Settle(ctx context.Context, ps []*Purchase) (elsewhere int) {
 	s := &settling{of: make([]waited, len(ps)), done: make(chan struct{})}
 	e.settleBegin(s, ps)
 	select {
@@ -103,19 +103,19 @@ func (s *settling) less() {
 }
 
 // settleBegin watches those purchases that are not final.
-func (e *Engine) settleBegin(s *settling, ps []Purchase) {
+func (e *Engine) settleBegin(s *settling, ps []*Purchase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i := range ps {
-		w, it := &s.of[i], e.core.open[ps[i].ID]
-		*w = waited{s: s, p: &ps[i]}
-		if it == nil || ps[i].State.Final() {
+	for i, p := range ps {
+		w, it := &s.of[i], e.core.open[p.ID]
+		*w = waited{s: s, p: p}
+		if it == nil || p.State.Final() {
 			continue
 		}
-		if it.p.Version > ps[i].Version {
-			ps[i] = it.p
+		if it.p.Version > p.Version {
+			*p = it.p
 		}
-		if !ps[i].State.Final() {
+		if !p.State.Final() {
 			w.held = true
 			s.left++
 			it.watchers = append(it.watchers, w)
@@ -126,14 +126,13 @@ func (e *Engine) settleBegin(s *settling, ps []Purchase) {
 }
 
 // settleEnd stops watching, so that nobody writes to the purchases any more.
-func (e *Engine) settleEnd(s *settling, ps []Purchase) (elsewhere int) {
+func (e *Engine) settleEnd(s *settling, ps []*Purchase) (elsewhere int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i := range ps {
-		w := &s.of[i]
-		if it := e.core.open[ps[i].ID]; it != nil {
-			it.unwatch(w)
-		} else if !ps[i].State.Final() {
+	for i, p := range ps {
+		if it := e.core.open[p.ID]; it != nil {
+			it.unwatch(&s.of[i])
+		} else if !p.State.Final() {
 			elsewhere++
 		}
 	}
