@@ -1,98 +1,199 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgxpool"
+	"time"
 
 	"tenu/internal/bench"
 	"tenu/internal/notify"
 	"tenu/internal/numbering"
-	"tenu/internal/peer"
-	"tenu/internal/purchase"
-	"tenu/internal/store"
 )
 
-// benchCmd measures the engine and its yardstick in one run.
+// benchCmd runs the benchmarks.
 type benchCmd struct {
-	Store     string `enum:"sqlite,postgres" default:"sqlite" help:"Where purchases are kept: sqlite or postgres."`
-	DSN       string `help:"An empty PostgreSQL database to use and leave empty; a private server is started when absent."`
-	Dir       string `type:"path" help:"Where SQLite's files go; a temporary directory when absent."`
-	Purchases int    `default:"200000" help:"How many to sell."`
-	InFlight  int    `default:"512" help:"How many are open at once."`
-	Customers int    `default:"100000" help:"How many different numbers buy."`
-	JSON      bool   `name:"json" help:"Print JSON."`
+	Scenarios []string `arg:"" optional:"" help:"What to measure, all when absent: ${scenarios}."`
+	Store     string   `enum:"sqlite,postgres,all" default:"all" help:"Where purchases are kept: sqlite, postgres or all."`
+	Runs      int      `help:"How often each is measured; the median counts (5, with --quick 1)."`
+	Quick     bool     `help:"Take a first look at a small size."`
+	JSON      bool     `name:"json" help:"Print the report as JSON."`
+	Out       string   `type:"path" help:"A directory to write report.json and the charts (SVG) to."`
+	DSN       string   `help:"A PostgreSQL database to use instead of a private server; schemas are made in it and dropped."`
+	Dir       string   `type:"path" help:"Where SQLite's files go; a temporary directory when absent."`
+
+	Purchases int           `help:"How many are sold where throughput is measured (200 000)."`
+	InFlight  int           `help:"How many are open at once while it is (512)."`
+	Customers int           `help:"How many different numbers buy (100 000)."`
+	Point     time.Duration `help:"How long each rate of arrivals is kept up (5s)."`
+	Lone      int           `help:"How many are sold one at a time (1000)."`
+	Stored    int           `help:"How many the full store holds (10 000 000)."`
+	Lookups   int           `help:"How many look-ups of each kind are made (2000)."`
+	Open      int           `help:"How many are open at once for their memory (1 000 000)."`
+	Left      int           `help:"How many a stopped node leaves open (100 000)."`
+	Stuck     int           `help:"How many an outage leaves stuck (1 000 000)."`
+	Allowed   int           `help:"How many calls a second the provider allows after it (5000)."`
+	Sales     int           `help:"How many sales a second go on meanwhile (500)."`
 }
 
-// Run sells through the engine, writes the same rows without it, and compares.
-func (c *benchCmd) Run(ctx context.Context, a *app) error {
-	if c.Purchases < 1 || c.InFlight < 1 || c.Customers < 1 {
-		return usage(errors.New("purchases, in-flight and customers must be positive"))
+// size is the size asked for: a whole one, changed where a flag is given.
+func (c *benchCmd) size() bench.Size {
+	s := bench.Full()
+	if c.Quick {
+		s = bench.Quick()
 	}
-	measure := c.sqlite
-	if c.Store == "postgres" {
-		measure = c.postgres
+	for _, n := range []struct {
+		of    *int
+		given int
+	}{{&s.Purchases, c.Purchases}, {&s.InFlight, c.InFlight}, {&s.Customers, c.Customers}, {&s.Lone, c.Lone},
+		{&s.Stored, c.Stored}, {&s.Lookups, c.Lookups}, {&s.Open, c.Open}, {&s.Left, c.Left}, {&s.Stuck, c.Stuck},
+		{&s.Allowed, c.Allowed}, {&s.Sales, c.Sales}} {
+		*n.of = cmp.Or(n.given, *n.of)
 	}
-	result, err := measure(ctx, a)
+	s.Point = cmp.Or(c.Point, s.Point)
+	return s
+}
+
+// Run measures, prints the report, and writes it with its charts.
+func (c *benchCmd) Run(ctx context.Context, a *app) (err error) {
+	size := c.size()
+	if err := size.Check(); err != nil {
+		return usage(err)
+	}
+	for _, name := range c.Scenarios {
+		if !slices.Contains(benchNames(), name) {
+			return usage(fmt.Errorf("no scenario is named %q; there are %s", name, strings.Join(benchNames(), ", ")))
+		}
+	}
+	if c.Runs == 0 && !c.Quick {
+		c.Runs = 5
+	}
+	r := &benchRun{cmd: c, app: a, size: size}
+	defer func() { err = errors.Join(err, r.close()) }()
+	report, err := r.measure(ctx)
 	if err != nil {
 		return err
 	}
-	result.Store = c.Store
-	result.Ratio = math.Round(result.PurchasesPerSec/result.FloorPerSec*1000) / 1000
-	if c.JSON {
-		out := json.NewEncoder(a.out)
-		out.SetIndent("", "  ")
-		return out.Encode(result)
+	if c.Out != "" {
+		if err := writeReport(c.Out, report); err != nil {
+			return err
+		}
 	}
-	_, err = fmt.Fprintf(a.out, `%s: %d purchases, %d in flight, partners in the process
+	if c.JSON {
+		return a.json(report)
+	}
+	a.showReport(report)
+	return nil
+}
 
-  engine      %9.0f purchases/s
-  bare loop   %9.0f purchases/s, the same rows in the same batches
-  ratio       %9.2f
-  settled in  %9.1f ms (p50), %.1f ms (p99)
-  commits     %9.0f /s of %.0f changes on average
-`, result.Store, result.Purchases, result.InFlight, result.PurchasesPerSec, result.FloorPerSec, result.Ratio,
-		result.P50, result.P99, result.CommitsPerSec, result.BatchMean)
+// benchRun is one run of the command: what its scenarios share.
+type benchRun struct {
+	cmd      *benchCmd
+	app      *app
+	size     bench.Size
+	server   *benchServer // PostgreSQL's, nil until it is needed
+	closing  []func() error
+	database string // what the server says that it is
+}
+
+// later calls f at the end of the run.
+func (r *benchRun) later(f func() error) { r.closing = append(r.closing, f) }
+
+func (r *benchRun) close() (err error) {
+	for _, f := range slices.Backward(r.closing) {
+		err = errors.Join(err, f())
+	}
 	return err
 }
 
-// engine measures the engine on a migrated store.
-func (c *benchCmd) engine(ctx context.Context, a *app, dsn string, committers int) (r bench.Measured, err error) {
-	if _, _, err := store.Migrate(ctx, dsn, store.Options{}); err != nil {
-		return r, err
+// A family lists scenarios of one kind on a store. Each has a file of its own.
+type family func(r *benchRun, bed *bench.Bed) []bench.Scenario
+
+// families are all of them, in the order that they run.
+var families = []family{engineScenarios, troubleScenarios}
+
+// benchNames are the names of all scenarios.
+func benchNames() (names []string) {
+	for _, f := range families {
+		for _, s := range f(nil, &bench.Bed{}) {
+			names = append(names, s.Name)
+		}
 	}
-	s, err := store.Open(ctx, dsn, store.Options{Committers: committers})
-	if err != nil {
-		return r, err
+	return names
+}
+
+// measure runs every scenario asked for on every store asked for.
+func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
+	report := &bench.Report{Version: version, Started: r.app.clock.Now().Time().Format(time.RFC3339)}
+	describeMachine(report)
+	stores := []string{r.cmd.Store}
+	if r.cmd.Store == "all" {
+		stores = []string{"postgres", "sqlite"}
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	keys, err := keyring(ctx, a, s)
-	if err != nil {
-		return r, err
+	for _, store := range stores {
+		bed, err := r.bed(ctx, store)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range families {
+			for _, s := range f(r, bed) {
+				if len(r.cmd.Scenarios) > 0 && !slices.Contains(r.cmd.Scenarios, s.Name) {
+					continue
+				}
+				result, err := bench.Measure(ctx, r.told(s), max(r.cmd.Runs, 1))
+				if err != nil {
+					return nil, err
+				}
+				report.Results = append(report.Results, result)
+			}
+		}
 	}
+	report.Database = r.database
+	return report, nil
+}
+
+// told says on the other stream which run of a scenario is under way.
+func (r *benchRun) told(s bench.Scenario) bench.Scenario {
+	run, began := s.Run, 0
+	s.Run = func(ctx context.Context) (bench.Sample, error) {
+		began++
+		from := r.app.clock.Now()
+		_, _ = fmt.Fprintf(r.app.err, "%s %s, run %d of %d ...", s.Name, s.Store, began, max(r.cmd.Runs, 1))
+		sample, err := run(ctx)
+		_, _ = fmt.Fprintf(r.app.err, " %.0f s\n", r.app.clock.Now().Sub(from).Seconds())
+		return sample, err
+	}
+	return s
+}
+
+// bed sets up a store.
+func (r *benchRun) bed(ctx context.Context, store string) (*bench.Bed, error) {
 	wording, err := benchWording()
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	return bench.Engine(ctx, purchase.Config{Store: s, Keys: keys, Clock: a.clock, Wording: wording,
-		Rules: purchase.DefaultRules(), Log: slog.New(slog.NewTextHandler(a.err, nil)), Committers: committers}, c.load())
-}
-
-func (c *benchCmd) load() bench.Load {
-	return bench.Load{Purchases: c.Purchases, InFlight: c.InFlight, Customers: c.Customers}
-}
-
-func (c *benchCmd) floor(a *app, engine bench.Measured, committers int) bench.Floor {
-	return bench.Floor{Load: c.load(), Batch: int(math.Round(engine.BatchMean)), Committers: committers, Clock: a.clock}
+	bed := &bench.Bed{Store: store, Committers: 1, Clock: r.app.clock, Wording: wording, Size: r.size,
+		Log: slog.New(slog.NewTextHandler(r.app.err, &slog.HandlerOptions{Level: slog.LevelError}))}
+	if store == "postgres" {
+		return bed, r.postgres(ctx, bed)
+	}
+	made := 0
+	bed.Fresh = func(context.Context) (string, func(context.Context) error, error) {
+		made++
+		dir, err := os.MkdirTemp(r.cmd.Dir, "tenu-bench-")
+		if err != nil {
+			return "", nil, fmt.Errorf("make a directory: %w", err)
+		}
+		drop := func(context.Context) error { return os.RemoveAll(dir) }
+		return "sqlite:" + filepath.Join(dir, "tenu.db"), drop, nil
+	}
+	return bed, nil
 }
 
 // benchWording is the real one: writing the notice is part of the work.
@@ -108,92 +209,4 @@ func benchWording() (*notify.Wording, error) {
 		return nil, err
 	}
 	return p.wording, nil
-}
-
-func (c *benchCmd) sqlite(ctx context.Context, a *app) (r bench.Measured, err error) {
-	dir, err := os.MkdirTemp(c.Dir, "tenu-bench-")
-	if err != nil {
-		return r, fmt.Errorf("make a directory: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if r, err = c.engine(ctx, a, "sqlite:"+filepath.Join(dir, "engine.db"), 1); err != nil {
-		return r, err
-	}
-	path := filepath.Join(dir, "floor.db")
-	if _, _, err := store.Migrate(ctx, "sqlite:"+path, store.Options{}); err != nil {
-		return r, err
-	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
-	if err != nil {
-		return r, fmt.Errorf("open the floor's database: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	r.FloorPerSec, err = c.floor(a, r, 1).SQLite(ctx, db)
-	return r, err
-}
-
-func (c *benchCmd) postgres(ctx context.Context, a *app) (r bench.Measured, err error) {
-	dsn := c.DSN
-	if dsn == "" {
-		server, err := peer.StartPostgres(true)
-		if err != nil {
-			return r, err
-		}
-		defer server.Stop()
-		if dsn, err = server.Create(ctx, "bench"); err != nil {
-			return r, err
-		}
-	}
-	const committers = 2
-	engine, floor, drop, err := schemas(ctx, dsn)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, drop(context.WithoutCancel(ctx))) }()
-	if r, err = c.engine(ctx, a, engine, committers); err != nil {
-		return r, err
-	}
-	if _, _, err := store.Migrate(ctx, floor, store.Options{}); err != nil {
-		return r, err
-	}
-	pool, err := pgxpool.New(ctx, floor)
-	if err != nil {
-		return r, fmt.Errorf("open the floor's database: %w", err)
-	}
-	defer pool.Close()
-	r.FloorPerSec, err = c.floor(a, r, committers).Postgres(ctx, pool)
-	return r, err
-}
-
-// schemas makes a schema each for the engine and the floor in a database, and
-// returns their addresses.
-func schemas(ctx context.Context, dsn string) (engine, floor string, drop func(context.Context) error, err error) {
-	pool, err := pgxpool.New(ctx, dsn)
-	if err != nil {
-		return "", "", nil, fmt.Errorf("open the database: %w", err)
-	}
-	names := []string{"tenu_bench_engine", "tenu_bench_floor"}
-	drop = func(ctx context.Context) error {
-		defer pool.Close()
-		for _, name := range names {
-			if _, err := pool.Exec(ctx, "DROP SCHEMA "+name+" CASCADE"); err != nil {
-				return fmt.Errorf("drop schema: %w", err)
-			}
-		}
-		return nil
-	}
-	for _, name := range names {
-		if _, err := pool.Exec(ctx, "CREATE SCHEMA "+name); err != nil {
-			pool.Close()
-			return "", "", nil, fmt.Errorf("create schema: %w", err)
-		}
-	}
-	within := func(name string) string {
-		separator := "?"
-		if strings.Contains(dsn, "?") {
-			separator = "&"
-		}
-		return dsn + separator + "search_path=" + name
-	}
-	return within(names[0]), within(names[1]), drop, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -33,7 +34,7 @@ type commands struct {
 	Verify  verifyCmd  `cmd:"" help:"Check every invariant on a database; exit 1 on the first that is violated."`
 	Migrate migrateCmd `cmd:"" help:"Bring a database to this version's tables."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or make an API key."`
-	Bench   benchCmd   `cmd:"" help:"Measure the engine against a bare loop that writes the same rows."`
+	Bench   benchCmd   `cmd:"" help:"Measure speed and memory, each figure beside a yardstick of the same run."`
 	Sim     simCmd     `cmd:"" help:"Simulate installations under every fault, and check every invariant."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -67,6 +68,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 		kong.Description("Airtime and bundles, kept as promised: confirmed means credited, and what was taken is credited or given back."),
 		kong.Exit(func(code int) { asked = max(asked, code) }), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"scenarios": strings.Join(benchNames(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a))
 	if err != nil {
 		a.complain("%v", err)

@@ -1,179 +1,172 @@
-// Package bench measures the engine against a yardstick taken in the same run.
-// It knows the engine, the store and nothing of the partners' protocols: its
-// partners answer at once, in the process.
+// Package bench measures what tenu does against yardsticks taken in the same
+// run: the scenarios, the partners in the process that they sell through, the
+// bare loops they are compared with, and the report with its charts. It knows the
+// engine, the store and nothing of the partners' protocols, of HTTP, or of how
+// databases are set up.
 package bench
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"sync"
-	"sync/atomic"
+	"log/slog"
 	"time"
 
-	"tenu/internal/money"
 	"tenu/internal/purchase"
+	"tenu/internal/store"
 )
 
-// Load says how much to sell and how.
-type Load struct {
-	Purchases int
-	InFlight  int // purchases open at once
-	Customers int // different numbers
+// Size says how much the scenarios do.
+type Size struct {
+	Purchases int           // sold where throughput is measured
+	InFlight  int           // purchases open at once while it is
+	Customers int           // different numbers that buy
+	Point     time.Duration // how long each rate of arrivals is kept up
+	Lone      int           // purchases sold one at a time
+	Stored    int           // purchases of the full store
+	Lookups   int           // of each kind
+	Open      int           // purchases open at once for their memory
+	Left      int           // open purchases left by a node that was stopped
+	Stuck     int           // purchases stuck by an outage
+	Allowed   int           // calls a second that the provider allows after it
+	Sales     int           // new sales a second while something else goes on
 }
 
-// Measured is what was measured. Times are in milliseconds.
-type Measured struct {
-	Store           string  `json:"store"`
-	Purchases       int     `json:"purchases"`
-	InFlight        int     `json:"in_flight"`
-	Seconds         float64 `json:"seconds"`
-	PurchasesPerSec float64 `json:"purchases_per_s"`
-	FloorPerSec     float64 `json:"floor_per_s"`
-	Ratio           float64 `json:"ratio"`
-	P50             float64 `json:"p50_ms"`
-	P99             float64 `json:"p99_ms"`
-	CommitsPerSec   float64 `json:"commits_per_s"`
-	BatchMean       float64 `json:"batch_mean"`
+// Full is the size that the published figures are measured at.
+func Full() Size {
+	return Size{Purchases: 200_000, InFlight: 512, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
+		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500}
 }
 
-// Engine sells load.Purchases through an engine on the given store, with
-// partners that answer at once, and measures from the request to the durable
-// credit. cfg carries Store, Keys, Clock, Wording, Rules and Log.
-func Engine(ctx context.Context, cfg purchase.Config, load Load) (Measured, error) {
-	cfg.Node = "bench"
-	cfg.Partners = []purchase.Member{
-		{Partner: prompt("wallet"), Concurrency: 4},
-		{Partner: prompt("ocs"), Concurrency: 4},
-	}
-	cfg.Rules.RepeatWithin = 0
-	e, err := purchase.New(cfg)
-	if err != nil {
-		return Measured{}, fmt.Errorf("build engine: %w", err)
-	}
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(running, 10*time.Second) }()
-	if err := ready(ctx, e, cfg.Clock, ended); err != nil {
-		return Measured{}, err
-	}
-	settled, took, err := sell(ctx, e, cfg.Clock, load)
-	stats := e.Stats()
-	stop()
-	if runErr := <-ended; err == nil && runErr != nil {
-		err = fmt.Errorf("run engine: %w", runErr)
-	}
-	if err != nil {
-		return Measured{}, err
-	}
-	return summarise(load, settled, took, stats), nil
+// Quick is a size for a first look, of about a minute a store.
+func Quick() Size {
+	return Size{Purchases: 30_000, InFlight: 512, Customers: 20_000, Point: time.Second, Lone: 100,
+		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500}
 }
 
-func ready(ctx context.Context, e *purchase.Engine, clock purchase.Clock, ended chan error) error {
-	for e.Ready() != nil {
-		select {
-		case err := <-ended:
-			return fmt.Errorf("engine ended at once: %w", err)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-clock.After(time.Millisecond):
+// Check says what is wrong with a size.
+func (s Size) Check() error {
+	for name, n := range map[string]int{"purchases": s.Purchases, "in-flight": s.InFlight, "customers": s.Customers,
+		"lone": s.Lone, "stored": s.Stored, "lookups": s.Lookups, "open": s.Open, "left": s.Left, "stuck": s.Stuck,
+		"allowed": s.Allowed, "sales": s.Sales} {
+		if n < 1 {
+			return fmt.Errorf("%s must be positive", name)
 		}
+	}
+	switch {
+	case s.Point <= 0:
+		return errors.New("point must be positive")
+	case s.Sales >= s.Allowed:
+		return errors.New("sales must be below what the provider allows")
 	}
 	return nil
 }
 
-// sell keeps load.InFlight purchases open until all are settled, and returns
-// each one's time to settled.
-func sell(ctx context.Context, e *purchase.Engine, clock purchase.Clock, load Load) ([]time.Duration, time.Duration, error) {
-	settled := make([]time.Duration, load.Purchases)
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var clients sync.WaitGroup
-	began := clock.Now()
-	for range load.InFlight {
-		clients.Go(func() {
-			for failed.Load() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= load.Purchases {
-					return
-				}
-				from := clock.Now()
-				if err := buy(ctx, e, i, load.Customers); err != nil {
-					failed.CompareAndSwap(nil, &err)
-					return
-				}
-				settled[i] = clock.Now().Sub(from)
-			}
-		})
-	}
-	clients.Wait()
-	took := clock.Now().Sub(began)
-	if err := failed.Load(); err != nil {
-		return nil, took, *err
-	}
-	return settled, took, nil
+// Bed is one kind of store with what every scenario on it needs from its
+// caller. The functions that may be nil leave their figures out.
+type Bed struct {
+	Store      string // "sqlite" or "postgres"
+	Committers int
+	Clock      purchase.Clock
+	Wording    purchase.Wording
+	Log        *slog.Logger
+	Size       Size
+	// Fresh makes an empty database and returns its address, and what removes it.
+	Fresh func(context.Context) (dsn string, drop func(context.Context) error, err error)
+	// Calm is called before a measurement: what earlier ones left to the database
+	// to do later is done when it returns. It may be nil.
+	Calm func(context.Context) error
+	// Server reads what the database server has used so far. It may be nil.
+	Server func(context.Context) (ServerUsage, error)
+	// TPCB measures pgbench's TPC-B-like transactions a second on the same server.
+	// It is nil where there is none.
+	TPCB func(context.Context) (float64, error)
 }
 
-// errNotCredited means that the engine did not do what its partners allowed.
-var errNotCredited = errors.New("a purchase was not credited")
+// ServerUsage is what a database server has used since it began.
+type ServerUsage struct {
+	CPU time.Duration // 0 where it cannot be told
+	WAL int64         // bytes of the log
+}
 
-// buy makes one purchase and waits until it is credited.
-func buy(ctx context.Context, e *purchase.Engine, i, customers int) error {
-	number := purchase.MSISDN(22670000000 + i%customers)
-	p, _, err := e.Buy(ctx, purchase.Request{Client: "bench", ClientKey: "key-" + strconv.Itoa(i), Channel: "api",
-		Language: "fr", PayerNumber: number, Recipient: number, Payer: "wallet", Provider: "ocs",
-		Product: "airtime", Offer: 1, Total: 1050, Fee: 50, Units: 1000, Currency: money.XOF})
+// database is a migrated database of a bed, open.
+type database struct {
+	*store.Store
+	bed  *Bed
+	dsn  string
+	keys *purchase.Keyring
+	drop func(context.Context) error
+}
+
+// secret is the installation's secret of every benchmark's database.
+var secret = []byte("a benchmark keeps no secret")
+
+// fresh makes a database of the bed. The caller closes it.
+func (b *Bed) fresh(ctx context.Context) (*database, error) {
+	dsn, drop, err := b.Fresh(ctx)
 	if err != nil {
-		return fmt.Errorf("buy: %w", err)
+		return nil, fmt.Errorf("make a database: %w", err)
 	}
-	updates, stop := e.Watch(p.ID)
-	defer stop()
-	for p := range updates {
-		if p.State.Final() && p.State != purchase.Credited {
-			return errNotCredited
-		}
+	d := &database{bed: b, dsn: dsn, drop: drop}
+	if _, _, err = store.Migrate(ctx, dsn, store.Options{}); err == nil {
+		err = d.open(ctx)
+	}
+	if err == nil {
+		_, err = d.Secret(ctx, secret)
+	}
+	if err == nil {
+		d.keys, err = purchase.NewKeyring(secret)
+	}
+	if err != nil {
+		return nil, errors.Join(err, drop(context.WithoutCancel(ctx)))
+	}
+	return d, nil
+}
+
+func (d *database) open(ctx context.Context) (err error) {
+	d.Store, err = store.Open(ctx, d.dsn, store.Options{Committers: d.bed.Committers, Log: d.bed.Log})
+	return err
+}
+
+// reopen is what a new process does: new connections that nothing is prepared on.
+func (d *database) reopen(ctx context.Context) error {
+	if err := d.Close(); err != nil {
+		return err
+	}
+	return d.open(ctx)
+}
+
+// remove closes the database and removes it, and adds what went wrong to err.
+func (d *database) remove(ctx context.Context, err *error) {
+	if d.Store != nil {
+		*err = errors.Join(*err, d.Close())
+	}
+	*err = errors.Join(*err, d.drop(context.WithoutCancel(ctx)))
+}
+
+// verifyMost is the largest number of purchases that is verified as a whole: it
+// takes seconds, and is not measured.
+const verifyMost = 600_000
+
+// verify checks every invariant that the database can show.
+func (d *database) verify(ctx context.Context) error {
+	if err := d.tidy(ctx); err != nil { // or the database's plans are for empty tables
+		return err
+	}
+	found, err := d.Verify(ctx, store.Verification{Now: d.bed.Clock.Now(), First: true})
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("violated: %s", found[0])
 	}
 	return nil
 }
 
-func summarise(load Load, settled []time.Duration, took time.Duration, stats purchase.Stats) Measured {
-	slices.Sort(settled)
-	at := func(q float64) float64 {
-		return float64(settled[int(q*float64(len(settled)-1))].Microseconds()) / 1000
+// calm lets the database finish what it put off.
+func (b *Bed) calm(ctx context.Context) error {
+	if b.Calm == nil {
+		return nil
 	}
-	seconds := took.Seconds()
-	return Measured{Purchases: load.Purchases, InFlight: load.InFlight, Seconds: seconds,
-		PurchasesPerSec: float64(load.Purchases) / seconds, P50: at(0.5), P99: at(0.99),
-		CommitsPerSec: float64(stats.Commits) / seconds,
-		BatchMean:     float64(stats.Changes) / float64(max(stats.Commits, 1))}
-}
-
-// prompt is a partner, named by itself, that does at once what it is asked.
-type prompt string
-
-// Name is purchase.Partner.
-func (p prompt) Name() string { return string(p) }
-
-// Capability is purchase.Partner.
-func (p prompt) Capability(purchase.Leg) purchase.Capability {
-	return purchase.Capability{Supported: true, Idempotent: true, KeyLife: 24 * time.Hour, Timeout: time.Second}
-}
-
-// Do is purchase.Partner.
-func (p prompt) Do(_ context.Context, o purchase.Order) purchase.Outcome {
-	return purchase.Outcome{Kind: purchase.Done, Ref: string(p) + strconv.FormatInt(int64(o.Purchase), 36),
-		Amount: o.Amount, Account: o.Account}
-}
-
-// Query is purchase.Partner.
-func (p prompt) Query(context.Context, purchase.Order) purchase.Outcome {
-	return purchase.Outcome{Kind: purchase.Unknown}
-}
-
-// Cancel is purchase.Partner.
-func (p prompt) Cancel(context.Context, purchase.Order) purchase.Outcome {
-	return purchase.Outcome{Kind: purchase.Unknown}
+	return b.Calm(ctx)
 }

@@ -3,8 +3,9 @@ package bench
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,16 +15,70 @@ import (
 	"tenu/internal/purchase"
 )
 
-// Floor writes the rows of load.Purchases purchases in three transactions per
-// batch, as the engine does, with nothing around: no engine, no checks of what
-// was stored, no answers. It returns purchases per second. It is the yardstick
-// that the engine is measured against, on a database of its own whose schema is
-// in place. committers is how many batches are written at once.
+// Floor writes the rows of so many purchases in three transactions per batch, as
+// the engine does, with nothing around: no engine, no checks of what was stored,
+// no answers. It is the yardstick that the engine is measured against, on a
+// database of its own.
 type Floor struct {
-	Load       Load
+	Purchases  int
+	Customers  int
 	Batch      int
-	Committers int
+	Committers int // batches written at once
 	Clock      purchase.Clock
+}
+
+// Floor measures the bare loop on its own, against the same loop that commits
+// every step of every purchase by itself.
+func (b *Bed) Floor(ctx context.Context) (s Sample, err error) {
+	const single = "one by one"
+	bare, err := b.floor(ctx, b.Size.Purchases, max(b.Size.InFlight/b.Committers, 1), b.Committers)
+	if err != nil {
+		return s, err
+	}
+	s.Add(floorFigure, "purchases/s", bare, single)
+	alone, err := b.floor(ctx, b.Size.Purchases/50+1, 1, b.Committers)
+	if err != nil {
+		return s, err
+	}
+	s.Add(single, "purchases/s", alone, "")
+	return s, b.addTPCB(ctx, &s, "floor against TPC-B", bare)
+}
+
+// floor runs the bare loop on a fresh database and returns purchases a second.
+func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (perSecond float64, err error) {
+	d, err := b.fresh(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer d.remove(ctx, &err)
+	if err := b.calm(ctx); err != nil {
+		return 0, err
+	}
+	f := Floor{Purchases: purchases, Customers: b.Size.Customers, Batch: batch, Committers: committers, Clock: b.Clock}
+	if b.Store == "postgres" {
+		pool, err := pgxpool.New(ctx, d.dsn)
+		if err != nil {
+			return 0, fmt.Errorf("open the floor's database: %w", err)
+		}
+		defer pool.Close()
+		return f.Postgres(ctx, pool)
+	}
+	db, err := openSQLite(d.dsn, "&_pragma=synchronous(FULL)&_txlock=immediate")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return f.SQLite(ctx, db)
+}
+
+// openSQLite opens a SQLite store's file with settings of its own.
+func openSQLite(dsn, settings string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(dsn, "sqlite:")+"?_pragma=journal_mode(WAL)"+settings)
+	if err != nil {
+		return nil, fmt.Errorf("open the file of a store: %w", err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
 }
 
 // writer writes the three transactions of one batch of purchases, numbered
@@ -40,10 +95,10 @@ func (f Floor) run(ctx context.Context, write writer) (float64, error) {
 		committers.Go(func() {
 			for errs[c] == nil {
 				first := int(next.Add(int64(batch))) - batch
-				if first >= f.Load.Purchases {
+				if first >= f.Purchases {
 					return
 				}
-				errs[c] = write(ctx, first, min(batch, f.Load.Purchases-first))
+				errs[c] = write(ctx, first, min(batch, f.Purchases-first))
 			}
 		})
 	}
@@ -54,7 +109,7 @@ func (f Floor) run(ctx context.Context, write writer) (float64, error) {
 			return 0, fmt.Errorf("write the floor: %w", err)
 		}
 	}
-	return float64(f.Load.Purchases) / took, nil
+	return float64(f.Purchases) / took, nil
 }
 
 // The columns of a purchase that differ from one to the next are parameters,
@@ -127,7 +182,6 @@ func (f Floor) SQLite(ctx context.Context, db *sql.DB) (float64, error) {
 		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) VALUES (?1, 3, 2, 4, 50, ?4, 2, 2)`,
 		`INSERT INTO notice (purchase, version, to_number, at, sent_at, fact, language, text) VALUES (?1, 3, ?2, ?4, 0, 1, 'fr', '` + noticeText + `')`,
 	}}
-	db.SetMaxOpenConns(1)
 	prepared := make([][]*sql.Stmt, len(steps))
 	for i, step := range steps {
 		for _, text := range step {
@@ -174,8 +228,8 @@ func (f Floor) rows(first, n int) floorRows {
 	at := int64(f.Clock.Now())
 	for i := range n {
 		r.ids[i] = int64(first + i + 1)
-		r.numbers[i] = 22670000000 + int64((first+i)%max(f.Load.Customers, 1))
-		r.labels[i] = "key-" + strconv.Itoa(first+i)
+		r.numbers[i] = int64(numberOf(first+i, f.Customers))
+		r.labels[i] = keyOf(1, first+i)
 		r.ats[i] = at
 	}
 	return r

@@ -43,6 +43,7 @@ type Curve struct {
 	Name   string       `json:"name"`
 	X      string       `json:"x"` // what is along the axis, with its unit
 	Y      string       `json:"y"`
+	Log    bool         `json:"log,omitempty"` // Y is drawn by its order of magnitude
 	Points [][2]float64 `json:"points"`
 }
 

@@ -114,6 +114,39 @@ func (s *Postgres) Drop(ctx context.Context, name string) error {
 	return nil
 }
 
+// Program is the path of a program that stands beside the server's, or on the
+// PATH, "" where there is none of that name.
+func (s *Postgres) Program(name string) string {
+	if first, err := filepath.EvalSymlinks(filepath.Join(s.bin, "initdb")); err == nil {
+		path := filepath.Join(filepath.Dir(first), name)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// CPU is the processor time that the server and its children, ended or not, have used.
+func (s *Postgres) CPU() (time.Duration, error) {
+	children, err := s.now.Children()
+	if err != nil {
+		return 0, fmt.Errorf("list the server's processes: %w", err)
+	}
+	used, err := cpuOf(s.now.Cmd.Process.Pid, true)
+	for _, pid := range children {
+		child, childErr := cpuOf(pid, false)
+		if !errors.Is(childErr, os.ErrNotExist) { // one that ended is counted with its parent
+			err = errors.Join(err, childErr)
+		}
+		used += child
+	}
+	return used, err
+}
+
 func (s *Postgres) address(database string) string {
 	query := url.Values{"host": {s.Dir}, "user": {"tenu"}, "sslmode": {"disable"}}
 	return "postgres:///" + database + "?" + query.Encode()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Process is a child that dies with this one.
@@ -87,6 +88,34 @@ func (p *Process) Children() (pids []int, err error) {
 		}
 	}
 	return pids, nil
+}
+
+// cpuOf is the processor time of a process, and of its children that have ended.
+func cpuOf(pid int, family bool) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, text, _ = bytes.Cut(text, []byte(") ")) // the name may hold anything
+	fields := strings.Fields(string(text))
+	const user, childrenSystem = 11, 14 // utime, stime, cutime, cstime, counted from the state
+	if len(fields) <= childrenSystem {
+		return 0, fmt.Errorf("process %d tells no times", pid)
+	}
+	last := user + 1
+	if family {
+		last = childrenSystem
+	}
+	var ticks int64
+	for _, field := range fields[user : last+1] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("times of process %d: %w", pid, err)
+		}
+		ticks += n
+	}
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
+	return time.Duration(ticks) * tick, nil
 }
 
 // Tail is the end of what it has written.

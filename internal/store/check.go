@@ -119,9 +119,10 @@ var checks = []check{
 		LEFT JOIN lease l ON l.epoch = p.epoch WHERE l.epoch IS NULL`},
 	{"P13", `SELECT id, '', 'open without a due time' FROM purchase WHERE due_at = 0 AND state NOT IN (3, 5, 6)`},
 	{"P13", `SELECT id, '', 'charged and without a deadline' FROM purchase WHERE state IN (2, 4) AND resolve_by = 0`},
-	{"P13", `SELECT coalesce(p.id, o.purchase), '', 'whether it is open is recorded in two ways that differ'
-		FROM (SELECT id, epoch FROM purchase WHERE due_at <> 0) p
-		FULL JOIN open_purchase o ON o.purchase = p.id AND o.epoch = p.epoch WHERE p.id IS NULL OR o.purchase IS NULL`},
+	{"P13", `SELECT p.id, '', 'it is open, and not listed so for its lease' FROM purchase p
+		LEFT JOIN open_purchase o ON o.purchase = p.id AND o.epoch = p.epoch WHERE p.due_at <> 0 AND o.purchase IS NULL`},
+	{"P13", `SELECT o.purchase, '', 'it is listed as open for a lease that it is not open under' FROM open_purchase o
+		LEFT JOIN purchase p ON p.id = o.purchase AND p.epoch = o.epoch AND p.due_at <> 0 WHERE p.id IS NULL`},
 	{"N1", `SELECT n.purchase, '', 'fact ' || n.fact || ' was told outside of a change' FROM notice n
 		JOIN purchase p ON p.id = n.purchase WHERE (p.told >> n.fact) & 1 = 0`},
 	{"N2", `SELECT n.purchase, '', 'told to be credited without being so' FROM notice n

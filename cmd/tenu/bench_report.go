@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"tenu/internal/bench"
+)
+
+// describeMachine fills in what the figures were measured on.
+func describeMachine(r *bench.Report) {
+	r.Go, r.Cores, r.CPU = runtime.Version(), runtime.NumCPU(), runtime.GOARCH
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return // another system: the architecture says enough
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
+			r.CPU = strings.TrimSpace(value)
+			return
+		}
+	}
+}
+
+// writeReport writes the report and its charts into a directory, which is made.
+func writeReport(dir string, report *bench.Report) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // figures are for everyone
+		return fmt.Errorf("make the report's directory: %w", err)
+	}
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	files := map[string][]byte{"report.json": append(text, '\n')}
+	for _, chart := range bench.Charts(report.Results) {
+		files[chart.File()] = chart.SVG()
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil { //nolint:gosec // the same
+			return fmt.Errorf("write the report: %w", err)
+		}
+	}
+	return nil
+}
+
+// showReport prints a report for people.
+func (a *app) showReport(r *bench.Report) {
+	c := a.paint()
+	a.printf("tenu %s, %s, %d cores of %s\n", r.Version, r.Go, r.Cores, r.CPU)
+	if r.Database != "" {
+		a.printf("%s\n", r.Database)
+	}
+	for i := range r.Results {
+		result := &r.Results[i]
+		a.printf("\n%s  %s\n%s\n", c.bold(result.Scenario), result.Store, c.faint(result.About))
+		a.showFigures(result.Figures)
+	}
+}
+
+// showFigures prints figures in columns.
+func (a *app) showFigures(figures []bench.Figure) {
+	rows := make([][5]string, len(figures))
+	var widths [5]int
+	for i, f := range figures {
+		low, high := slices.Min(f.Runs), slices.Max(f.Runs)
+		rows[i] = [5]string{f.Name, bench.Legible(f.Median), f.Unit, "", ""}
+		if len(f.Runs) > 1 {
+			rows[i][3] = bench.Legible(low) + " to " + bench.Legible(high)
+		}
+		if f.Ratio != 0 {
+			rows[i][4] = fmt.Sprintf("%.2f of %s", f.Ratio, f.Yardstick)
+		}
+		for j, cell := range rows[i] {
+			widths[j] = max(widths[j], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		line := "  "
+		for j, cell := range row {
+			space := strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell))
+			if j == 1 { // numbers stand below one another
+				line += space + cell + " "
+				continue
+			}
+			line += cell + space + "  "
+		}
+		a.printf("%s\n", strings.TrimRight(line, " "))
+	}
+}

@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"tenu/internal/purchase"
+)
+
+// reading is what had been used at one moment.
+type reading struct {
+	own     time.Duration // processor time of this process
+	allocs  uint64
+	bytes   uint64 // allocated
+	written int64  // bytes written to files and sockets, -1 where the system does not tell
+	server  ServerUsage
+	stats   purchase.Stats
+	at      purchase.Instant
+}
+
+// read takes a reading of the process, the database server and the engine.
+func (n *node) read(ctx context.Context) (r reading, err error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return r, fmt.Errorf("read the processor time: %w", err)
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	r = reading{own: time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), allocs: memory.Mallocs,
+		bytes: memory.TotalAlloc, written: written(), stats: n.Stats(), at: n.clock.Now()}
+	if n.db.bed.Server != nil {
+		r.server, err = n.db.bed.Server(ctx)
+	}
+	return r, err
+}
+
+// written is how many bytes this process has written.
+func written() int64 {
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return -1
+	}
+	for line := range bytes.Lines(text) {
+		if value, found := bytes.CutPrefix(line, []byte("wchar: ")); found {
+			if n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64); err == nil {
+				return n
+			}
+		}
+	}
+	return -1
+}
+
+// addCosts adds what each of count purchases between two readings cost.
+func (s *Sample) addCosts(store string, before, after reading, count int) {
+	each := func(v float64) float64 { return v / float64(count) }
+	s.Add("own CPU", "µs/purchase", each(float64((after.own - before.own).Microseconds())), "")
+	if after.server.CPU > 0 {
+		s.Add("server CPU", "µs/purchase", each(float64((after.server.CPU - before.server.CPU).Microseconds())), "own CPU")
+	}
+	switch {
+	case after.server.WAL > 0:
+		s.Add("WAL", "B/purchase", each(float64(after.server.WAL-before.server.WAL)), "")
+	case store == "sqlite" && before.written >= 0:
+		s.Add("written", "B/purchase", each(float64(after.written-before.written)), "")
+	}
+	s.Add("allocations", "/purchase", each(float64(after.allocs-before.allocs)), "")
+	s.Add("allocated", "B/purchase", each(float64(after.bytes-before.bytes)), "")
+	commits := after.stats.Commits - before.stats.Commits
+	s.Add("commits", "/s", float64(commits)/after.at.Sub(before.at).Seconds(), "")
+	s.Add("batch mean", "changes", batchMean(before.stats, after.stats), "")
+}
+
+func batchMean(before, after purchase.Stats) float64 {
+	return float64(after.Changes-before.Changes) / float64(max(after.Commits-before.Commits, 1))
+}
