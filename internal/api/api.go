@@ -10,7 +10,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"tenu/internal/auth"
@@ -25,6 +24,8 @@ type Engine interface {
 	// Watch delivers a purchase after each durable change made on this node;
 	// see purchase.Engine.
 	Watch(purchase.ID) (updates <-chan purchase.Purchase, stop func())
+	// Settle waits until purchases are final; see purchase.Engine.
+	Settle(ctx context.Context, ps []*purchase.Purchase) (elsewhere int)
 	// Callback hands over authenticated news; on nil it is durable.
 	Callback(context.Context, purchase.ID, purchase.Event) error
 	// Ready returns nil while purchases are admitted.
@@ -41,8 +42,8 @@ type Purchases interface {
 
 // Desk is what the API sells at; *sale.Desk is one. Its errors are *sale.Problem.
 type Desk interface {
-	// Buy makes a purchase; see sale.Desk.
-	Buy(context.Context, sale.Wish) (p purchase.Purchase, replay bool, err error)
+	// BuyAll makes purchases; see sale.Desk.
+	BuyAll(context.Context, []sale.Wish) []purchase.Bought
 	// Catalogue is what is sold at the moment.
 	Catalogue() *catalogue.Catalogue
 	// Products lists what is on sale now to a number, or to anybody.
@@ -71,6 +72,8 @@ type Caller interface {
 type Meter interface {
 	// Request counts one request answered.
 	Request(route, client string, status int, took time.Duration)
+	// Batched counts purchases of batches by what each was answered.
+	Batched(client string, status, purchases int)
 	// CallbackRefused counts one callback in a partner's name that was refused.
 	CallbackRefused(partner string)
 }
@@ -108,8 +111,8 @@ type API struct {
 	sentences sentences
 	mux       *http.ServeMux
 	limiter   *limiter
-	draining  chan struct{}
-	drain     sync.Once
+	draining  context.Context // ended by drain
+	drain     context.CancelFunc
 }
 
 // New returns the API.
@@ -128,8 +131,8 @@ func New(cfg Config) (*API, error) {
 		log:       cfg.Log,
 		mux:       http.NewServeMux(),
 		limiter:   newLimiter(cfg.Clients.Clients()),
-		draining:  make(chan struct{}),
 	}
+	a.draining, a.drain = context.WithCancel(context.Background())
 	var err error
 	if a.sentences, err = loadSentences(); err != nil {
 		return nil, err
@@ -142,4 +145,4 @@ func New(cfg Config) (*API, error) {
 
 // Drain ends what would otherwise go on for long: event streams and waits for
 // an outcome. Their clients come back, to another node.
-func (a *API) Drain() { a.drain.Do(func() { close(a.draining) }) }
+func (a *API) Drain() { a.drain() }

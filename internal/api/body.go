@@ -16,57 +16,158 @@ import (
 // because encoding/json lets pass what a request that moves money must not
 // hold: duplicate members (the last would win), members in another case,
 // invalid UTF-8, data after the object.
-type object map[string]json.RawMessage
+type object struct {
+	known  []string // the members that it may have
+	values [][]byte // theirs, in the same order; nil without it
+}
 
 // readObject reads a body that must be exactly one JSON object with no member
 // twice and none but the known ones.
-func readObject(body []byte, known ...string) (object, *Problem) {
-	bad := func(format string, args ...any) (object, *Problem) {
-		return nil, problem(CodeBody, fmt.Sprintf(format, args...))
+func readObject(body []byte, known []string) (object, *Problem) {
+	c := cursor{text: body}
+	switch {
+	case !utf8.Valid(body):
+		return object{}, problem(CodeBody, "the body is not UTF-8")
+	case c.next() != '{':
+		return object{}, problem(CodeBody, "the body must be one JSON object")
+	case !json.Valid(body):
+		return object{}, unreadable(body)
 	}
-	if !utf8.Valid(body) {
-		return bad("the body is not UTF-8")
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return bad("the body must be one JSON object")
-	}
-	members := object{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return bad("the body is not JSON at byte %d", dec.InputOffset())
-		}
-		name, _ := token.(string)
-		if !slices.Contains(known, name) {
-			return bad("unknown field %.40q; known are %s", name, strings.Join(known, ", "))
-		}
-		if _, twice := members[name]; twice {
-			return bad("field %q is given twice", name)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return bad("the body is not JSON at byte %d", dec.InputOffset())
-		}
-		members[name] = value
-	}
-	if _, err := dec.Token(); err != nil {
-		return bad("the body is cut short")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return bad("there is data after the JSON object")
-	}
-	return members, nil
+	return c.object(known)
 }
+
+// unreadable says where a body ceases to be one JSON value.
+func unreadable(body []byte) *Problem {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	var one json.RawMessage
+	switch err := dec.Decode(&one); {
+	case err == nil:
+		return problem(CodeBody, "there is data after the JSON object")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return problem(CodeBody, "the body is cut short")
+	default:
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return problem(CodeBody, fmt.Sprintf("the body is not JSON at byte %d", syntax.Offset))
+		}
+		return problem(CodeBody, "the body is not JSON")
+	}
+}
+
+// cursor walks over text that is valid JSON.
+type cursor struct {
+	text []byte
+	at   int
+}
+
+// next is the next byte that is not blank, 0 at the end.
+func (c *cursor) next() byte {
+	for ; c.at < len(c.text); c.at++ {
+		switch c.text[c.at] {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c.text[c.at]
+		}
+	}
+	return 0
+}
+
+// more steps over the delimiter before the next of a list's or an object's
+// parts. It steps over the end and returns false when there is none.
+func (c *cursor) more(end byte) bool {
+	last := c.next() == end
+	if last || c.text[c.at] == ',' {
+		c.at++
+	}
+	return !last
+}
+
+// value returns the value that comes next, and goes on behind it.
+func (c *cursor) value() []byte {
+	c.next()
+	from := c.at
+	switch c.text[c.at] {
+	case '"':
+		c.skipString()
+	case '{', '[':
+		c.skipNested()
+	default:
+		for c.at < len(c.text) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(c.text[c.at])) {
+			c.at++
+		}
+	}
+	return c.text[from:c.at]
+}
+
+func (c *cursor) skipString() {
+	for c.at++; c.text[c.at] != '"'; c.at++ {
+		if c.text[c.at] == '\\' {
+			c.at++
+		}
+	}
+	c.at++
+}
+
+func (c *cursor) skipNested() {
+	for depth := 0; ; {
+		switch c.text[c.at] {
+		case '"':
+			c.skipString()
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if c.at++; depth == 0 {
+			return
+		}
+	}
+}
+
+// object reads the object that comes next.
+func (c *cursor) object(known []string) (object, *Problem) {
+	o := object{known, make([][]byte, len(known))}
+	c.at++
+	for c.more('}') {
+		name, _ := unquote(c.value())
+		c.next()
+		c.at++ // the colon
+		value := c.value()
+		i := slices.Index(known, name)
+		switch {
+		case i < 0:
+			return object{}, problem(CodeBody, fmt.Sprintf("unknown field %.40q; known are %s", name, strings.Join(known, ", ")))
+		case o.values[i] != nil:
+			return object{}, problem(CodeBody, fmt.Sprintf("field %q is given twice", name))
+		}
+		o.values[i] = value
+	}
+	return o, nil
+}
+
+// unquote returns what a value says that must be a string.
+func unquote(value []byte) (text string, ok bool) {
+	if value[0] != '"' {
+		return "", false
+	}
+	if !bytes.ContainsRune(value, '\\') {
+		return string(value[1 : len(value)-1]), true
+	}
+	return text, json.Unmarshal(value, &text) == nil
+}
+
+// member returns a member as it stands in the body, nil without it.
+func (o object) member(name string) []byte { return o.values[slices.Index(o.known, name)] }
 
 // text returns a member that must be a string of at most limit characters, or "" without it.
 func (o object) text(name string, limit int) (string, *Problem) {
-	raw, given := o[name]
-	if !given {
+	raw := o.member(name)
+	if raw == nil {
 		return "", nil
 	}
-	var s string
-	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	s, ok := unquote(raw)
+	if !ok {
 		return "", problem(CodeBody, name+" must be a string").of(name)
 	}
 	if utf8.RuneCountInString(s) > limit {
@@ -77,8 +178,8 @@ func (o object) text(name string, limit int) (string, *Problem) {
 
 // flag returns a member that must be true or false, or false without it.
 func (o object) flag(name string) (bool, *Problem) {
-	switch raw, given := o[name]; {
-	case !given || string(raw) == "false":
+	switch raw := o.member(name); {
+	case raw == nil || string(raw) == "false":
 		return false, nil
 	case string(raw) == "true":
 		return true, nil
@@ -97,8 +198,8 @@ var (
 // and whether it is given. A fraction is refused even where it is zero, so that
 // nobody ever wonders whether 10.50 is ten or a thousand.
 func (o object) whole(name string) (n int64, given bool, err error) {
-	raw, given := o[name]
-	if !given {
+	raw := o.member(name)
+	if raw == nil {
 		return 0, false, nil
 	}
 	n, err = strconv.ParseInt(string(raw), 10, 64)

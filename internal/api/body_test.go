@@ -26,8 +26,8 @@ func TestReadWish(t *testing.T) {
 		"array":           {`[1]`, "the body must be one JSON object", CodeBody},
 		"null":            {`null`, "the body must be one JSON object", CodeBody},
 		"cut":             {`{"product":"airtime"`, "the body is cut short", CodeBody},
-		"cut in a name":   {`{"prod`, "the body is not JSON at byte", CodeBody},
-		"cut in a value":  {`{"product":"air`, "the body is not JSON at byte", CodeBody},
+		"cut in a name":   {`{"prod`, "the body is cut short", CodeBody},
+		"cut in a value":  {`{"product":"air`, "the body is cut short", CodeBody},
 		"comma":           {`{"product":"airtime",}`, "the body is not JSON at byte", CodeBody},
 		"trailing":        {`{"product":"airtime","number":"1"}{}`, "there is data after the JSON object", CodeBody},
 		"trailing text":   {`{"product":"airtime","number":"1"} x`, "there is data after the JSON object", CodeBody},
@@ -79,7 +79,7 @@ func FuzzReadWish(f *testing.F) {
 			}
 			return
 		}
-		var want wishBody
+		var want WishBody
 		if err := json.Unmarshal(data, &want); err != nil {
 			t.Fatalf("read what is not JSON: %v", err)
 		}
@@ -93,6 +93,47 @@ func FuzzReadWish(f *testing.F) {
 		}
 		if back := readWish(text); back.flaw != nil || !reflect.DeepEqual(back, got) {
 			t.Fatalf("written as %s, read back as %+v", text, back)
+		}
+	})
+}
+
+// FuzzReadBatch: a batch is read as encoding/json reads it, each purchase as
+// readWish reads it alone, and never more of them than it may have.
+func FuzzReadBatch(f *testing.F) {
+	f.Add([]byte(`{"purchases":[{"idempotency_key":"k","product":"airtime","number":"70 11 22 33","amount":1050,"again":true}]}`))
+	f.Add([]byte(` { "purchases" : [ {"idempotency_key":"\u006b" , "product":"a]}\"","number":"1"} , {"product":{"x":[1,"]"]}} , {} ] } `))
+	f.Add([]byte(`{"purchases":[{"idempotency_key":null,"x":1},{"idempotency_key":"a b"}],"purchases":[]}`))
+	f.Add([]byte(`{"purchases":[` + strings.Repeat("{},", 1000) + `{}]}`))
+	f.Add([]byte(`{"purchases":[[],-1e5,"\\"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := readBatch(data)
+		if got.flaw != nil {
+			if got.flaw.Status/100 != 4 || got.flaw.Detail == "" || !utf8.ValidString(got.flaw.Detail) || got.Purchases != nil {
+				t.Errorf("flaw says too little: %#v", got.flaw)
+			}
+			return
+		}
+		var want struct{ Purchases []map[string]json.RawMessage }
+		if err := json.Unmarshal(data, &want); err != nil || len(want.Purchases) != len(got.Purchases) || len(got.Purchases) > batchMost {
+			t.Fatalf("read %d purchases, encoding/json %d: %v", len(got.Purchases), len(want.Purchases), err)
+		}
+		for i, item := range got.Purchases {
+			if item.flaw != nil {
+				continue
+			}
+			members := want.Purchases[i]
+			var key string
+			if err := json.Unmarshal(members["idempotency_key"], &key); err != nil || item.Key != key || !keepable(key) {
+				t.Fatalf("key %q, want %q: %v", item.Key, key, err)
+			}
+			delete(members, "idempotency_key")
+			alone, err := json.Marshal(members)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if one := readWish(alone); !reflect.DeepEqual(one, item.WishBody) {
+				t.Fatalf("read %+v, alone %+v", item.WishBody, one)
+			}
 		}
 	})
 }

@@ -49,6 +49,7 @@ var surface = []string{
 	"GET /v1/purchases/{reference}/events purchases:read 200 204 400 401 403 404 422 429 500 503",
 	"POST /callbacks/{partner} - 204 400 401 413 500 503",
 	"POST /v1/purchases purchases:write 200 201 400 401 403 409 413 415 422 429 500 503",
+	"POST /v1/purchases/batch purchases:write 200 400 401 403 413 415 422 429 500 503",
 	"PUT /callbacks/{partner} - 204 400 401 413 500 503",
 }
 

@@ -48,7 +48,7 @@ func (a *API) follow(ctx context.Context, id purchase.ID, idle func() bool, each
 			if !idle() {
 				return nil
 			}
-		case <-a.draining:
+		case <-a.draining.Done():
 			return nil
 		case <-ctx.Done():
 			return nil
@@ -68,15 +68,48 @@ func (a *API) load(ctx context.Context, id purchase.ID) (*purchase.Record, error
 	return &records[0], nil
 }
 
-// settled returns the purchase when it is final, or as it is after at most
-// wait, or when the server drains.
-func (a *API) settled(ctx context.Context, id purchase.ID, wait time.Duration) (*purchase.Purchase, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+// settle brings purchases up to date: when all are final, or after at most wait,
+// or when the server drains. An error says that some could not be read.
+func (a *API) settle(ctx context.Context, ps []*purchase.Purchase, wait time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var last purchase.Purchase
-	err := a.follow(ctx, id, func() bool { return true }, func(p *purchase.Purchase) bool {
-		last = *p
-		return !p.State.Final()
-	})
-	return &last, err
+	defer context.AfterFunc(a.draining, cancel)()
+	for a.engine.Settle(limited, ps) > 0 {
+		open, err := a.refresh(ctx, ps)
+		if err != nil || !open {
+			return err
+		}
+		select {
+		case <-a.clock.After(lookAgain): // for those that another node holds
+		case <-limited.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// refresh reads those that are not final from the store, and reports whether any
+// still is not.
+func (a *API) refresh(ctx context.Context, ps []*purchase.Purchase) (open bool, err error) {
+	var ids []purchase.ID
+	for _, p := range ps {
+		if !p.State.Final() {
+			ids = append(ids, p.ID)
+		}
+	}
+	records, err := a.purchases.Load(ctx, ids...)
+	if err != nil {
+		return true, fmt.Errorf("load %d purchases: %w", len(ids), err)
+	}
+	stored := make(map[purchase.ID]*purchase.Purchase, len(records))
+	for i := range records {
+		stored[records[i].Purchase.ID] = &records[i].Purchase
+	}
+	for _, p := range ps {
+		if now := stored[p.ID]; now != nil && now.Version > p.Version {
+			*p = *now
+		}
+		open = open || !p.State.Final()
+	}
+	return open, nil
 }

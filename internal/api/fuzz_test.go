@@ -109,6 +109,55 @@ func FuzzBuy(f *testing.F) {
 	})
 }
 
+// FuzzBatch: whatever is sent as a batch is refused as a whole, and nothing is
+// written, or each of its purchases is refused or made once however often it is sent.
+func FuzzBatch(f *testing.F) {
+	r := start(f, unlimited)
+	f.Add(batchOf(itemOf("a", "70112233", 1050), itemOf("a", "70112233", 1050), itemOf("b", "70112233", 1050)), "")
+	f.Add(batchOf(itemOf("c", "70112234", 50), `{}`, itemOf("", "70112235", 1050)), "respond-async")
+	f.Add(`{"purchases":[1]}`, "wait=99999999999")
+	f.Fuzz(func(t *testing.T, body, prefer string) {
+		if strings.Contains(prefer, "wait") {
+			prefer = "wait=0" // the others wait, as they should
+		}
+		header := http.Header{"Authorization": {"Bearer " + r.key}, "Content-Type": {"application/json"}, "Prefer": {prefer}}
+		send := func() (made int, b api.Batch) {
+			before := r.written()
+			w := r.ask(t, http.MethodPost, "/v1/purchases/batch", body, header)
+			if w.Code == http.StatusOK {
+				if err := json.Unmarshal(w.Body.Bytes(), &b); err != nil || len(b.Answers) == 0 || len(b.Answers) > 1000 {
+					t.Fatalf("%q: %s", body, w.Body)
+				}
+			}
+			for i, each := range b.Answers {
+				if each.Status == http.StatusCreated {
+					made++
+				}
+				if each.Problem != nil {
+					checkProblem(t, each.Problem)
+				}
+				if (each.Purchase == nil) == (each.Problem == nil) || each.Status == http.StatusInternalServerError {
+					t.Fatalf("%q: answer %d is %+v", body, i, each)
+				}
+			}
+			if n := r.written() - before; n != made {
+				t.Fatalf("%q: %d purchases were made, and %d told", body, n, made)
+			}
+			return made, b
+		}
+		_, first := send()
+		made, again := send()
+		if made != 0 {
+			t.Fatalf("%q was bought again: %+v", body, again)
+		}
+		for i, each := range first.Answers {
+			if each.Purchase != nil && again.Answers[i].Purchase.Reference != each.Purchase.Reference {
+				t.Fatalf("%q: answer %d is %+v, again %+v", body, i, each, again.Answers[i])
+			}
+		}
+	})
+}
+
 // FuzzClient: whatever a client with a key asks for is answered, breaks nothing,
 // and shows no purchase of another's.
 func FuzzClient(f *testing.F) {

@@ -45,12 +45,13 @@ func (a *API) guard(ctx huma.Context, next func(huma.Context)) {
 		}
 		p.write(w)
 	}
-	leave, p := a.admit(ctx.Operation(), r, c)
-	if p != nil {
+	if p := a.admit(ctx.Operation(), r, c); p != nil {
 		refuse(p)
 		return
 	}
-	defer leave()
+	if c.stay != nil {
+		defer c.stay.leave()
+	}
 	if p := checkQuery(r.URL); p != nil {
 		refuse(p)
 		return
@@ -63,22 +64,37 @@ func (a *API) guard(ctx huma.Context, next func(huma.Context)) {
 }
 
 // admit authenticates the client and counts the request in.
-func (a *API) admit(op *huma.Operation, r *http.Request, c *call) (leave func(), p *Problem) {
+func (a *API) admit(op *huma.Operation, r *http.Request, c *call) (p *Problem) {
 	if len(op.Security) == 0 {
-		return func() {}, nil
+		return nil
 	}
 	now := a.clock.Now()
 	client, err := a.clients.Authenticate(bearer(r.Header), now.Time())
 	if err != nil {
-		return nil, problem(CodeKey, "")
+		return problem(CodeKey, "")
 	}
 	c.client = client
 	for _, scope := range op.Security[0][scheme] {
 		if !client.May(auth.Scope(scope)) {
-			return nil, problem(CodeScope, "the scope "+scope+" is needed")
+			return problem(CodeScope, "the scope "+scope+" is needed")
 		}
 	}
-	return a.limiter.enter(client, op.Metadata[metaStream] != nil, now)
+	c.stay, p = a.limiter.enter(client, op.Metadata[metaStream] != nil, weight(client, op, r), now)
+	return p
+}
+
+// weight is how many requests a body may be: one for each so many bytes that a
+// request may have. So what the bodies under way take of the memory is bounded by
+// how many requests may be. One that does not tell its length may be any.
+func weight(client *auth.Client, op *huma.Operation, r *http.Request) int {
+	if op.RequestBody == nil {
+		return 1
+	}
+	size := op.MaxBodyBytes - 1
+	if r.ContentLength >= 0 {
+		size = min(size, r.ContentLength)
+	}
+	return min(max(1, int((size+bodyLimit-1)/bodyLimit)), client.InFlight)
 }
 
 // bearer returns the key of the one Authorization header, or "" (RFC 6750 section 2.1).
@@ -138,7 +154,7 @@ func takeBody(w http.ResponseWriter, r *http.Request, op *huma.Operation) *Probl
 		}
 	}
 	limit := op.MaxBodyBytes - 1 // huma refuses what reaches its own limit
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), min(r.ContentLength, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -150,4 +166,14 @@ func takeBody(w http.ResponseWriter, r *http.Request, op *huma.Operation) *Probl
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
+}
+
+// readAll reads a body whose size is told, or -1 when it is not.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	if size < 0 {
+		return io.ReadAll(r)
+	}
+	body := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead)) // with room to see the end
+	_, err := body.ReadFrom(r)
+	return body.Bytes(), err //nolint:wrapcheck // read by its caller
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	_ "embed" // the page's template and stylesheet
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -151,7 +152,10 @@ func curl(o *operation) string {
 	lines := []string{"curl -H \"Authorization: Bearer $TENU_KEY\""}
 	path := strings.NewReplacer("{reference}", "K7M2-Q4XD-9T", "{number}", "70112233").Replace(o.Path)
 	if o.Method != http.MethodGet {
-		lines = append(lines, "-H 'Content-Type: application/json'", "-H \"Idempotency-Key: $(uuidgen)\"")
+		lines = append(lines, "-H 'Content-Type: application/json'")
+	}
+	if slices.ContainsFunc(o.Params, func(f field) bool { return f.Name == "Idempotency-Key" }) {
+		lines = append(lines, "-H \"Idempotency-Key: $(uuidgen)\"")
 	}
 	if o.Body != nil {
 		var members []string
@@ -209,9 +213,8 @@ func property(name string, s *huma.Schema) field {
 		f.Doc = strings.TrimSpace(f.Doc + " One of " + strings.Join(words, ", ") + ".")
 	}
 	if len(s.Examples) > 0 {
-		f.Example = fmt.Sprintf("%v", s.Examples[0])
-		if s.Type == huma.TypeString {
-			f.Example = fmt.Sprintf("%q", s.Examples[0])
+		if example, err := json.Marshal(s.Examples[0]); err == nil {
+			f.Example = string(example)
 		}
 	}
 	return f

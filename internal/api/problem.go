@@ -26,6 +26,7 @@ const (
 	CodeBodyLarge    Code = "body_too_large"
 	CodeBodyType     Code = "content_type_wrong"
 	CodeBody         Code = "body_malformed"
+	CodeBatch        Code = "batch_size_wrong"
 	CodeRequest      Code = "request_invalid"
 	CodeReference    Code = "reference_malformed"
 	CodeCursor       Code = "cursor_malformed"
@@ -52,14 +53,15 @@ var kinds = []struct {
 	{CodeBodyLarge, 413, "The body is too large"},
 	{CodeBodyType, 415, "The body is of the wrong type"},
 	{CodeBody, 400, "The body cannot be read"},
+	{CodeBatch, 422, "The batch holds no purchase or too many"},
 	{CodeRequest, 422, "The request is not valid"},
 	{CodeReference, 400, "This is not a purchase's reference"},
 	{CodeCursor, 400, "The cursor is not valid"},
 	{CodePurchase, 404, "There is no such purchase"},
 	{CodeCallback, 401, "The callback is not authentic"},
 	{CodeCallbackBody, 400, "The callback cannot be read"},
-	{Code(sale.CodeKeyInvalid), 400, "The Idempotency-Key header is missing or not valid"},
-	{Code(sale.CodeKeyReused), 409, "The Idempotency-Key was used for another purchase"},
+	{Code(sale.CodeKeyInvalid), 400, "The idempotency key is missing or not valid"},
+	{Code(sale.CodeKeyReused), 409, "The idempotency key was used for another purchase"},
 	{Code(sale.CodeAskFirst), 409, "The customer bought the same a moment ago: ask first"},
 	{Code(sale.CodeNumberMalformed), 422, "The number is not a telephone number of this country"},
 	{Code(sale.CodeNumberForeign), 422, "The number is of another country"},

@@ -23,9 +23,9 @@ var problemType = reflect.TypeFor[Problem]()
 // waitMost caps what Prefer: wait may ask for.
 const waitMost = 30 * time.Second
 
-// wishBody is the body of a purchase's request. It reads itself, because a
+// WishBody is the body of a purchase's request. It reads itself, because a
 // request that moves money is read more strictly than encoding/json does.
-type wishBody struct {
+type WishBody struct {
 	Product  string `json:"product" doc:"The product's code." example:"airtime"`
 	Number   string `json:"number" doc:"Who receives, as people write it." example:"70 11 22 33"`
 	Payer    string `json:"payer,omitempty" required:"false" doc:"Who pays; the recipient when absent." example:"76 44 55 66"`
@@ -43,21 +43,30 @@ var wishFields = []string{"product", "number", "payer", "amount", "currency", "p
 
 // unmarshal is huma's reader of bodies.
 func unmarshal(data []byte, v any) error {
-	body, ok := v.(*wishBody)
-	if !ok {
+	switch body := v.(type) {
+	case *WishBody:
+		*body = readWish(data)
+	case *batchBody:
+		*body = readBatch(data)
+	default:
 		return fmt.Errorf("no reader for %T", v)
 	}
-	*body = readWish(data)
 	return nil
 }
 
 // readWish reads the body; what is wrong with it is its flaw.
-func readWish(data []byte) wishBody {
-	var b wishBody
-	members, p := readObject(data, wishFields...)
+func readWish(data []byte) WishBody {
+	members, p := readObject(data, wishFields)
 	if p != nil {
-		return wishBody{flaw: p}
+		return WishBody{flaw: p}
 	}
+	return wishOf(members)
+}
+
+// wishOf reads a wish's members; what is wrong with them is its flaw.
+func wishOf(members object) WishBody {
+	var b WishBody
+	var p *Problem
 	text := func(name string, limit int) string {
 		s, flaw := members.text(name, limit)
 		if p == nil {
@@ -86,7 +95,7 @@ func readWish(data []byte) wishBody {
 	return b
 }
 
-func (b *wishBody) readAmount(members object) *Problem {
+func (b *WishBody) readAmount(members object) *Problem {
 	var err error
 	b.Amount, b.hasAmount, err = members.whole("amount")
 	switch {
@@ -113,7 +122,7 @@ func unitOf(code string) string {
 }
 
 // wish is the body as the sales desk takes it.
-func (a *API) wish(b *wishBody, c *auth.Client, key string) sale.Wish {
+func (a *API) wish(b *WishBody, c *auth.Client, key string) sale.Wish {
 	w := sale.Wish{Client: c.Name, ClientKey: key, Channel: c.Channel, Language: b.Language, Number: b.Number,
 		Payer: b.Payer, Product: b.Product, Currency: b.Currency, PayWith: b.PayWith, Again: b.Again}
 	if b.hasAmount {
@@ -133,7 +142,7 @@ func orElse(text, otherwise string) string {
 type buyIn struct {
 	IdempotencyKey string `header:"Idempotency-Key" required:"true" doc:"Chosen by the client for this purchase and used again for each repetition: 1 to 64 printable ASCII characters without spaces; a UUID does well." example:"8e03978e-40d5-43dd-bc93-6894a57f9324"`
 	Prefer         string `header:"Prefer" doc:"\u0060wait=N\u0060 holds the answer for the outcome, at most N seconds and 30." example:"wait=10"`
-	Body           wishBody
+	Body           WishBody
 }
 
 type buyOut struct {
@@ -152,26 +161,49 @@ func (a *API) buy(ctx context.Context, in *buyIn) (*buyOut, error) {
 	if in.Body.flaw != nil {
 		return nil, in.Body.flaw
 	}
-	c := callOf(ctx)
-	bought, replay, err := a.desk.Buy(ctx, a.wish(&in.Body, c.client, key))
-	if err != nil {
-		return nil, refusal(err, in.Body.Language)
+	wait := preferredWait(in.Prefer)
+	bought := a.sell(ctx, []sale.Wish{a.wish(&in.Body, callOf(ctx).client, key)}, wait)[0]
+	if bought.Err != nil {
+		return nil, refusal(bought.Err, in.Body.Language)
 	}
-	out := &buyOut{Status: http.StatusCreated, Location: "/v1/purchases/" + a.keys.Reference(bought.ID).String()}
-	if replay {
-		out.Status = http.StatusOK
+	out := &buyOut{Status: made(bought.Replay), Applied: applied(wait), Body: a.view(&bought.Purchase)}
+	out.Location = "/v1/purchases/" + out.Body.Reference
+	return out, nil
+}
+
+// sell makes purchases, and holds the answers for their outcomes at most for wait.
+func (a *API) sell(ctx context.Context, ws []sale.Wish, wait time.Duration) []purchase.Bought {
+	answers := a.desk.BuyAll(ctx, ws)
+	if wait <= 0 {
+		return answers
 	}
-	if wait := preferredWait(in.Prefer); wait > 0 {
-		out.Applied = "wait=" + strconv.Itoa(int(wait/time.Second))
-		// The purchase is made: a failure to follow it must not hide that.
-		if later, err := a.settled(ctx, bought.ID, wait); err == nil {
-			bought = *later
-		} else {
-			c.cause = err
+	open := make([]*purchase.Purchase, 0, len(answers))
+	for i := range answers {
+		if answers[i].Err == nil {
+			open = append(open, &answers[i].Purchase)
 		}
 	}
-	out.Body = a.view(&bought)
-	return out, nil
+	if err := a.settle(ctx, open, wait); err != nil {
+		// They are made: a failure to follow them must not hide that.
+		callOf(ctx).cause = err
+	}
+	return answers
+}
+
+// made is the status of a purchase that is made, now or before.
+func made(replay bool) int {
+	if replay {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
+// applied says which wait was granted.
+func applied(wait time.Duration) string {
+	if wait <= 0 {
+		return ""
+	}
+	return "wait=" + strconv.Itoa(int(wait/time.Second))
 }
 
 // clientKey checks the Idempotency-Key. The quotes of a structured field
@@ -181,14 +213,18 @@ func clientKey(header string) (string, *Problem) {
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
 		key = key[1 : len(key)-1]
 	}
-	bad := strings.ContainsFunc(key, func(ch rune) bool { return ch <= ' ' || ch > '~' })
 	switch {
 	case header == "":
 		return "", problem(Code(sale.CodeKeyInvalid), "the Idempotency-Key header is missing")
-	case key == "" || len(key) > 64 || bad:
+	case !keepable(key):
 		return "", problem(Code(sale.CodeKeyInvalid), "the Idempotency-Key must have 1 to 64 printable ASCII characters and no space")
 	}
 	return key, nil
+}
+
+// keepable reports whether a text can be a client's key.
+func keepable(key string) bool {
+	return key != "" && len(key) <= 64 && !strings.ContainsFunc(key, func(ch rune) bool { return ch <= ' ' || ch > '~' })
 }
 
 // preferredWait reads wait=N from a Prefer header (RFC 7240 section 4.3), capped.

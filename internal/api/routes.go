@@ -37,6 +37,14 @@ func (a *API) route(version string) error {
 	}, a.buy)
 
 	huma.Register(h, huma.Operation{
+		OperationID: "buy-batch", Method: http.MethodPost, Path: "/v1/purchases/batch", Tags: []string{purchases},
+		Summary:     "Buy up to 1000 times at once",
+		Description: batchDoc, Security: needs(auth.PurchasesWrite),
+		SkipValidateParams: true, SkipValidateBody: true, BodyReadTimeout: -1, MaxBodyBytes: batchLimit + 1,
+		Responses: refusals("200", "The answers.", keyed(CodeBatch, CodeBody, CodeBodyLarge, CodeBodyType)),
+	}, a.buyBatch)
+
+	huma.Register(h, huma.Operation{
 		OperationID: "list-purchases", Method: http.MethodGet, Path: "/v1/purchases", Tags: []string{purchases},
 		Summary:     "List a number's purchases",
 		Description: "The client's own purchases that the number paid for or received, newest first.",
@@ -115,6 +123,13 @@ const (
 		"30 seconds. The same Idempotency-Key with the same body is the same purchase, answered with 200; with another " +
 		"body it is refused with 409. Repeat with the same key after any 5xx or broken connection. A like purchase within " +
 		"a short time is refused with `ask_first`: ask the customer, then repeat with `again`."
+	batchDoc = "For resellers and salaries: each purchase of the list is made or refused by itself, under its own key, and has " +
+		"its own answer with the status and the body that `POST /v1/purchases` would have given; a problem's `code` is one of " +
+		"those listed there. The answer is 200 even if all were refused; any other status means that nothing was bought at " +
+		"all. Two purchases of a batch with one key are one purchase or a conflict; a like one is answered with `ask_first`. " +
+		"Without `Prefer: wait=N` the answer comes when each intent is durable, with it when each has its outcome. Repeat " +
+		"the whole batch after any 5xx or broken connection: what was bought is answered with 200 and not bought again. The " +
+		"client's limits of requests per second and under way count each purchase."
 	eventsDoc = "One event `purchase` for the present state and one after each change; the event's id is the purchase's " +
 		"version. Comments keep the connection alive. The stream ends with the final state; a reconnection with the last " +
 		"id is then answered with 204. A server that is about to stop ends the stream early: reconnect."

@@ -18,7 +18,10 @@ import (
 type call struct {
 	id     string
 	client *auth.Client // nil before and without authentication
+	stay   *stay        // likewise
 	cause  error        // behind an answer that does not tell it
+
+	items, refused int // purchases of a batch
 }
 
 type callKey struct{}
@@ -137,6 +140,9 @@ func (a *API) finish(rec *recorder, r *http.Request, c *call, start purchase.Ins
 	a.meter.Request(route, client, rec.status, took)
 	fields := []slog.Attr{slog.String("request", c.id), slog.String("client", client), slog.String("route", route),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took)}
+	if c.items > 0 {
+		fields = append(fields, slog.Int("purchases", c.items), slog.Int("refused", c.refused))
+	}
 	if c.cause != nil {
 		fields = append(fields, slog.String("error", c.cause.Error()))
 	}

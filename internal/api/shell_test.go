@@ -24,6 +24,7 @@ type meter struct{ routes []string }
 
 func (m *meter) Request(route, _ string, _ int, _ time.Duration) { m.routes = append(m.routes, route) }
 func (m *meter) CallbackRefused(string)                          {}
+func (m *meter) Batched(string, int, int)                        {}
 
 // bare is an API whose handlers cannot reach anything.
 func bare(t testing.TB, log *bytes.Buffer) (*API, *meter) {

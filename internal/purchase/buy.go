@@ -42,69 +42,160 @@ func (e *Engine) nextSequence(ctx context.Context) (int64, error) {
 // write, or the node is starting or stopping). In each case nothing was
 // written and nothing is charged.
 func (e *Engine) Buy(ctx context.Context, r Request) (p Purchase, replay bool, err error) {
-	return e.begin(ctx, r).wait(ctx)
+	b := e.BuyAll(ctx, []Request{r})[0]
+	return b.Purchase, b.Replay, b.Err
 }
 
-// intent is a purchase on its way to be durable, or refused already.
-type intent struct {
-	e       *Engine
-	r       Request
-	joined  bool // a request under the same key, or a like one, was under way
-	refusal error
-	made    chan made // receives once, unless refused
+// Bought is what Buy returns of one request.
+type Bought struct {
+	Purchase Purchase
+	Replay   bool
+	Err      error
 }
 
-type made struct {
-	p   Purchase
-	err error
-}
-
-// begin makes a purchase without waiting for it to be durable.
-func (e *Engine) begin(ctx context.Context, r Request) *intent {
-	in := &intent{e: e, r: r, made: make(chan made, 1)}
-	if e.cfg.Admit != nil {
-		if in.refusal = e.cfg.Admit(&r); in.refusal != nil {
-			return in
+// BuyAll is Buy for several requests, which are admitted together, and returns
+// when each is durable or refused. The answers are in the requests' order and
+// each is what Buy would return: the refusal of one is nothing to the others.
+func (e *Engine) BuyAll(ctx context.Context, rs []Request) []Bought {
+	answers := e.begin(ctx, rs...).wait(ctx)
+	var again []Request
+	for i, r := range rs {
+		if errors.Is(answers[i].Err, errStood) {
+			again = append(again, r)
 		}
 	}
-	var sequence int64
-	if sequence, in.refusal = e.nextSequence(ctx); in.refusal != nil {
-		return in
+	if len(again) == 0 {
+		return answers
 	}
-	in.joined, in.refusal = e.submit(MakeID(e.cfg.Shard, sequence), r, func(p Purchase, err error) { in.made <- made{p, err} })
+	// What stood in their way is gone.
+	next := e.begin(ctx, again...).wait(ctx)
+	for i := range answers {
+		if errors.Is(answers[i].Err, errStood) {
+			answers[i], next = next[0], next[1:]
+		}
+	}
+	return answers
+}
+
+// errStood says that a request waited for a like one that then was not made.
+var errStood = fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
+
+// intents are purchases on their way to be durable, or refused already.
+type intents struct {
+	e    *Engine
+	each []intent
+	left int           // not made yet; under the engine's lock
+	made chan struct{} // closed when none is left
+}
+
+// intent is one request, and what became of it.
+type intent struct {
+	r       Request
+	id      ID
+	joined  bool     // a request under the same key, or a like one, was under way
+	refusal error    // it was not admitted
+	made    bool     // p and err are known; under the engine's lock
+	p       Purchase // the one made, by this request or by the one that it joined
+	err     error
+}
+
+// begin makes purchases without waiting for them to be durable.
+func (e *Engine) begin(ctx context.Context, rs ...Request) *intents {
+	in := &intents{e: e, each: make([]intent, len(rs)), made: make(chan struct{})}
+	for i, r := range rs {
+		one := &in.each[i]
+		one.r = r
+		one.id, one.refusal = e.admit(ctx, &one.r)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range in.each {
+		one := &in.each[i]
+		if one.refusal == nil {
+			one.joined, one.refusal = e.submit(one.id, one.r, func(p Purchase, err error) {
+				one.made, one.p, one.err = true, p, err
+				in.less()
+			})
+		}
+		if one.refusal == nil {
+			in.left++
+		}
+	}
+	in.left++
+	in.less()
 	return in
 }
 
-// wait returns what Buy returns.
-func (in *intent) wait(ctx context.Context) (p Purchase, replay bool, err error) {
-	if in.refusal != nil {
-		return in.e.replayInstead(ctx, &in.r, in.refusal)
-	}
-	select {
-	case m := <-in.made:
-		var taken *keyTaken
-		ours := m.p.Client == in.r.Client && m.p.ClientKey == in.r.ClientKey
-		switch {
-		case ours && errors.As(m.err, &taken):
-			return in.e.replay(ctx, &in.r, taken.other)
-		case ours && m.p.Digest == in.r.Digest:
-			return m.p, in.joined && m.err == nil, m.err
-		case ours && m.err == nil:
-			return Purchase{}, false, ErrKeyConflict
-		case m.err == nil:
-			return in.e.replayInstead(ctx, &in.r, &RepeatError{m.p.ID})
-		}
-		return Purchase{}, false, fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
-	case <-ctx.Done():
-		return Purchase{}, false, fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())
+// less counts one intent down.
+func (in *intents) less() {
+	if in.left--; in.left == 0 {
+		close(in.made)
 	}
 }
 
+// admit gives a request an identity, unless a partner that it needs is failing.
+func (e *Engine) admit(ctx context.Context, r *Request) (ID, error) {
+	if e.cfg.Admit != nil {
+		if err := e.cfg.Admit(r); err != nil {
+			return 0, err
+		}
+	}
+	sequence, err := e.nextSequence(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return MakeID(e.cfg.Shard, sequence), nil
+}
+
+// wait returns what BuyAll returns.
+func (in *intents) wait(ctx context.Context) []Bought {
+	select {
+	case <-in.made:
+	case <-ctx.Done():
+	}
+	answers, earlier := in.answers(ctx)
+	if len(earlier) > 0 {
+		in.e.replay(ctx, answers, earlier)
+	}
+	return answers
+}
+
+// answers says what became of each request, and which of those that were
+// refused may be answered with an earlier purchase. What is made later is left out.
+func (in *intents) answers(ctx context.Context) (answers []Bought, earlier []repeat) {
+	in.e.mu.Lock()
+	defer in.e.mu.Unlock()
+	answers = make([]Bought, len(in.each))
+	for i := range in.each {
+		one, to := &in.each[i], &answers[i]
+		var taken *keyTaken
+		ours := one.p.Client == one.r.Client && one.p.ClientKey == one.r.ClientKey
+		switch {
+		case one.refusal != nil:
+			*to = Bought{Err: one.refusal}
+			earlier = append(earlier, repeat{at: i, r: &one.r})
+		case !one.made:
+			*to = Bought{Err: fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())}
+		case ours && errors.As(one.err, &taken):
+			earlier = append(earlier, repeat{at: i, r: &one.r, id: taken.other})
+		case ours && one.p.Digest == one.r.Digest:
+			*to = Bought{one.p, one.joined && one.err == nil, one.err}
+		case ours && one.err == nil:
+			*to = Bought{Err: ErrKeyConflict}
+		case one.err == nil:
+			*to = Bought{Err: &RepeatError{one.p.ID}}
+			earlier = append(earlier, repeat{at: i, r: &one.r})
+		default:
+			*to = Bought{Err: errStood}
+		}
+	}
+	return answers, earlier
+}
+
 // submit admits a purchase, or joins the one that is being made under the same
-// key, or for the same thing: what to say depends on whether that becomes durable.
+// key, or for the same thing: what to say depends on whether that becomes
+// durable. done is called later, under the engine's lock, which the caller holds.
 func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bool, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	c := &e.core
 	switch {
 	case !e.running || e.draining:
@@ -130,60 +221,64 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 	return false, nil
 }
 
-// replayInstead answers a request that is not admitted with the purchase that
-// the client already made under its key, if there is one: a refusal must not
-// hide a purchase that exists.
-func (e *Engine) replayInstead(ctx context.Context, r *Request, refusal error) (Purchase, bool, error) {
-	id, err := e.cfg.Store.FindKey(ctx, r.Client, r.ClientKey)
-	if err != nil {
-		return Purchase{}, false, refusal
-	}
-	return e.replay(ctx, r, id)
+// repeat is a request that may have been made before: under an ID, or under its
+// key, which is still to be looked for.
+type repeat struct {
+	at int // its place among the answers
+	r  *Request
+	id ID
 }
 
-// replay answers with an earlier purchase if it was made by the same request.
-func (e *Engine) replay(ctx context.Context, r *Request, id ID) (Purchase, bool, error) {
-	records, err := e.cfg.Store.Load(ctx, id)
-	if err != nil {
-		return Purchase{}, false, fmt.Errorf("load earlier purchase: %w", err)
+// replay answers requests with the purchases that their clients already made
+// under their keys, where there are any: a refusal must not hide a purchase that
+// exists.
+func (e *Engine) replay(ctx context.Context, answers []Bought, repeats []repeat) {
+	var ids []ID
+	for i := range repeats {
+		again := &repeats[i]
+		if again.id == 0 {
+			if id, err := e.cfg.Store.FindKey(ctx, again.r.Client, again.r.ClientKey); err == nil {
+				again.id = id
+			}
+		}
+		if again.id != 0 {
+			ids = append(ids, again.id)
+		}
 	}
-	if len(records) == 0 {
-		return Purchase{}, false, fmt.Errorf("%w: earlier purchase %d", ErrNotFound, id)
+	if len(ids) == 0 {
+		return
 	}
-	p := records[0].Purchase
-	if p.Digest != r.Digest {
-		return Purchase{}, false, ErrKeyConflict
+	records, err := e.cfg.Store.Load(ctx, ids...)
+	stored := make(map[ID]*Purchase, len(records))
+	for i := range records {
+		stored[records[i].Purchase.ID] = &records[i].Purchase
 	}
-	e.mu.Lock()
-	e.core.counts.Replayed++
-	e.mu.Unlock()
-	return p, true, nil
-}
-
-// Watch delivers the purchase after each durable change while this node holds
-// it open; only the latest is kept for a slow reader. The channel is closed when
-// the purchase is closed for good, at once if this node does not hold it. stop
-// must be called.
-func (e *Engine) Watch(id ID) (updates <-chan Purchase, stop func()) {
-	ch := make(chan Purchase, 1)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	it := e.core.open[id]
-	if it == nil {
-		close(ch)
-		return ch, func() {}
-	}
-	it.watchers = append(it.watchers, ch)
-	return ch, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		for i, w := range it.watchers {
-			if w == ch {
-				it.watchers = append(it.watchers[:i], it.watchers[i+1:]...)
-				return
+	var replayed int64
+	for _, again := range repeats {
+		switch p := stored[again.id]; {
+		case again.id == 0: // it stays refused
+		case err != nil:
+			answers[again.at] = Bought{Err: fmt.Errorf("load earlier purchase: %w", err)}
+		case p == nil:
+			answers[again.at] = Bought{Err: fmt.Errorf("%w: earlier purchase %d", ErrNotFound, again.id)}
+		default:
+			answers[again.at] = again.r.replay(p)
+			if answers[again.at].Replay {
+				replayed++
 			}
 		}
 	}
+	e.mu.Lock()
+	e.core.counts.Replayed += replayed
+	e.mu.Unlock()
+}
+
+// replay answers a request with an earlier purchase if that was made by the same.
+func (r *Request) replay(p *Purchase) Bought {
+	if p.Digest != r.Digest {
+		return Bought{Err: ErrKeyConflict}
+	}
+	return Bought{Purchase: *p, Replay: true}
 }
 
 // Callback hands over what a partner told by itself; the caller has

@@ -50,7 +50,7 @@ type item struct {
 	slot     int   // index in the timer heap, -1 when in none
 	creators []func(Purchase, error)
 	idle     []func(error) // called when no change is left to commit
-	watchers []chan Purchase
+	watchers []watcher
 }
 
 type clientKey struct{ client, key string }
@@ -141,7 +141,7 @@ func (c *core) forget(it *item) {
 	c.unschedule(it)
 	delete(c.open, it.p.ID)
 	for _, w := range it.watchers {
-		close(w)
+		w.over()
 	}
 	it.watchers = nil
 }
@@ -275,11 +275,7 @@ func (c *core) tell(it *item, err error) {
 	}
 	it.creators = nil
 	for _, w := range it.watchers {
-		select {
-		case <-w:
-		default:
-		}
-		w <- it.p
+		w.told(&it.p)
 	}
 }
 

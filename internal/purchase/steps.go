@@ -52,17 +52,18 @@ func (s *Steps) Held() []Purchase {
 }
 
 // Intent is a purchase on its way to be durable.
-type Intent struct{ in *intent }
+type Intent struct{ in *intents }
 
 // Buy begins a purchase as Engine.Buy does.
 func (s *Steps) Buy(ctx context.Context, r Request) Intent { return Intent{s.e.begin(ctx, r)} }
 
 // Settled reports whether Result has its answer.
-func (i Intent) Settled() bool { return i.in.refusal != nil || len(i.in.made) > 0 }
+func (i Intent) Settled() bool { return i.in.left == 0 }
 
 // Result is what Engine.Buy returns. It must be Settled.
 func (i Intent) Result(ctx context.Context) (p Purchase, replay bool, err error) {
-	return i.in.wait(ctx)
+	b := i.in.wait(ctx)[0]
+	return b.Purchase, b.Replay, b.Err
 }
 
 // Deliver applies news of a partner with the source they bear, wherever the

@@ -22,10 +22,10 @@ import (
 	"tenu/internal/purchase"
 )
 
-// Engine makes purchases; *purchase.Engine is one. Buy returns when the intent
-// is durable, with the errors that its documentation lists.
+// Engine makes purchases; *purchase.Engine is one. BuyAll returns when each
+// intent is durable or refused, with the errors that its documentation lists.
 type Engine interface {
-	Buy(context.Context, purchase.Request) (p purchase.Purchase, replay bool, err error)
+	BuyAll(context.Context, []purchase.Request) []purchase.Bought
 }
 
 // Archive finds what a client bought before; purchase.Store is one.
@@ -127,21 +127,43 @@ func (d *Desk) check(c *catalogue.Catalogue) error {
 // even if it could not be bought any more. An error is a *Problem, with which
 // nothing was charged, except CodeUnavailable: then ask again with the same key.
 func (d *Desk) Buy(ctx context.Context, w Wish) (p purchase.Purchase, replay bool, err error) {
-	if !w.keyed() {
-		return purchase.Purchase{}, false, d.problem(ErrKey, "")
-	}
+	b := d.BuyAll(ctx, []Wish{w})[0]
+	return b.Purchase, b.Replay, b.Err
+}
+
+// BuyAll is Buy for several wishes, and returns when each is durable or refused.
+// The answers are in the order of the wishes, and each is what Buy would return:
+// the refusal of one is nothing to the others.
+func (d *Desk) BuyAll(ctx context.Context, ws []Wish) []purchase.Bought {
+	answers := make([]purchase.Bought, len(ws))
+	requests, places := make([]purchase.Request, 0, len(ws)), make([]int, 0, len(ws))
+	var unsold []int
 	goods := d.Catalogue()
-	digest := w.digest(d.cfg.Directory.Plan, goods.Currency())
-	request, problem := d.request(goods, &w)
-	if problem != nil {
-		return d.earlier(ctx, &w, digest, problem)
+	for i := range ws {
+		w, to := &ws[i], &answers[i]
+		if !w.keyed() {
+			to.Err = d.problem(ErrKey, "")
+			continue
+		}
+		request, problem := d.request(goods, w)
+		if problem != nil {
+			to.Err = problem
+			unsold = append(unsold, i)
+			continue
+		}
+		request.Digest = w.digest(d.cfg.Directory.Plan, goods.Currency())
+		requests, places = append(requests, request), append(places, i)
 	}
-	request.Digest = digest
-	p, replay, err = d.cfg.Engine.Buy(ctx, request)
-	if err != nil {
-		return purchase.Purchase{}, false, d.problem(err, "")
+	for i, b := range d.cfg.Engine.BuyAll(ctx, requests) {
+		if b.Err != nil {
+			b = purchase.Bought{Err: d.problem(b.Err, "")}
+		}
+		answers[places[i]] = b
 	}
-	return p, replay, nil
+	for _, i := range unsold { // after the others, so that no refusal hides what they made
+		answers[i] = d.earlier(ctx, &ws[i], goods, answers[i])
+	}
+	return answers
 }
 
 // request prices and routes a wish.
@@ -189,24 +211,24 @@ func language(goods *catalogue.Catalogue, wanted string) purchase.Language {
 
 // earlier answers a wish that cannot be bought with the purchase that the client
 // made under the same key when it still could: a refusal must not hide it.
-func (d *Desk) earlier(ctx context.Context, w *Wish, digest [16]byte, refusal *Problem) (purchase.Purchase, bool, error) {
+func (d *Desk) earlier(ctx context.Context, w *Wish, goods *catalogue.Catalogue, refusal purchase.Bought) purchase.Bought {
 	id, err := d.cfg.Archive.FindKey(ctx, w.Client, w.ClientKey)
 	if errors.Is(err, purchase.ErrNotFound) {
-		return purchase.Purchase{}, false, refusal
+		return refusal
 	}
 	if err != nil {
-		return purchase.Purchase{}, false, d.problem(fmt.Errorf("find the purchase of a key: %w", err), "")
+		return purchase.Bought{Err: d.problem(fmt.Errorf("find the purchase of a key: %w", err), "")}
 	}
 	records, err := d.cfg.Archive.Load(ctx, id)
 	switch {
 	case err != nil:
-		return purchase.Purchase{}, false, d.problem(fmt.Errorf("load purchase %d: %w", id, err), "")
+		return purchase.Bought{Err: d.problem(fmt.Errorf("load purchase %d: %w", id, err), "")}
 	case len(records) == 0:
-		return purchase.Purchase{}, false, refusal
-	case records[0].Purchase.Digest != digest:
-		return purchase.Purchase{}, false, d.problem(purchase.ErrKeyConflict, "")
+		return refusal
+	case records[0].Purchase.Digest != w.digest(d.cfg.Directory.Plan, goods.Currency()):
+		return purchase.Bought{Err: d.problem(purchase.ErrKeyConflict, "")}
 	}
-	return records[0].Purchase, true, nil
+	return purchase.Bought{Purchase: records[0].Purchase, Replay: true}
 }
 
 // Alternates returns, in order of preference, the providers that can credit a

@@ -348,6 +348,29 @@ func TestReplayAfterTheCatalogueChanged(t *testing.T) {
 	}
 }
 
+// Each wish of a batch is answered as Buy would answer it alone, in their order.
+func TestBuyAll(t *testing.T) {
+	s := open(t)
+	first, _, err := s.Buy(t.Context(), story("k1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, unkeyed, changed, other := story("k3"), story(""), story("k1"), story("k4")
+	bad.Amount = "50"
+	changed.Product, changed.Amount = "voice", "" // under a key that was used, and not for this line
+	other.Amount = "2000"
+	answers := s.BuyAll(t.Context(), []sale.Wish{bad, story("k1"), unkeyed, changed, other, story("k5")})
+	for i, want := range []sale.Code{sale.CodeAmountBelow, "", sale.CodeKeyInvalid, sale.CodeKeyReused, "", sale.CodeAskFirst} {
+		var problem *sale.Problem
+		if errors.As(answers[i].Err, &problem) != (want != "") || problem != nil && problem.Code != want {
+			t.Errorf("wish %d: %v, want %q", i, answers[i].Err, want)
+		}
+	}
+	if answers[1].Purchase.ID != first.ID || !answers[1].Replay || answers[4].Purchase.Total != 2000 || answers[4].Replay {
+		t.Errorf("got %+v and %+v", answers[1], answers[4])
+	}
+}
+
 func TestAskFirst(t *testing.T) {
 	s := open(t)
 	first := buy(t, s, story("k1"))

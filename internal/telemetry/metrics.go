@@ -19,6 +19,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
+	batched  *prometheus.CounterVec
 }
 
 // Partner is how a partner stands.
@@ -40,13 +41,15 @@ func NewMetrics(version string, stats func() purchase.Stats, partners func() []P
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenu_http_request_seconds",
 			Help:    "Time to answer a request, the wait that it asked for included.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"route"}),
+		batched: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenu_batch_purchases_total",
+			Help: "Purchases of batches, by the status of each one's answer."}, []string{"client", "status"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenu_callbacks_refused_total",
 			Help: "Callbacks that were not authentic or not readable. Any is worth a look."}, []string{"partner"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenu_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.latency, m.refused, build, engine{stats}, circuits{partners},
+	m.registry.MustRegister(m.requests, m.latency, m.batched, m.refused, build, engine{stats}, circuits{partners},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -55,6 +58,11 @@ func NewMetrics(version string, stats func() purchase.Stats, partners func() []P
 func (m *Metrics) Request(route, client string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, client, strconv.Itoa(status)).Inc()
 	m.latency.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// Batched counts purchases of batches by what each was answered.
+func (m *Metrics) Batched(client string, status, purchases int) {
+	m.batched.WithLabelValues(client, strconv.Itoa(status)).Add(float64(purchases))
 }
 
 // CallbackRefused counts one callback in a partner's name that was refused.
