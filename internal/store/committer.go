@@ -200,7 +200,7 @@ func (c *committer) write(ctx context.Context, epoch int64) (fits bool, err erro
 			rows, err = result(p)
 		}
 		if err != nil {
-			fits = fits && !((i == insertUsual || i == insertPurchases) && duplicate(err))
+			fits = fits && (i != insertUsual && i != insertPurchases || !duplicate(err))
 			break
 		}
 		switch i {
