@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -221,11 +222,8 @@ func (f *Filled) whileSelling(ctx context.Context, ask func() error) (err error)
 		asked <- ask()
 	}()
 	a := arrivals{perSecond: float64(f.bed.Size.Sales), until: over}
-	if _, err := n.arrive(ctx, f.mix(), &a); err != nil {
-		<-asked
-		return err
-	}
-	if err := <-asked; err != nil {
+	_, err = n.arrive(ctx, f.mix(), &a)
+	if err := errors.Join(err, <-asked); err != nil {
 		return err
 	}
 	return n.counted(before, a.count)
