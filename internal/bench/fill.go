@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"tenu/internal/purchase"
 )
 
 // past is a connection to a database that goes past the store and waits for no disk.
@@ -189,7 +191,11 @@ func (f *Filled) grow(ctx context.Context, stored int) error {
 	if stored <= verifyMost {
 		return f.db.verify(ctx) // it tidies first
 	}
-	return f.db.tidy(ctx)
+	if err := f.db.tidy(ctx); err != nil {
+		return err
+	}
+	n := int64(stored)
+	return f.db.holds(ctx, purchase.MakeID(0, int64(f.first)-1), purchase.MakeID(0, int64(f.first+stored)-1), tally{n, n, n})
 }
 
 // unindex drops the indexes that rows come to in no order, and returns the

@@ -65,7 +65,10 @@ func (f *Filled) onEmpty(ctx context.Context) (s sold, err error) {
 		return s, err
 	}
 	defer d.remove(ctx, &err)
-	return f.sell(ctx, d)
+	if s, err = f.sell(ctx, d); err != nil {
+		return s, err
+	}
+	return s, d.verify(ctx)
 }
 
 // sell sells on a store at full speed.
@@ -86,7 +89,7 @@ func (f *Filled) sell(ctx context.Context, d *database) (s sold, err error) {
 	if s, err = n.sell(ctx, f.mix(), b.Size.Purchases, b.Size.InFlight); err != nil {
 		return s, err
 	}
-	return s, n.counted(before, warmup+b.Size.Purchases)
+	return s, n.counted(ctx, before, warmup+b.Size.Purchases)
 }
 
 // lookers is how many agents look something up at the same time.
@@ -226,5 +229,5 @@ func (f *Filled) whileSelling(ctx context.Context, ask func() error) (err error)
 	if err := errors.Join(err, <-asked); err != nil {
 		return err
 	}
-	return n.counted(before, a.count)
+	return n.counted(ctx, before, a.count)
 }
