@@ -26,7 +26,7 @@ type node struct {
 // the engine's defaults.
 type setup struct {
 	name     string
-	partners []*Partner
+	partners []purchase.Partner
 	callers  int // calls at once of each partner
 	maxOpen  int
 	lease    time.Duration
@@ -35,7 +35,9 @@ type setup struct {
 }
 
 // pair is a payer and a provider that answer at once.
-func pair() []*Partner { return []*Partner{NewPartner("wallet", Prompt), NewPartner("ocs", Prompt)} }
+func pair() []purchase.Partner {
+	return []purchase.Partner{NewPartner("wallet", Prompt), NewPartner("ocs", Prompt)}
+}
 
 // run starts an engine and does not wait until it is ready.
 func (d *database) run(ctx context.Context, s setup) (*node, error) {

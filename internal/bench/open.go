@@ -122,11 +122,9 @@ func (n *node) answer(ctx context.Context, ids []purchase.ID) error {
 		if err := n.Callback(ctx, ids[i], event); err != nil {
 			return fmt.Errorf("answer later: %w", err)
 		}
-		last := purchase.Purchase{}
-		for last = range updates {
-			if last.State.Final() && last.State != purchase.Credited {
-				return errNotCredited
-			}
+		last, err := final(ctx, updates)
+		if err != nil {
+			return err
 		}
 		if last.ID == 0 {
 			return errors.New("a purchase that should be open is not")
