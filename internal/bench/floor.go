@@ -5,9 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -35,40 +35,41 @@ func (b *Bed) Floor(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.Add(floorFigure, "purchases/s", bare, single)
+	s.Add(floorFigure, "purchases/s", bare.perSecond(), single)
+	s.Add(floorTime, "ms", bare.at(0.99), "")
 	alone, err := b.floor(ctx, b.Size.Purchases/50+1, 1, b.Committers)
 	if err != nil {
 		return s, err
 	}
-	s.Add(single, "purchases/s", alone, "")
-	return s, b.addTPCB(ctx, &s, "floor against TPC-B", bare)
+	s.Add(single, "purchases/s", alone.perSecond(), "")
+	return s, b.addTPCB(ctx, &s, "floor against TPC-B", bare.perSecond())
 }
 
-// floor runs the bare loop on a fresh database and returns purchases a second.
-func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (perSecond float64, err error) {
+// floor runs the bare loop on a fresh database.
+func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (at sold, err error) {
 	d, err := b.fresh(ctx)
 	if err != nil {
-		return 0, err
+		return at, err
 	}
 	defer d.remove(ctx, &err)
 	if err := b.calm(ctx); err != nil {
-		return 0, err
+		return at, err
 	}
 	f := Floor{Purchases: purchases, Customers: b.Size.Customers, Batch: batch, Committers: committers, Clock: b.Clock}
 	if b.Store == "postgres" {
 		pool, err := pgxpool.New(ctx, d.dsn)
 		if err != nil {
-			return 0, fmt.Errorf("open the floor's database: %w", err)
+			return at, fmt.Errorf("open the floor's database: %w", err)
 		}
 		defer pool.Close()
-		return f.Postgres(ctx, pool)
+		return f.postgres(ctx, pool)
 	}
 	db, err := openSQLite(d.dsn, "&_pragma=synchronous(FULL)&_txlock=immediate")
 	if err != nil {
-		return 0, err
+		return at, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return f.SQLite(ctx, db)
+	return f.sqlite(ctx, db)
 }
 
 // openSQLite opens a SQLite store's file with settings of its own.
@@ -85,31 +86,29 @@ func openSQLite(dsn, settings string) (*sql.DB, error) {
 // from first on.
 type writer func(ctx context.Context, first, n int) error
 
-func (f Floor) run(ctx context.Context, write writer) (float64, error) {
+// run writes all batches. A purchase takes as long as the three transactions of
+// its batch.
+func (f Floor) run(ctx context.Context, write writer) (sold, error) {
 	batch := max(f.Batch, 1)
-	var next atomic.Int64
-	errs := make([]error, f.Committers)
-	var committers sync.WaitGroup
+	s := sold{times: make([]time.Duration, f.Purchases)}
 	began := f.Clock.Now()
-	for c := range f.Committers {
-		committers.Go(func() {
-			for errs[c] == nil {
-				first := int(next.Add(int64(batch))) - batch
-				if first >= f.Purchases {
-					return
-				}
-				errs[c] = write(ctx, first, min(batch, f.Purchases-first))
-			}
-		})
-	}
-	committers.Wait()
-	took := f.Clock.Now().Sub(began).Seconds()
-	for _, err := range errs {
-		if err != nil {
-			return 0, fmt.Errorf("write the floor: %w", err)
+	err := each((f.Purchases+batch-1)/batch, f.Committers, func(i int) error {
+		first := i * batch
+		times := s.times[first:min(first+batch, f.Purchases)]
+		from := f.Clock.Now()
+		err := write(ctx, first, len(times))
+		took := f.Clock.Now().Sub(from)
+		for i := range times {
+			times[i] = took
 		}
+		return err
+	})
+	if err != nil {
+		return s, fmt.Errorf("write the floor: %w", err)
 	}
-	return float64(f.Purchases) / took, nil
+	s.took = f.Clock.Now().Sub(began)
+	slices.Sort(s.times)
+	return s, nil
 }
 
 // The columns of a purchase that differ from one to the next are parameters,
@@ -123,9 +122,9 @@ const (
 	noticeText      = `Recharge de 1 000 F CFA recue au 70 00 00 00. Solde 1 234 F CFA. Ref K7M2-Q4XD-9T`
 )
 
-// Postgres is the floor on PostgreSQL, with arrays and one round trip per
+// postgres is the floor on PostgreSQL, with arrays and one round trip per
 // transaction.
-func (f Floor) Postgres(ctx context.Context, pool *pgxpool.Pool) (float64, error) {
+func (f Floor) postgres(ctx context.Context, pool *pgxpool.Pool) (sold, error) {
 	const rows = ` FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS r(id, number, label, at)`
 	steps := [][]string{{
 		`INSERT INTO purchase ` + purchaseColumns + ` SELECT id, 1, 1, number, number, 1050, 50, 1000, at, 0, 0, 0, 0, 0, 0,
@@ -161,8 +160,8 @@ func (f Floor) Postgres(ctx context.Context, pool *pgxpool.Pool) (float64, error
 	})
 }
 
-// SQLite is the floor on SQLite, with one prepared statement per row.
-func (f Floor) SQLite(ctx context.Context, db *sql.DB) (float64, error) {
+// sqlite is the floor on SQLite, with one prepared statement per row.
+func (f Floor) sqlite(ctx context.Context, db *sql.DB) (sold, error) {
 	// ?1 id, ?2 number, ?3 label, ?4 instant
 	steps := [][]string{{
 		`INSERT INTO purchase ` + purchaseColumns + ` VALUES (?1, 1, 1, ?2, ?2, 1050, 50, 1000, ?4, 0, 0, 0, 0, 0, 0,
@@ -187,7 +186,7 @@ func (f Floor) SQLite(ctx context.Context, db *sql.DB) (float64, error) {
 		for _, text := range step {
 			stmt, err := db.PrepareContext(ctx, text)
 			if err != nil {
-				return 0, fmt.Errorf("prepare the floor: %w", err)
+				return sold{}, fmt.Errorf("prepare the floor: %w", err)
 			}
 			defer stmt.Close() //nolint:errcheck // closed with its database
 			prepared[i] = append(prepared[i], stmt)
