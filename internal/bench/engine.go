@@ -17,15 +17,17 @@ const (
 // loop that writes the same rows, and how fast single purchases are settled at
 // rates below its peak.
 func (b *Bed) Engine(ctx context.Context) (s Sample, err error) {
-	batch, peak, err := b.engine(ctx, &s)
+	before, after, peak, err := b.engine(ctx, &s)
 	if err != nil {
 		return s, err
 	}
+	batch := int(math.Round(batchMean(before.stats, after.stats)))
 	bare, err := b.floor(ctx, b.Size.Purchases, batch, b.Committers)
 	if err != nil {
 		return s, err
 	}
-	s.Add(floorFigure, "purchases/s", bare, "")
+	s.Add(floorFigure, "purchases/s", bare.perSecond, "")
+	s.addCosts(b.Store, before, after, b.Size.Purchases, bare)
 	if err := b.addTPCB(ctx, &s, "engine against TPC-B", peak); err != nil {
 		return s, err
 	}
@@ -46,49 +48,46 @@ func (b *Bed) addTPCB(ctx context.Context, s *Sample, name string, rate float64)
 	return nil
 }
 
-// engine sells at the peak and below it, and returns the mean batch and the peak.
-func (b *Bed) engine(ctx context.Context, s *Sample) (batch int, peak float64, err error) {
+// engine sells at the peak and below it, and returns the peak with the readings
+// before and after it.
+func (b *Bed) engine(ctx context.Context, s *Sample) (from, till reading, peak float64, err error) {
 	d, err := b.fresh(ctx)
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
 	defer d.remove(ctx, &err)
 	n, err := d.start(ctx, setup{partners: pair()})
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
 	defer n.quit(&err)
 	before := n.Stats()
 	warmup := b.Size.Purchases/20 + 1
 	if _, err := n.sell(ctx, b.ordinary(), warmup, b.Size.InFlight); err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
 	if err := b.calm(ctx); err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
-	from, err := n.read(ctx)
-	if err != nil {
-		return 0, 0, err
+	if from, err = n.read(ctx); err != nil {
+		return from, till, 0, err
 	}
 	at, err := n.sell(ctx, b.ordinary(), b.Size.Purchases, b.Size.InFlight)
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
-	till, err := n.read(ctx)
-	if err != nil {
-		return 0, 0, err
+	if till, err = n.read(ctx); err != nil {
+		return from, till, 0, err
 	}
 	peak = at.perSecond()
 	s.Add("engine", "purchases/s", peak, floorFigure)
 	s.Add("settled, p50", "ms", at.at(0.5), "")
 	s.Add("settled, p99", "ms", at.at(0.99), "")
-	s.addCosts(b.Store, from, till, b.Size.Purchases)
 	arrived, err := n.below(ctx, s, peak)
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
-	batch = int(math.Round(batchMean(from.stats, till.stats)))
-	return batch, peak, n.check(ctx, before, warmup+b.Size.Purchases+arrived)
+	return from, till, peak, n.check(ctx, before, warmup+b.Size.Purchases+arrived)
 }
 
 // below sells at shares of the peak as sales arrive, and returns how many arrived.
@@ -139,14 +138,14 @@ func (b *Bed) Lone(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	perSecond, err := b.floor(ctx, b.Size.Lone, 1, 1)
+	alone, err := b.floor(ctx, b.Size.Lone, 1, 1)
 	if err != nil {
 		return s, err
 	}
 	const bare = "three bare commits"
 	s.Add("settled, p50", "ms", at.at(0.5), bare)
 	s.Add("settled, p99", "ms", at.at(0.99), bare)
-	s.Add(bare, "ms", 1000/perSecond, "")
+	s.Add(bare, "ms", 1000/alone.perSecond, "")
 	return s, nil
 }
 

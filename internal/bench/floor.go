@@ -35,25 +35,45 @@ func (b *Bed) Floor(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.Add(floorFigure, "purchases/s", bare, single)
+	s.Add(floorFigure, "purchases/s", bare.perSecond, single)
 	alone, err := b.floor(ctx, b.Size.Purchases/50+1, 1, b.Committers)
 	if err != nil {
 		return s, err
 	}
-	s.Add(single, "purchases/s", alone, "")
-	return s, b.addTPCB(ctx, &s, "floor against TPC-B", bare)
+	s.Add(single, "purchases/s", alone.perSecond, "")
+	return s, b.addTPCB(ctx, &s, "floor against TPC-B", bare.perSecond)
 }
 
-// floor runs the bare loop on a fresh database and returns purchases a second.
-func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (perSecond float64, err error) {
+// bare is what a bare loop did.
+type bare struct {
+	perSecond     float64
+	count         int
+	before, after reading
+}
+
+// floor runs the bare loop on a fresh database.
+func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (done bare, err error) {
 	d, err := b.fresh(ctx)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	defer d.remove(ctx, &err)
 	if err := b.calm(ctx); err != nil {
-		return 0, err
+		return done, err
 	}
+	done.count = purchases
+	if done.before, err = b.read(ctx); err != nil {
+		return done, err
+	}
+	if done.perSecond, err = b.floorOn(ctx, d, purchases, batch, committers); err != nil {
+		return done, err
+	}
+	done.after, err = b.read(ctx)
+	return done, err
+}
+
+// floorOn runs the bare loop on a database and returns purchases a second.
+func (b *Bed) floorOn(ctx context.Context, d *database, purchases, batch, committers int) (perSecond float64, err error) {
 	f := Floor{Purchases: purchases, Customers: b.Size.Customers, Batch: batch, Committers: committers, Clock: b.Clock}
 	if b.Store == "postgres" {
 		pool, err := pgxpool.New(ctx, d.dsn)
