@@ -184,14 +184,11 @@ func (n *node) settle(ctx context.Context, r purchase.Request) error {
 	if err != nil {
 		return err
 	}
-	updates, stop := n.Watch(id)
-	defer stop()
-	for p := range updates {
-		if p.State.Final() && p.State != purchase.Credited {
-			return errNotCredited
-		}
+	p := purchase.Purchase{ID: id}
+	if n.Settle(ctx, []*purchase.Purchase{&p}); p.State.Final() && p.State != purchase.Credited {
+		return errNotCredited
 	}
-	return nil
+	return ctx.Err()
 }
 
 // buy makes one purchase durable. A node that sheds load is asked again, as its

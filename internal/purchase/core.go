@@ -48,9 +48,15 @@ type item struct {
 	calls    int   // begun and not yet answered
 	queued   *call // waiting in a lane
 	slot     int   // index in the timer heap, -1 when in none
-	creators []func(Purchase, error)
+	creators []creator
 	idle     []func(error) // called when no change is left to commit
 	watchers []watcher
+}
+
+// creator is told once, under the engine's lock, that a purchase was made
+// durable, or why not.
+type creator interface {
+	made(p *Purchase, err error)
 }
 
 type clientKey struct{ client, key string }
@@ -66,16 +72,16 @@ func likenessOf(r *Request) likeness {
 	return likeness{r.PayerNumber, r.Recipient, r.Product, r.Total}
 }
 
-// create admits a new purchase. done is called once, when its first change is
-// durable or cannot be.
-func (c *core) create(id ID, r Request, now Instant, done func(Purchase, error)) {
-	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []func(Purchase, error){done}}
-	it.change = c.terms.Begin(&r, id, c.epoch, now)
+// create admits a new purchase. who is told when its first change is durable or
+// cannot be.
+func (c *core) create(id ID, r *Request, now Instant, who creator) {
+	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []creator{who}}
+	it.change = c.terms.Begin(r, id, c.epoch, now)
 	it.p = it.change.Change.Now
 	c.open[id] = it
 	c.making[clientKey{r.Client, r.ClientKey}] = it
 	if !r.Again && c.terms.RepeatWithin > 0 {
-		c.likes[likenessOf(&r)] = it
+		c.likes[likenessOf(r)] = it
 	}
 	c.pending = append(c.pending, it)
 }
@@ -270,8 +276,8 @@ func (c *core) drop(it *item) {
 
 // tell informs those who wait for or watch the purchase.
 func (c *core) tell(it *item, err error) {
-	for _, f := range it.creators {
-		f(it.p, err)
+	for _, who := range it.creators {
+		who.made(&it.p, err)
 	}
 	it.creators = nil
 	for _, w := range it.watchers {
@@ -294,8 +300,8 @@ func (c *core) made(it *item) {
 func (c *core) reject(it *item, err error) {
 	c.made(it)
 	it.change = nil
-	for _, f := range it.creators {
-		f(it.p, err)
+	for _, who := range it.creators {
+		who.made(&it.p, err)
 	}
 	it.creators = nil
 	c.lose(it, err)
