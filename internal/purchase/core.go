@@ -22,6 +22,28 @@ type core struct {
 	making     map[clientKey]*item // new purchases not yet committed
 	likes      map[likeness]*item  // the same, by what makes a repeat
 	counts     Counts
+	spare      []*step // whose memory serves again, at most maxSpare
+}
+
+// maxSpare bounds the memory that is kept for steps to come, to some 6 MB.
+const maxSpare = 4096
+
+// step is memory for a step.
+func (c *core) step() *step {
+	last := len(c.spare) - 1
+	if last < 0 {
+		return new(step)
+	}
+	s := c.spare[last]
+	c.spare = c.spare[:last]
+	return s
+}
+
+// done gives a step's memory back.
+func (c *core) done(s *step) {
+	if len(c.spare) < maxSpare {
+		c.spare = append(c.spare, s)
+	}
 }
 
 // Counts are totals since the engine began.
@@ -43,7 +65,7 @@ type item struct {
 	p        Purchase
 	ref      Reference
 	doubtful bool // a commit of the change may have been, or still be, carried out
-	change   *Step
+	change   *step
 	queue    []Event
 	calls    int   // begun and not yet answered
 	queued   *call // waiting in a lane
@@ -76,8 +98,8 @@ func likenessOf(r *Request) likeness {
 // cannot be.
 func (c *core) create(id ID, r *Request, now Instant, who creator) {
 	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []creator{who}}
-	it.change = c.terms.Begin(r, id, c.epoch, now)
-	it.p = it.change.Change.Now
+	it.change = c.step()
+	it.p = it.change.begin(&c.terms, r, id, c.epoch, now).Change.Now
 	c.open[id] = it
 	c.making[clientKey{r.Client, r.ClientKey}] = it
 	if !r.Again && c.terms.RepeatWithin > 0 {
@@ -109,15 +131,18 @@ func (c *core) event(it *item, ev Event, now Instant) bool {
 	if ev.Leg != 0 {
 		c.counts.ByKind[ev.Outcome.Kind]++
 	}
-	step := c.terms.Next(&it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
+	s := c.step()
+	step := s.next(&c.terms, &it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
 	if step.Durable {
-		it.change = step
+		it.change = s
 		c.pending = append(c.pending, it)
 		c.unschedule(it)
 		return true
 	}
+	want := step.Call
 	it.p = step.Change.Now
-	c.issue(it, step.Call, now)
+	c.done(s)
+	c.issue(it, want, now)
 	c.rest(it)
 	return true
 }
@@ -217,7 +242,7 @@ func (c *core) batch(batch []*item, most int) []*item {
 
 // word writes the notices of an item's change. It touches nothing shared.
 func (c *core) word(it *item) {
-	s := it.change
+	s := &it.change.out
 	now := &s.Change.Now
 	var evidence Outcome
 	if e := s.Change.Evidence; e != nil {
@@ -238,7 +263,7 @@ func (c *core) word(it *item) {
 
 // written makes a committed change the purchase's truth and goes on from there.
 func (c *core) written(it *item, now Instant) {
-	step := it.change
+	step := &it.change.out
 	c.made(it)
 	if step.Change.Now.Version == 1 {
 		c.counts.Created++
@@ -250,10 +275,13 @@ func (c *core) written(it *item, now Instant) {
 	for leg := range it.p.Legs { // a call may have begun meanwhile
 		step.Change.Now.Legs[leg].LastAt = max(step.Change.Now.Legs[leg].LastAt, it.p.Legs[leg].LastAt)
 	}
-	it.p, it.change, it.doubtful = step.Change.Now, nil, false
+	want := step.Call
+	it.p, it.doubtful = step.Change.Now, false
+	c.done(it.change)
+	it.change = nil
 	c.tell(it, nil)
 	c.drop(it)
-	c.issue(it, step.Call, now)
+	c.issue(it, want, now)
 	for len(it.queue) > 0 && it.change == nil {
 		ev := it.queue[0]
 		it.queue = it.queue[1:]
