@@ -29,7 +29,7 @@ type benchCmd struct {
 	Dir       string   `type:"path" help:"Where SQLite's files go; a temporary directory when absent."`
 
 	Purchases int           `help:"How many are sold where throughput is measured (200 000)."`
-	InFlight  int           `help:"How many are open at once while it is (512)."`
+	InFlight  int           `help:"How many are open at once while it is (1024)."`
 	Customers int           `help:"How many different numbers buy (100 000)."`
 	Point     time.Duration `help:"How long each rate of arrivals is kept up (5s)."`
 	Lone      int           `help:"How many are sold one at a time (1000)."`

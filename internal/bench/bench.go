@@ -34,13 +34,13 @@ type Size struct {
 
 // Full is the size that the published figures are measured at.
 func Full() Size {
-	return Size{Purchases: 200_000, InFlight: 512, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
+	return Size{Purchases: 200_000, InFlight: 1024, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
 		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500}
 }
 
 // Quick is a size for a first look, of about a minute a store.
 func Quick() Size {
-	return Size{Purchases: 30_000, InFlight: 512, Customers: 20_000, Point: time.Second, Lone: 100,
+	return Size{Purchases: 30_000, InFlight: 1024, Customers: 20_000, Point: time.Second, Lone: 100,
 		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500}
 }
 
