@@ -66,7 +66,7 @@ func (r *benchRun) startServer(ctx context.Context) (err error) {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	r.later(func() error { s.pool.Close(); return nil })
-	if err := s.pool.QueryRow(ctx, "SELECT version()").Scan(&r.database); err != nil {
+	if err := s.pool.QueryRow(ctx, "SELECT 'PostgreSQL ' || current_setting('server_version')").Scan(&r.database); err != nil {
 		return fmt.Errorf("ask for the server's version: %w", err)
 	}
 	r.server = s
