@@ -140,7 +140,7 @@ const (
 	chargedSQL      = `UPDATE purchase SET state = 2, charge_ref = $2 WHERE id = $1 AND state = 1`
 	chargeBookedSQL = `INSERT INTO entry (purchase, line, debit, credit, amount) VALUES ($1, 1, 'wallet', 'held', 1050)`
 	creditedSQL     = `UPDATE purchase SET state = 3, credit_ref = $2, settled_at = now() WHERE id = $1 AND state = 2`
-	creditBookedSQL = `INSERT INTO entry (purchase, line, debit, credit, amount) VALUES ($1, 2, 'held', 'delivered', 1000), ($1, 3, 'held', 'fees', 50)`
+	unitsBookedSQL  = `INSERT INTO entry (purchase, line, debit, credit, amount) VALUES ($1, 2, 'held', 'delivered', 1000), ($1, 3, 'held', 'fees', 50)`
 	noticeSQL       = `INSERT INTO notice (purchase, number, body) VALUES ($1, $2, $3)`
 	noticeText      = "Recharge de 1 000 F CFA reussie. Nouveau solde 1 234 F CFA. Ref K7M2-Q4XD-9T"
 )

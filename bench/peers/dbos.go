@@ -102,7 +102,7 @@ func (f *flow) run(ctx dbos.Context, in flowInput) (int64, error) {
 		if _, err := tx.Exec(ctx, creditedSQL, id, credit); err != nil {
 			return false, err
 		}
-		if _, err := tx.Exec(ctx, creditBookedSQL, id); err != nil {
+		if _, err := tx.Exec(ctx, unitsBookedSQL, id); err != nil {
 			return false, err
 		}
 		_, err := tx.Exec(ctx, noticeSQL, id, in.Number, noticeText)

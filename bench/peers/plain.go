@@ -47,7 +47,7 @@ func (p *plain) sell(ctx context.Context, o order) error {
 	ref = p.w.ocs.move(o.number)
 	var credited pgx.Batch
 	credited.Queue(creditedSQL, id, ref)
-	credited.Queue(creditBookedSQL, id)
+	credited.Queue(unitsBookedSQL, id)
 	credited.Queue(noticeSQL, id, o.number, noticeText)
 	if err := p.pool.SendBatch(ctx, &credited).Close(); err != nil {
 		return fmt.Errorf("credited: %w", err)

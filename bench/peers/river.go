@@ -148,7 +148,7 @@ func (s *saga) Work(ctx context.Context, job *river.Job[sellArgs]) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var credited pgx.Batch
 		credited.Queue(creditedSQL, id, ref)
-		credited.Queue(creditBookedSQL, id)
+		credited.Queue(unitsBookedSQL, id)
 		credited.Queue(noticeSQL, id, job.Args.Number, noticeText)
 		if err := tx.SendBatch(ctx, &credited).Close(); err != nil {
 			return err
