@@ -130,7 +130,7 @@ func openSandbox(ctx context.Context, a *app, flags *sandboxFlags, log *slog.Log
 
 func (s *sandboxPartners) open(ctx context.Context, a *app, flags *sandboxFlags) error {
 	base := func(name string) sandbox.Config {
-		return sandbox.Config{Name: name, Path: filepath.Join(flags.Dir, name+".db"), StatementDir: filepath.Join(flags.Dir, "statements"),
+		return sandbox.Config{Name: name, Path: filepath.Join(flags.Dir, name+".journal"), StatementDir: filepath.Join(flags.Dir, "statements"),
 			Clock: a.clock, Log: s.log}
 	}
 	customers := sandbox.WalletConfig{Config: base("wallet"), Currency: money.XOF, Opening: 500_000,
