@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -37,20 +38,20 @@ func (t *tokens) next() (token, error) {
 		t.closing = ""
 		return token{end: name}, nil
 	}
-	var all []byte // character data so far, when it came in parts
+	var all data
 	for {
 		text, err := t.text()
 		if err != nil {
 			return token{}, err
 		}
-		all = join(all, text)
+		all.add(text)
 		rest := t.document[t.at:]
 		switch {
 		case len(rest) == 0:
-			return token{text: all}, io.EOF
+			return token{text: all.text}, io.EOF
 		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
-			text, err = t.data()
-			all = join(all, text)
+			text, err = t.section()
+			all.add(text)
 		case bytes.HasPrefix(rest, []byte("<!--")):
 			err = t.comment()
 		case bytes.HasPrefix(rest, []byte("<?")):
@@ -59,7 +60,7 @@ func (t *tokens) next() (token, error) {
 			err = errors.New("document type")
 		default:
 			one, err := t.tag()
-			one.text = all
+			one.text = all.text
 			return one, err
 		}
 		if err != nil {
@@ -68,12 +69,22 @@ func (t *tokens) next() (token, error) {
 	}
 }
 
-// join is both parts; mostly one is empty.
-func join(text, more []byte) []byte {
-	if len(text) == 0 {
-		return more
+// data is character data that may come in parts.
+type data struct {
+	text []byte
+	own  bool // it is not the document's
+}
+
+func (d *data) add(part []byte) {
+	switch {
+	case len(part) == 0:
+	case len(d.text) == 0:
+		d.text = part
+	case d.own:
+		d.text = append(d.text, part...)
+	default:
+		d.text, d.own = slices.Concat(d.text, part), true
 	}
-	return append(text[:len(text):len(text)], more...)
 }
 
 // until takes what comes before an end, and the end.
@@ -153,8 +164,8 @@ func (t *tokens) declaration() error {
 	return nil
 }
 
-// data takes a CDATA section.
-func (t *tokens) data() ([]byte, error) {
+// section takes a CDATA section.
+func (t *tokens) section() ([]byte, error) {
 	t.at += len("<![CDATA[")
 	part, err := t.until("]]>")
 	if err != nil {
