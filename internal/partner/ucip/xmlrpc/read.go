@@ -23,11 +23,11 @@ func ParseCall(document []byte) (method string, params []any, err error) {
 		if method = strings.TrimSpace(method); method == "" {
 			return errors.New("no method is named")
 		}
-		if r.next.start != "params" {
+		if string(r.next.start) != "params" {
 			return nil
 		}
 		return r.within("params", func() error {
-			for r.next.start == "param" {
+			for string(r.next.start) == "param" {
 				if err := r.within("param", func() error {
 					value, err := r.value(MaxDepth)
 					params = append(params, value)
@@ -51,7 +51,7 @@ func ParseResponse(document []byte) (any, error) {
 	var value any
 	var fault error
 	err := r.document("methodResponse", func() error {
-		if r.next.start == "fault" {
+		if string(r.next.start) == "fault" {
 			return r.within("fault", func() error {
 				v, err := r.value(MaxDepth)
 				if err == nil {
@@ -133,7 +133,7 @@ func (r *reader) within(name string, content func() error) error {
 }
 
 func (r *reader) enter(name string) error {
-	if r.next.start != name || !blank(r.next.text) {
+	if string(r.next.start) != name || !blank(r.next.text) {
 		return r.unexpected("<" + name + ">")
 	}
 	return r.advance()
@@ -141,7 +141,7 @@ func (r *reader) enter(name string) error {
 
 // leave checks that the next thing is an element's end.
 func (r *reader) leave(name string) error {
-	if r.next.end != name || !blank(r.next.text) {
+	if string(r.next.end) != name || !blank(r.next.text) {
 		return r.unexpected("</" + name + ">")
 	}
 	return nil
@@ -152,7 +152,7 @@ func (r *reader) leaf(name string) (string, error) {
 	if err := r.enter(name); err != nil {
 		return "", err
 	}
-	if r.next.end != name {
+	if string(r.next.end) != name {
 		return "", r.unexpected("</" + name + ">")
 	}
 	text := string(r.next.text)
@@ -171,14 +171,14 @@ func (r *reader) value(depth int) (value any, err error) {
 	if err := r.enter("value"); err != nil {
 		return nil, err
 	}
-	if r.next.end == "value" { // without a type it is a string
+	if string(r.next.end) == "value" { // without a type it is a string
 		text := string(r.next.text)
 		return text, r.advance()
 	}
 	if !blank(r.next.text) {
 		return nil, r.unexpected("<type>")
 	}
-	switch kind := r.next.start; kind {
+	switch kind := string(r.next.start); kind {
 	case "struct":
 		value, err = r.members(depth)
 	case "array":
@@ -201,7 +201,7 @@ func (r *reader) value(depth int) (value any, err error) {
 func (r *reader) members(depth int) (Struct, error) {
 	members := Struct{}
 	err := r.within("struct", func() error {
-		for r.next.start == "member" {
+		for string(r.next.start) == "member" {
 			if err := r.within("member", func() error {
 				name, err := r.leaf("name")
 				if err != nil {
@@ -226,7 +226,7 @@ func (r *reader) items(depth int) ([]any, error) {
 	items := []any{}
 	err := r.within("array", func() error {
 		return r.within("data", func() error {
-			for r.next.start == "value" {
+			for string(r.next.start) == "value" {
 				item, err := r.value(depth - 1)
 				if err != nil {
 					return err

@@ -11,11 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// token is an element's start or end, with the character data before it.
-type token struct {
-	text       []byte // of the document where it can be
-	start, end string
-}
+// token is an element's start or end, with the character data before it. Its bytes
+// are the document's where they can be.
+type token struct{ text, start, end []byte }
 
 // tokens walks over a document of as much XML as XML-RPC needs: elements without
 // attributes or namespaces, character data, comments, and a declaration. It
@@ -23,7 +21,7 @@ type token struct {
 type tokens struct {
 	document []byte
 	at       int
-	closing  string // of an element that is empty, which is still to come
+	closing  []byte // of an element that is empty, which is still to come
 }
 
 var (
@@ -34,8 +32,8 @@ var (
 
 // next is the next start or end, or io.EOF with the text at the document's end.
 func (t *tokens) next() (token, error) {
-	if name := t.closing; name != "" {
-		t.closing = ""
+	if name := t.closing; name != nil {
+		t.closing = nil
 		return token{end: name}, nil
 	}
 	var all data
@@ -89,12 +87,13 @@ func (d *data) add(part []byte) {
 
 // until takes what comes before an end, and the end.
 func (t *tokens) until(end string) ([]byte, error) {
-	part, _, found := bytes.Cut(t.document[t.at:], []byte(end))
-	if !found {
+	rest := t.document[t.at:]
+	at := bytes.Index(rest, []byte(end))
+	if at < 0 {
 		return nil, errCut
 	}
-	t.at += len(part) + len(end)
-	return part, nil
+	t.at += at + len(end)
+	return rest[:at], nil
 }
 
 // tag takes an element's start or end. An element that is empty is both.
@@ -108,22 +107,26 @@ func (t *tokens) tag() (token, error) {
 	if !isEnd {
 		name, isEmpty = bytes.CutSuffix(name, []byte("/"))
 	}
-	known := string(bytes.TrimRight(name, " \t\r\n"))
-	if known == "" || strings.ContainsFunc(known, unnamed) {
-		return token{}, fmt.Errorf("element %.40q has a namespace or attributes, or no name", known)
+	if name = bytes.TrimRight(name, " \t\r\n"); !named(name) {
+		return token{}, fmt.Errorf("element %.40q has a namespace or attributes, or no name", name)
 	}
 	switch {
 	case isEnd:
-		return token{end: known}, nil
+		return token{end: name}, nil
 	case isEmpty:
-		t.closing = known
+		t.closing = name
 	}
-	return token{start: known}, nil
+	return token{start: name}, nil
 }
 
-// unnamed reports whether XML-RPC has no name with such a character.
-func unnamed(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
+// named reports whether XML-RPC can have such a name.
+func named(name []byte) bool {
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return len(name) > 0
 }
 
 func (t *tokens) comment() error {
@@ -203,6 +206,10 @@ func lines(text []byte) []byte {
 func characters(text []byte) error {
 	for i := 0; i < len(text); {
 		r, size := rune(text[i]), 1
+		if r >= ' ' && r < utf8.RuneSelf {
+			i++
+			continue
+		}
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRune(text[i:])
 		}
