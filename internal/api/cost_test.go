@@ -63,7 +63,7 @@ func (w *into) Write(b []byte) (int, error) {
 // A request for one purchase, and each purchase of a batch, cost the interface a
 // known number of allocations.
 func TestAllocationsPerRequest(t *testing.T) {
-	const most, one, each = 1000, 118, 50
+	const most, one, each = 1000, 95, 36
 	engine := &prompt{bought: make([]purchase.Bought, most)}
 	key := must[string](t)(auth.NewKey("shop", rand.Reader))
 	a := promptly(t, engine, key)
