@@ -121,7 +121,7 @@ func (r *benchRun) close() (err error) {
 type family func(r *benchRun, bed *bench.Bed) []bench.Scenario
 
 // families are all of them, in the order that they run.
-var families = []family{engineScenarios, troubleScenarios, storeScenarios}
+var families = []family{engineScenarios, httpScenarios, troubleScenarios, storeScenarios}
 
 // benchNames are the names of all scenarios.
 func benchNames() (names []string) {

@@ -1,8 +1,8 @@
 // Package bench measures what tenu does against yardsticks taken in the same
 // run: the scenarios, the partners in the process that they sell through, the
-// bare loops they are compared with, and the report with its charts. It knows the
-// engine, the store and nothing of the partners' protocols, of HTTP, or of how
-// databases are set up.
+// bare loops they are compared with, the clients that buy over HTTP, and the report
+// with its charts. It knows the engine, the store and nothing of the partners'
+// protocols, of what serves, or of how databases are set up.
 package bench
 
 import (
@@ -81,6 +81,9 @@ type Bed struct {
 	// TPCB measures pgbench's TPC-B-like transactions a second on the same server.
 	// It is nil where there is none.
 	TPCB func(context.Context) (float64, error)
+	// Serve starts tenu on the database at an address, with these partners, or
+	// without any with sandboxes of a wallet and a charging system over HTTP.
+	Serve func(ctx context.Context, dsn string, partners []*Partner) (*Served, error)
 }
 
 // ServerUsage is what a database server has used since it began.

@@ -83,23 +83,25 @@ func (b *Bed) engine(ctx context.Context, s *Sample) (from, till reading, peak f
 	s.Add("engine", "purchases/s", peak, floorFigure)
 	s.Add("settled, p50", "ms", at.at(0.5), "")
 	s.Add("settled, p99", "ms", at.at(0.99), "")
-	arrived, err := n.below(ctx, s, peak)
+	arrived, err := b.below(ctx, s, peak, "Time to settled against throughput",
+		func(a *arrivals) (sold, error) { return n.arrive(ctx, b.ordinary(), a) })
 	if err != nil {
 		return from, till, 0, err
 	}
 	return from, till, peak, n.check(ctx, before, warmup+b.Size.Purchases+arrived)
 }
 
-// below sells at shares of the peak as sales arrive, and returns how many arrived.
-func (n *node) below(ctx context.Context, s *Sample, peak float64) (arrived int, err error) {
-	b := n.db.bed
+// below sells by arrive at shares of the peak as sales arrive, draws the chart, and
+// returns how many arrived.
+func (b *Bed) below(ctx context.Context, s *Sample, peak float64, chart string,
+	arrive func(*arrivals) (sold, error)) (arrived int, err error) {
 	var half, most [][2]float64
 	for _, percent := range []int{20, 40, 60, 80, 90} {
 		if err := b.calm(ctx); err != nil {
 			return 0, err
 		}
 		a := arrivals{perSecond: peak * float64(percent) / 100, last: b.Size.Point, warmup: b.Size.Point / 5}
-		at, err := n.arrive(ctx, b.ordinary(), &a)
+		at, err := arrive(&a)
 		if err != nil {
 			return 0, err
 		}
@@ -112,7 +114,7 @@ func (n *node) below(ctx context.Context, s *Sample, peak float64) (arrived int,
 		}
 	}
 	for _, c := range []Curve{{Name: "p50", Points: half}, {Name: "p99", Points: most}} {
-		c.Chart, c.Name = "Time to settled against throughput", storeName(b.Store)+", "+c.Name
+		c.Chart, c.Name = chart, storeName(b.Store)+", "+c.Name
 		c.X, c.Y, c.Log = "purchases/s arriving at a constant rate", "ms from the intended arrival to settled", true
 		s.Curve(c)
 	}
