@@ -79,20 +79,20 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	r := &benchRun{cmd: c, app: a, size: size}
-	report, err := r.measure(ctx)
-	if err != nil {
-		return err
+	report, failed := r.measure(ctx)
+	if failed != nil && len(report.Results) == 0 {
+		return failed
 	}
 	if c.Out != "" {
 		if err := writeReport(c.Out, report); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
 	if c.JSON {
-		return a.json(report)
+		return errors.Join(failed, a.json(report))
 	}
 	a.showReport(report)
-	return nil
+	return failed
 }
 
 // benchRun is one run of the command: what its scenarios share.
@@ -133,7 +133,8 @@ func benchNames() (names []string) {
 	return names
 }
 
-// measure runs every scenario asked for on every store asked for.
+// measure runs every scenario asked for on every store asked for. With an error
+// it returns what was measured before it.
 func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
 	report := &bench.Report{}
 	describeMachine(report)
@@ -143,10 +144,10 @@ func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
 	}
 	for _, store := range stores {
 		results, err := r.measureOn(ctx, store)
-		if err = errors.Join(err, r.close()); err != nil {
-			return nil, err
-		}
 		report.Results = append(report.Results, results...)
+		if err = errors.Join(err, r.close()); err != nil {
+			return report, err
+		}
 	}
 	return report, nil
 }
@@ -165,7 +166,7 @@ func (r *benchRun) measureOn(ctx context.Context, store string) (results []bench
 			started := r.app.clock.Now().Time().Format(time.RFC3339)
 			result, err := bench.Measure(ctx, r.told(s), r.cmd.Runs)
 			if err != nil {
-				return nil, err
+				return results, err
 			}
 			result.Version, result.Go, result.Started = version, runtime.Version(), started
 			if store == "postgres" {

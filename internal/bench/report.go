@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Report is what the benchmarks measured on one machine.
@@ -90,13 +91,22 @@ type Scenario struct {
 	Run                func(context.Context) (Sample, error)
 }
 
+// longest is how long one run may take, filling a store included.
+const longest = 2 * time.Hour
+
+func (s *Scenario) once(ctx context.Context) (Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	return s.Run(ctx)
+}
+
 // Measure runs a scenario several times and takes medians. The runs of a
 // scenario all have the same figures.
 func Measure(ctx context.Context, s Scenario, runs int) (Result, error) {
 	r := Result{Scenario: s.Name, Store: s.Store, About: s.About}
 	ratios := map[string][]float64{}
 	for run := range runs {
-		sample, err := s.Run(ctx)
+		sample, err := s.once(ctx)
 		if err != nil {
 			return Result{}, fmt.Errorf("%s: %w", s.Name, err)
 		}
