@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,12 +25,12 @@ type benchCmd struct {
 	Runs      int      `placeholder:"N" help:"How often each is measured; the median counts (5, with --quick 1)."`
 	Quick     bool     `help:"Take a first look at a small size."`
 	JSON      bool     `name:"json" help:"Print the report as JSON."`
-	Out       string   `type:"path" help:"A directory to write report.json and the charts (SVG) to."`
+	Out       string   `type:"path" help:"A directory to write the report (JSON and Markdown) and its charts (SVG) to; what is there of other scenarios is kept."`
 	DSN       string   `help:"A PostgreSQL database to use instead of a private server; schemas are made in it and dropped."`
 	Dir       string   `type:"path" help:"Where SQLite's files go; a temporary directory when absent."`
 
 	Purchases int           `help:"How many are sold where throughput is measured (200 000)."`
-	InFlight  int           `help:"How many are open at once while it is (512)."`
+	InFlight  int           `help:"How many are open at once while it is (1024)."`
 	Customers int           `help:"How many different numbers buy (100 000)."`
 	Point     time.Duration `help:"How long each rate of arrivals is kept up (5s)."`
 	Lone      int           `help:"How many are sold one at a time (1000)."`
@@ -120,7 +121,7 @@ func (r *benchRun) close() (err error) {
 type family func(r *benchRun, bed *bench.Bed) []bench.Scenario
 
 // families are all of them, in the order that they run.
-var families = []family{engineScenarios, troubleScenarios, storeScenarios}
+var families = []family{engineScenarios, httpScenarios, troubleScenarios, storeScenarios}
 
 // benchNames are the names of all scenarios.
 func benchNames() (names []string) {
@@ -135,7 +136,7 @@ func benchNames() (names []string) {
 // measure runs every scenario asked for on every store asked for. With an error
 // it returns what was measured before it.
 func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
-	report := &bench.Report{Version: version, Started: r.app.clock.Now().Time().Format(time.RFC3339)}
+	report := &bench.Report{}
 	describeMachine(report)
 	stores := []string{r.cmd.Store}
 	if r.cmd.Store == "all" {
@@ -144,7 +145,6 @@ func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
 	for _, store := range stores {
 		results, err := r.measureOn(ctx, store)
 		report.Results = append(report.Results, results...)
-		report.Database = r.database
 		if err = errors.Join(err, r.close()); err != nil {
 			return report, err
 		}
@@ -163,9 +163,14 @@ func (r *benchRun) measureOn(ctx context.Context, store string) (results []bench
 			if len(r.cmd.Scenarios) > 0 && !slices.Contains(r.cmd.Scenarios, s.Name) {
 				continue
 			}
+			started := r.app.clock.Now().Time().Format(time.RFC3339)
 			result, err := bench.Measure(ctx, r.told(s), r.cmd.Runs)
 			if err != nil {
 				return results, err
+			}
+			result.Version, result.Go, result.Started = version, runtime.Version(), started
+			if store == "postgres" {
+				result.Database = r.database
 			}
 			results = append(results, result)
 		}

@@ -116,10 +116,22 @@ func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, er
 	return purchase.NewKeyring(secret)
 }
 
-func (n *node) buildEngine(keys *purchase.Keyring) error {
+// centre is where notices are handed over.
+func (n *node) centre() (notify.Centre, error) {
+	if n.cfg.SMS.inside != nil {
+		return n.cfg.SMS.inside, nil
+	}
 	centre, err := notify.NewSandboxCentre(n.cfg.SMS.URL, &http.Client{Transport: n.sms, Timeout: orElse(n.cfg.SMS.Timeout.Duration, 10*time.Second)})
 	if err != nil {
-		return usage(n.cfg.file.Errorf("sms.url", "%w", err))
+		return nil, usage(n.cfg.file.Errorf("sms.url", "%w", err))
+	}
+	return centre, nil
+}
+
+func (n *node) buildEngine(keys *purchase.Keyring) error {
+	centre, err := n.centre()
+	if err != nil {
+		return err
 	}
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference})
 	if err != nil {

@@ -44,6 +44,8 @@ type sandboxFlags struct {
 	Dir  string `default:"demo-data" type:"path" help:"Where the books are kept; made when absent."`
 	Host string `default:"127.0.0.1" help:"The address to listen on."`
 	Port int    `default:"8490" help:"Port of the wallet; the charging system and the SMS centre take the next two. 0: any free ones."`
+
+	Prompt bool `help:"Customers of the wallet are charged at once, instead of being asked to approve it."`
 }
 
 // sandboxCmd runs the partners alone.
@@ -77,6 +79,7 @@ func (c *sandboxCmd) Run(ctx context.Context, a *app) (err error) {
 type sandboxServer interface {
 	http.Handler
 	Run(context.Context) error
+	Book() *sandbox.Book
 	Close() error
 }
 
@@ -122,17 +125,20 @@ func openSandbox(ctx context.Context, a *app, flags *sandboxFlags, log *slog.Log
 		}
 		s.listeners = append(s.listeners, listener)
 	}
-	return s, s.open(ctx, a, flags.Dir)
+	return s, s.open(ctx, a, flags)
 }
 
-func (s *sandboxPartners) open(ctx context.Context, a *app, dir string) error {
+func (s *sandboxPartners) open(ctx context.Context, a *app, flags *sandboxFlags) error {
 	base := func(name string) sandbox.Config {
-		return sandbox.Config{Name: name, Path: filepath.Join(dir, name+".db"), StatementDir: filepath.Join(dir, "statements"),
+		return sandbox.Config{Name: name, Path: filepath.Join(flags.Dir, name+".journal"), StatementDir: filepath.Join(flags.Dir, "statements"),
 			Clock: a.clock, Log: s.log}
 	}
-	wallet, err := sandbox.NewWallet(ctx, sandbox.WalletConfig{Config: base("wallet"), Currency: money.XOF, Opening: 500_000,
-		MerchantKey: sandboxMerchantKey, Merchant: sandboxMerchant, Async: true, After: 200 * time.Millisecond,
-		CallbackKey: s.callbackKey, CallbackRetries: 3})
+	customers := sandbox.WalletConfig{Config: base("wallet"), Currency: money.XOF, Opening: 500_000,
+		MerchantKey: sandboxMerchantKey, Merchant: sandboxMerchant, CallbackKey: s.callbackKey, CallbackRetries: 3}
+	if !flags.Prompt {
+		customers.Async, customers.After = true, 200*time.Millisecond
+	}
+	wallet, err := sandbox.NewWallet(ctx, customers)
 	if err != nil {
 		return err
 	}

@@ -130,16 +130,17 @@ func (c *cursor) object(known []string) (object, *Problem) {
 	o := object{known, make([][]byte, len(known))}
 	c.at++
 	for c.more('}') {
-		name, _ := unquote(c.value())
+		name := c.value()
 		c.next()
 		c.at++ // the colon
 		value := c.value()
-		i := slices.Index(known, name)
+		i := slices.IndexFunc(known, func(known string) bool { return says(name, known) })
 		switch {
 		case i < 0:
-			return object{}, problem(CodeBody, fmt.Sprintf("unknown field %.40q; known are %s", name, strings.Join(known, ", ")))
+			text, _ := unquote(name)
+			return object{}, problem(CodeBody, fmt.Sprintf("unknown field %.40q; known are %s", text, strings.Join(known, ", ")))
 		case o.values[i] != nil:
-			return object{}, problem(CodeBody, fmt.Sprintf("field %q is given twice", name))
+			return object{}, problem(CodeBody, fmt.Sprintf("field %q is given twice", known[i]))
 		}
 		o.values[i] = value
 	}
@@ -155,6 +156,15 @@ func unquote(value []byte) (text string, ok bool) {
 		return string(value[1 : len(value)-1]), true
 	}
 	return text, json.Unmarshal(value, &text) == nil
+}
+
+// says reports whether a value that is a string says a text.
+func says(value []byte, text string) bool {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1:len(value)-1]) == text
+	}
+	said, ok := unquote(value)
+	return ok && said == text
 }
 
 // member returns a member as it stands in the body, nil without it.

@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -139,11 +138,7 @@ const (
 
 // huma returns the frame of the OpenAPI document, with our own encoding, guard and problems.
 func (a *API) huma(version string) huma.API {
-	encoding := huma.Format{Unmarshal: unmarshal, Marshal: func(w io.Writer, v any) error {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		return e.Encode(v)
-	}}
+	encoding := huma.Format{Unmarshal: unmarshal, Marshal: marshal}
 	h := humago.New(a.mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",

@@ -30,7 +30,11 @@ func (s sentences) of(p *purchase.Purchase) string {
 	key := p.State.String()
 	switch p.State {
 	case purchase.Crediting, purchase.Credited:
-		key += map[bool]string{false: "_airtime", true: "_bundle"}[p.Bundle]
+		if p.Bundle {
+			key += "_bundle"
+		} else {
+			key += "_airtime"
+		}
 	case purchase.Declined:
 		// Of a payer that never answered, "nothing was taken" would be a guess.
 		if p.Opened.Has(purchase.MatterUnknownCharge) {
@@ -38,5 +42,5 @@ func (s sentences) of(p *purchase.Purchase) string {
 		}
 	case purchase.Charging, purchase.Refunding, purchase.Refunded:
 	}
-	return string(s.book.In(string(p.Language))[key].Say(nil, nil))
+	return s.book.In(string(p.Language))[key].Text()
 }

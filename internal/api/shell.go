@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path"
 	"runtime/debug"
@@ -60,14 +61,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(rec, r)
 }
 
+// dressing are headers whose values are shared by all answers: a handler may set
+// others in their place, and does not write into them.
+var dressing = http.Header{
+	"X-Content-Type-Options":       {"nosniff"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+	"Cache-Control":                {"no-store"},
+}
+
 // dress sets the headers that every answer has.
 func dress(h http.Header, id string, secure bool) {
+	maps.Copy(h, dressing)
 	h.Set("X-Request-Id", id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	h.Set("Cache-Control", "no-store")
 	if secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
@@ -75,9 +82,9 @@ func dress(h http.Header, id string, secure bool) {
 
 // unroutable says why no route takes the request, or returns nil.
 func (a *API) unroutable(w http.ResponseWriter, r *http.Request) *Problem {
-	lost := problem(CodeRoute, "see /docs for what there is")
+	lost := func() *Problem { return problem(CodeRoute, "see /docs for what there is") }
 	if r.URL.Path != path.Clean("/"+r.URL.Path) || r.Method == http.MethodConnect {
-		return lost // the mux would answer with a redirection
+		return lost() // the mux would answer with a redirection
 	}
 	handler, pattern := a.mux.Handler(r)
 	if pattern != "" {
@@ -86,7 +93,7 @@ func (a *API) unroutable(w http.ResponseWriter, r *http.Request) *Problem {
 	answer := muted{header: http.Header{}}
 	handler.ServeHTTP(&answer, r)
 	if answer.status != http.StatusMethodNotAllowed {
-		return lost
+		return lost()
 	}
 	allow := answer.header.Get("Allow")
 	w.Header().Set("Allow", allow)

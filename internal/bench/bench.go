@@ -1,8 +1,8 @@
 // Package bench measures what tenu does against yardsticks taken in the same
 // run: the scenarios, the partners in the process that they sell through, the
-// bare loops they are compared with, and the report with its charts. It knows the
-// engine, the store and nothing of the partners' protocols, of HTTP, or of how
-// databases are set up.
+// bare loops they are compared with, the clients that buy over HTTP, and the report
+// with its charts. It knows the engine, the store and nothing of the partners'
+// protocols, of what serves, or of how databases are set up.
 package bench
 
 import (
@@ -34,13 +34,13 @@ type Size struct {
 
 // Full is the size that the published figures are measured at.
 func Full() Size {
-	return Size{Purchases: 200_000, InFlight: 512, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
+	return Size{Purchases: 200_000, InFlight: 1024, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
 		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500}
 }
 
 // Quick is a size for a first look, of about a minute a store.
 func Quick() Size {
-	return Size{Purchases: 30_000, InFlight: 512, Customers: 20_000, Point: time.Second, Lone: 100,
+	return Size{Purchases: 30_000, InFlight: 1024, Customers: 20_000, Point: time.Second, Lone: 100,
 		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500}
 }
 
@@ -81,6 +81,9 @@ type Bed struct {
 	// TPCB measures pgbench's TPC-B-like transactions a second on the same server.
 	// It is nil where there is none.
 	TPCB func(context.Context) (float64, error)
+	// Serve starts tenu on the database at an address, with these partners, or
+	// without any with sandboxes of a wallet and a charging system over HTTP.
+	Serve func(ctx context.Context, dsn string, partners []*Partner) (*Served, error)
 }
 
 // ServerUsage is what a database server has used since it began.

@@ -20,16 +20,18 @@ const (
 // loop that writes the same rows, and how fast single purchases are settled at
 // rates below its peak.
 func (b *Bed) Engine(ctx context.Context) (s Sample, err error) {
-	batch, peak, err := b.engine(ctx, &s)
+	before, after, peak, err := b.engine(ctx, &s)
 	if err != nil {
 		return s, err
 	}
+	batch := int(math.Round(batchMean(before.stats, after.stats)))
 	bare, err := b.floor(ctx, b.Size.Purchases, batch, b.Committers)
 	if err != nil {
 		return s, err
 	}
 	s.Add(floorFigure, "purchases/s", bare.perSecond(), "")
 	s.Add(floorTime, "ms", bare.at(0.99), "")
+	s.addCosts(b.Store, before, after, b.Size.Purchases, bare)
 	if err := b.addTPCB(ctx, &s, "engine against TPC-B", peak); err != nil {
 		return s, err
 	}
@@ -50,61 +52,60 @@ func (b *Bed) addTPCB(ctx context.Context, s *Sample, name string, rate float64)
 	return nil
 }
 
-// engine sells at the peak and below it, and returns the mean batch and the peak.
-func (b *Bed) engine(ctx context.Context, s *Sample) (batch int, peak float64, err error) {
+// engine sells at the peak and below it, and returns the peak with the readings
+// before and after it.
+func (b *Bed) engine(ctx context.Context, s *Sample) (from, till reading, peak float64, err error) {
 	d, err := b.fresh(ctx)
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
 	defer d.remove(ctx, &err)
 	n, err := d.start(ctx, setup{partners: pair()})
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
 	defer n.quit(&err)
 	before := n.Stats()
 	warmup := b.Size.Purchases/20 + 1
 	if _, err := n.sell(ctx, b.ordinary(), warmup, b.Size.InFlight); err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
 	if err := b.calm(ctx); err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
-	from, err := n.read(ctx)
-	if err != nil {
-		return 0, 0, err
+	if from, err = n.read(ctx); err != nil {
+		return from, till, 0, err
 	}
 	at, err := n.sell(ctx, b.ordinary(), b.Size.Purchases, b.Size.InFlight)
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
-	till, err := n.read(ctx)
-	if err != nil {
-		return 0, 0, err
+	if till, err = n.read(ctx); err != nil {
+		return from, till, 0, err
 	}
 	peak = at.perSecond()
 	s.Add("engine", "purchases/s", peak, floorFigure)
 	s.Add("settled, p50", "ms", at.at(0.5), "")
 	s.Add("settled, p99", "ms", at.at(0.99), floorTime)
-	s.addCosts(b.Store, from, till, b.Size.Purchases)
-	arrived, err := n.below(ctx, s, peak)
+	arrived, err := b.below(ctx, s, peak, "Time to settled against throughput",
+		func(a *arrivals) (sold, error) { return n.arrive(ctx, b.ordinary(), a) })
 	if err != nil {
-		return 0, 0, err
+		return from, till, 0, err
 	}
-	batch = int(math.Round(batchMean(from.stats, till.stats)))
-	return batch, peak, n.check(ctx, before, warmup+b.Size.Purchases+arrived)
+	return from, till, peak, n.check(ctx, before, warmup+b.Size.Purchases+arrived)
 }
 
-// below sells at shares of the peak as sales arrive, and returns how many arrived.
-func (n *node) below(ctx context.Context, s *Sample, peak float64) (arrived int, err error) {
-	b := n.db.bed
+// below sells by arrive at shares of the peak as sales arrive, draws the chart, and
+// returns how many arrived.
+func (b *Bed) below(ctx context.Context, s *Sample, peak float64, chart string,
+	arrive func(*arrivals) (sold, error)) (arrived int, err error) {
 	var half, most [][2]float64
 	for _, percent := range []int{20, 40, 60, 80, 90} {
 		if err := b.calm(ctx); err != nil {
 			return 0, err
 		}
 		a := arrivals{perSecond: peak * float64(percent) / 100, last: b.Size.Point, warmup: b.Size.Point / 5}
-		at, err := n.arrive(ctx, b.ordinary(), &a)
+		at, err := arrive(&a)
 		if err != nil {
 			return 0, err
 		}
@@ -117,7 +118,7 @@ func (n *node) below(ctx context.Context, s *Sample, peak float64) (arrived int,
 		}
 	}
 	for _, c := range []Curve{{Name: "p50", Points: half}, {Name: "p99", Points: most}} {
-		c.Chart, c.Name = "Time to settled against throughput", storeName(b.Store)+", "+c.Name
+		c.Chart, c.Name = chart, storeName(b.Store)+", "+c.Name
 		c.X, c.Y, c.Log = "purchases/s arriving at a constant rate", "ms from the intended arrival to settled", true
 		s.Curve(c)
 	}
@@ -143,14 +144,14 @@ func (b *Bed) Lone(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	floor, err := b.floor(ctx, b.Size.Lone, 1, 1)
+	alone, err := b.floor(ctx, b.Size.Lone, 1, 1)
 	if err != nil {
 		return s, err
 	}
 	const bare = "three bare commits"
 	s.Add("settled, p50", "ms", at.at(0.5), bare)
 	s.Add("settled, p99", "ms", at.at(0.99), bare)
-	s.Add(bare, "ms", 1000/floor.perSecond(), "")
+	s.Add(bare, "ms", 1000/alone.perSecond(), "")
 	return s, nil
 }
 

@@ -45,16 +45,34 @@ func (b *Bed) Floor(ctx context.Context) (s Sample, err error) {
 	return s, b.addTPCB(ctx, &s, "floor against TPC-B", bare.perSecond())
 }
 
+// bare is what a bare loop did.
+type bare struct {
+	sold
+	before, after reading
+}
+
 // floor runs the bare loop on a fresh database.
-func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (at sold, err error) {
+func (b *Bed) floor(ctx context.Context, purchases, batch, committers int) (done bare, err error) {
 	d, err := b.fresh(ctx)
 	if err != nil {
-		return at, err
+		return done, err
 	}
 	defer d.remove(ctx, &err)
 	if err := b.calm(ctx); err != nil {
-		return at, err
+		return done, err
 	}
+	if done.before, err = b.read(ctx); err != nil {
+		return done, err
+	}
+	if done.sold, err = b.floorOn(ctx, d, purchases, batch, committers); err != nil {
+		return done, err
+	}
+	done.after, err = b.read(ctx)
+	return done, err
+}
+
+// floorOn runs the bare loop on a database.
+func (b *Bed) floorOn(ctx context.Context, d *database, purchases, batch, committers int) (at sold, err error) {
 	f := Floor{Purchases: purchases, Customers: b.Size.Customers, Batch: batch, Committers: committers, Clock: b.Clock}
 	if b.Store == "postgres" {
 		pool, err := pgxpool.New(ctx, d.dsn)

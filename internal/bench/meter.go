@@ -26,7 +26,14 @@ type reading struct {
 }
 
 // read takes a reading of the process, the database server and the engine.
-func (n *node) read(ctx context.Context) (r reading, err error) {
+func (n *node) read(ctx context.Context) (reading, error) {
+	r, err := n.db.bed.read(ctx)
+	r.stats = n.Stats()
+	return r, err
+}
+
+// read takes a reading of the process and the database server.
+func (b *Bed) read(ctx context.Context) (r reading, err error) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		return r, fmt.Errorf("read the processor time: %w", err)
@@ -34,9 +41,9 @@ func (n *node) read(ctx context.Context) (r reading, err error) {
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	r = reading{own: time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), allocs: memory.Mallocs,
-		bytes: memory.TotalAlloc, written: written(), stats: n.Stats(), at: n.clock.Now()}
-	if n.db.bed.Server != nil {
-		r.server, err = n.db.bed.Server(ctx)
+		bytes: memory.TotalAlloc, written: written(), at: b.Clock.Now()}
+	if b.Server != nil {
+		r.server, err = b.Server(ctx)
 	}
 	return r, err
 }
@@ -57,24 +64,42 @@ func written() int64 {
 	return -1
 }
 
-// addCosts adds what each of count purchases between two readings cost.
-func (s *Sample) addCosts(store string, before, after reading, count int) {
-	each := func(v float64) float64 { return v / float64(count) }
-	s.Add("own CPU", "µs/purchase", each(float64((after.own - before.own).Microseconds())), "")
-	if after.server.CPU > 0 {
-		s.Add("server CPU", "µs/purchase", each(float64((after.server.CPU - before.server.CPU).Microseconds())), "own CPU")
+// addCosts adds what each of count purchases between two readings cost, beside
+// what each of as many of a bare loop did.
+func (s *Sample) addCosts(store string, before, after reading, count int, floor bare) {
+	add := func(name, unit string, engine, floor float64) {
+		s.Add(name, unit, engine, floorFigure+", "+name)
+		s.Add(floorFigure+", "+name, unit, floor, "")
+	}
+	own, theirs := after.since(before, count), floor.after.since(floor.before, len(floor.times))
+	add("own CPU", "µs/purchase", own.cpu, theirs.cpu)
+	if own.server > 0 {
+		add("server CPU", "µs/purchase", own.server, theirs.server)
 	}
 	switch {
-	case after.server.WAL > 0:
-		s.Add("WAL", "B/purchase", each(float64(after.server.WAL-before.server.WAL)), "")
+	case own.wal > 0:
+		add("WAL", "B/purchase", own.wal, theirs.wal)
 	case store == "sqlite" && before.written >= 0:
-		s.Add("written", "B/purchase", each(float64(after.written-before.written)), "")
+		add("written", "B/purchase", own.written, theirs.written)
 	}
-	s.Add("allocations", "/purchase", each(float64(after.allocs-before.allocs)), "")
-	s.Add("allocated", "B/purchase", each(float64(after.bytes-before.bytes)), "")
+	s.Add("allocations", "/purchase", own.allocs, "")
+	s.Add("allocated", "B/purchase", own.bytes, "")
 	commits := after.stats.Commits - before.stats.Commits
 	s.Add("commits", "/s", float64(commits)/after.at.Sub(before.at).Seconds(), "")
 	s.Add("batch mean", "changes", batchMean(before.stats, after.stats), "")
+}
+
+// costs are what one purchase used: microseconds of processor time, bytes, and allocations.
+type costs struct{ cpu, server, wal, written, allocs, bytes float64 }
+
+// since is what each of count purchases used since an earlier reading.
+func (r *reading) since(before reading, count int) costs {
+	each := func(v float64) float64 { return v / float64(count) }
+	return costs{cpu: each(float64((r.own - before.own).Microseconds())),
+		server:  each(float64((r.server.CPU - before.server.CPU).Microseconds())),
+		wal:     each(float64(r.server.WAL - before.server.WAL)),
+		written: each(float64(r.written - before.written)),
+		allocs:  each(float64(r.allocs - before.allocs)), bytes: each(float64(r.bytes - before.bytes))}
 }
 
 func batchMean(before, after purchase.Stats) float64 {

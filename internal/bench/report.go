@@ -1,28 +1,46 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// Report is what one run of the benchmarks measured.
+// Report is what the benchmarks measured on one machine.
 type Report struct {
-	Version  string   `json:"version"` // of tenu
-	Go       string   `json:"go"`
-	CPU      string   `json:"cpu"`
-	Cores    int      `json:"cores"`
-	Database string   `json:"database,omitempty"` // of the PostgreSQL server
-	Started  string   `json:"started"`            // RFC 3339
-	Results  []Result `json:"results"`
+	CPU     string   `json:"cpu"`
+	Cores   int      `json:"cores"`
+	Results []Result `json:"results"`
+}
+
+// Keep adds an earlier report's results of other scenarios, if they are of the
+// same machine: a run may be long, and is not done all at once.
+func (r *Report) Keep(earlier *Report) {
+	if earlier.CPU != r.CPU || earlier.Cores != r.Cores {
+		return
+	}
+	for i := range earlier.Results {
+		old := &earlier.Results[i]
+		if !slices.ContainsFunc(r.Results, func(x Result) bool { return x.Scenario == old.Scenario && x.Store == old.Store }) {
+			r.Results = append(r.Results, *old)
+		}
+	}
+	slices.SortStableFunc(r.Results, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.Scenario, b.Scenario), cmp.Compare(a.Store, b.Store))
+	})
 }
 
 // Result is one scenario on one store, run several times.
 type Result struct {
 	Scenario string   `json:"scenario"`
 	Store    string   `json:"store,omitempty"`
-	About    string   `json:"about"` // one sentence: what was done
+	About    string   `json:"about"`              // one sentence: what was done
+	Version  string   `json:"version"`            // of tenu
+	Go       string   `json:"go"`                 // that built it
+	Database string   `json:"database,omitempty"` // of the PostgreSQL server
+	Started  string   `json:"started"`            // RFC 3339
 	Figures  []Figure `json:"figures"`
 	Curves   []Curve  `json:"curves,omitempty"` // of the last run
 }

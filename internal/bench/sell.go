@@ -89,16 +89,22 @@ func (n *node) load() int64 {
 
 // sell keeps inFlight purchases open until count are settled.
 func (n *node) sell(ctx context.Context, m mix, count, inFlight int) (sold, error) {
-	s := sold{times: make([]time.Duration, count)}
 	load := n.load()
-	began := n.clock.Now()
+	return n.db.bed.sell(count, inFlight, func(i int) error { return n.settle(ctx, m.request(load, i)) })
+}
+
+// sell calls one, which settles the i-th sale, so many times, with so many under
+// way at once.
+func (b *Bed) sell(count, inFlight int, one func(i int) error) (sold, error) {
+	s := sold{times: make([]time.Duration, count)}
+	began := b.Clock.Now()
 	err := each(count, inFlight, func(i int) error {
-		from := n.clock.Now()
-		err := n.settle(ctx, m.request(load, i))
-		s.times[i] = n.clock.Now().Sub(from)
+		from := b.Clock.Now()
+		err := one(i)
+		s.times[i] = b.Clock.Now().Sub(from)
 		return err
 	})
-	s.took = n.clock.Now().Sub(began)
+	s.took = b.Clock.Now().Sub(began)
 	slices.Sort(s.times)
 	return s, err
 }
@@ -141,15 +147,20 @@ type arrivals struct {
 
 // arrive sells by a.
 func (n *node) arrive(ctx context.Context, m mix, a *arrivals) (sold, error) {
+	load := n.load()
+	return n.db.bed.arrive(a, func(i int) error { return n.settle(ctx, m.request(load, i)) })
+}
+
+// arrive calls one, which settles the i-th sale, for each sale of a.
+func (b *Bed) arrive(a *arrivals, one func(i int) error) (sold, error) {
 	var mu sync.Mutex
 	var s sold
 	var failed error
 	var sales sync.WaitGroup
-	load := n.load()
-	began := n.clock.Now()
-	one := func(i int, meant purchase.Instant) {
-		err := n.settle(ctx, m.request(load, i))
-		took := n.clock.Now().Sub(meant)
+	began := b.Clock.Now()
+	arrived := func(i int, meant purchase.Instant) {
+		err := one(i)
+		took := b.Clock.Now().Sub(meant)
 		mu.Lock()
 		defer mu.Unlock()
 		failed = cmp.Or(failed, err)
@@ -158,10 +169,10 @@ func (n *node) arrive(ctx context.Context, m mix, a *arrivals) (sold, error) {
 		}
 	}
 	for {
-		passed := n.clock.Now().Sub(began)
+		passed := b.Clock.Now().Sub(began)
 		for due := passed.Seconds() * a.perSecond; float64(a.count) < due; a.count++ {
 			i, meant := a.count, began.Add(time.Duration(float64(a.count)/a.perSecond*1e9))
-			sales.Go(func() { one(i, meant) })
+			sales.Go(func() { arrived(i, meant) })
 		}
 		mu.Lock()
 		over := failed != nil
@@ -169,7 +180,7 @@ func (n *node) arrive(ctx context.Context, m mix, a *arrivals) (sold, error) {
 		select {
 		case <-a.until:
 			over = true
-		case <-n.clock.After(time.Millisecond):
+		case <-b.Clock.After(time.Millisecond):
 			over = over || a.last > 0 && passed >= a.last
 		}
 		if over {
@@ -177,7 +188,7 @@ func (n *node) arrive(ctx context.Context, m mix, a *arrivals) (sold, error) {
 		}
 	}
 	sales.Wait()
-	s.took = n.clock.Now().Sub(began) - a.warmup
+	s.took = b.Clock.Now().Sub(began) - a.warmup
 	slices.Sort(s.times)
 	return s, failed
 }
@@ -191,10 +202,11 @@ func (n *node) settle(ctx context.Context, r purchase.Request) error {
 	if err != nil {
 		return err
 	}
-	updates, stop := n.Watch(id)
-	defer stop()
-	_, err = final(ctx, updates)
-	return err
+	p := purchase.Purchase{ID: id}
+	if n.Settle(ctx, []*purchase.Purchase{&p}); p.State.Final() && p.State != purchase.Credited {
+		return errNotCredited
+	}
+	return ctx.Err()
 }
 
 // final follows a purchase until it is closed, and returns what was seen of it

@@ -99,7 +99,7 @@ func (r *rig) realPartners(*node) string {
 }
 
 func (r *rig) sandbox(name string) sandbox.Config {
-	return sandbox.Config{Name: name, Path: filepath.Join(r.dir, name+".db"), Seed: 1, Clock: clock{}, Log: slog.New(slog.DiscardHandler)}
+	return sandbox.Config{Name: name, Path: filepath.Join(r.dir, name+".journal"), Seed: 1, Clock: clock{}, Log: slog.New(slog.DiscardHandler)}
 }
 
 // serve runs a sandbox partner until the test ends, and returns its address.

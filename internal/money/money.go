@@ -143,9 +143,9 @@ func ParseDecimal(text string, c Currency) (Amount, error) {
 	if !known {
 		return Amount{}, fmt.Errorf("%w: %q", ErrCurrency, c)
 	}
-	bad := fmt.Errorf("money: %q is not an amount of %s", text, c)
+	bad := func() (Amount, error) { return Amount{}, fmt.Errorf("money: %q is not an amount of %s", text, c) }
 	if len(text) == 0 || len(text) > 32 {
-		return Amount{}, bad
+		return bad()
 	}
 	var minor int64
 	fraction := -1 // digits read after the point, -1 before it
@@ -155,10 +155,10 @@ func ParseDecimal(text string, c Currency) (Amount, error) {
 		case ch == '.' && fraction < 0 && i > 0 && i < len(text)-1:
 			fraction = 0
 		case ch < '0' || ch > '9':
-			return Amount{}, bad
+			return bad()
 		case fraction >= facts.digits:
 			if ch != '0' {
-				return Amount{}, bad
+				return bad()
 			}
 		default:
 			if minor > (math.MaxInt64-int64(ch-'0'))/10 {

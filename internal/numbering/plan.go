@@ -251,15 +251,17 @@ func (p *Plan) lengthsText() string {
 // Format writes a number as people read it: "70 11 22 33" for one of this
 // country, "+33612345678" for any other.
 func (p *Plan) Format(m purchase.MSISDN) string {
-	national, ours := strings.CutPrefix(m.String(), "+"+p.code)
+	whole := m.String()
+	national, ours := strings.CutPrefix(whole, "+"+p.code)
 	total := 0
 	for _, n := range p.groups {
 		total += n
 	}
 	if !ours || len(national) != total {
-		return m.String()
+		return whole
 	}
 	var text strings.Builder
+	text.Grow(total + len(p.groups))
 	for _, n := range p.groups {
 		if text.Len() > 0 {
 			text.WriteByte(' ')

@@ -74,6 +74,7 @@ func clean(text string) (string, error) {
 		return "", fmt.Errorf("%w: longer than %d bytes", ErrMalformed, maxText)
 	}
 	var kept strings.Builder
+	kept.Grow(len(text))
 	for _, ch := range text {
 		switch {
 		case unicode.IsDigit(ch):

@@ -134,17 +134,18 @@ func (g *Guard) call(ctx context.Context, o *purchase.Order, otherwise purchase.
 	}
 	failed, known := true, true // as for a call that panics
 	defer func() { g.leave(failed, known) }()
-	limited, cancel := within(ctx, g.Capability(o.Leg).Timeout)
+	limited, cancel := g.within(ctx, g.Capability(o.Leg).Timeout)
 	defer cancel()
 	out := ask(limited)
 	failed, known = trouble(&out), !errors.Is(ctx.Err(), context.Canceled)
 	return out
 }
 
-// within is a context that ends after d, or with ctx when d is not positive.
-func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
-		return context.WithCancel(ctx)
+// within is a context that ends after d, or with ctx when d is not positive or ctx
+// ends before that anyway.
+func (g *Guard) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if end, has := ctx.Deadline(); d <= 0 || has && end.Sub(g.now().Time()) <= d {
+		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, d)
 }
@@ -217,7 +218,7 @@ func (g *Guard) Balance(ctx context.Context, line purchase.MSISDN) (purchase.Bal
 	}
 	failed := true
 	defer func() { g.leave(failed, !errors.Is(ctx.Err(), context.Canceled)) }()
-	limited, cancel := within(ctx, g.limits.Timeout)
+	limited, cancel := g.within(ctx, g.limits.Timeout)
 	defer cancel()
 	balances, err := reader.Balance(limited, line)
 	failed = err != nil && !errors.Is(err, purchase.ErrUnknownLine)

@@ -102,6 +102,9 @@ func (p Phrase) Say(dst []byte, values []string) []byte {
 	return append(dst, p.text[len(p.text)-1]...)
 }
 
+// Text is a phrase that has no values.
+func (p Phrase) Text() string { return p.text[0] }
+
 // compile reads the phrases of one file.
 func (s *Schema) compile(name string, data []byte) (Phrases, error) {
 	var raw map[string]any

@@ -84,7 +84,7 @@ func (e *Engine) write(ctx context.Context, b *batch) (again bool) {
 	if len(b.changes) == 0 {
 		for _, it := range b.items {
 			e.core.word(it)
-			b.changes = append(b.changes, it.change.Change)
+			b.changes = append(b.changes, it.change.out.Change)
 		}
 	}
 	verdicts, err := e.cfg.Store.Commit(ctx, e.core.epoch, b.changes)
@@ -200,7 +200,7 @@ func (e *Engine) settle(b *batch) {
 		verdict := Verdict{}
 		if b.err == nil {
 			verdict = b.verdicts[i]
-		} else if it.change.Change.Now.Version == 1 && !it.doubtful && !errors.Is(b.err, context.Canceled) {
+		} else if it.change.out.Change.Now.Version == 1 && !it.doubtful && !errors.Is(b.err, context.Canceled) {
 			e.core.reject(it, fmt.Errorf("%w: %w", ErrUnavailable, b.err))
 			continue
 		}

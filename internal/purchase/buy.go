@@ -57,7 +57,7 @@ type Bought struct {
 // when each is durable or refused. The answers are in the requests' order and
 // each is what Buy would return: the refusal of one is nothing to the others.
 func (e *Engine) BuyAll(ctx context.Context, rs []Request) []Bought {
-	answers := e.begin(ctx, rs...).wait(ctx)
+	answers := e.begin(ctx, rs).wait(ctx)
 	var again []Request
 	for i, r := range rs {
 		if errors.Is(answers[i].Err, errStood) {
@@ -68,7 +68,7 @@ func (e *Engine) BuyAll(ctx context.Context, rs []Request) []Bought {
 		return answers
 	}
 	// What stood in their way is gone.
-	next := e.begin(ctx, again...).wait(ctx)
+	next := e.begin(ctx, again).wait(ctx)
 	for i := range answers {
 		if errors.Is(answers[i].Err, errStood) {
 			answers[i], next = next[0], next[1:]
@@ -80,42 +80,42 @@ func (e *Engine) BuyAll(ctx context.Context, rs []Request) []Bought {
 // errStood says that a request waited for a like one that then was not made.
 var errStood = fmt.Errorf("%w: a request that stood in the way was being refused", ErrUnavailable)
 
-// intents are purchases on their way to be durable, or refused already.
+// intents are purchases on their way to be durable, or refused already. Under
+// the engine's lock but for what never changes.
 type intents struct {
-	e    *Engine
-	each []intent
-	left int           // not made yet; under the engine's lock
-	made chan struct{} // closed when none is left
+	e       *Engine
+	each    []intent
+	answers []Bought      // to each; nobody writes to them once over is set
+	left    int           // not made yet
+	done    chan struct{} // closed when none is left
+	over    bool
 }
 
-// intent is one request, and what became of it.
+// intent is one request, on its way.
 type intent struct {
-	r       Request
-	id      ID
-	joined  bool     // a request under the same key, or a like one, was under way
-	refusal error    // it was not admitted
-	made    bool     // p and err are known; under the engine's lock
-	p       Purchase // the one made, by this request or by the one that it joined
-	err     error
+	in      *intents
+	at      int // its place
+	r       *Request
+	joined  bool  // a request under the same key, or a like one, was under way
+	refusal error // it was not admitted
+	known   bool  // the answer holds what was made, by this request or by the one that it joined
 }
 
-// begin makes purchases without waiting for them to be durable.
-func (e *Engine) begin(ctx context.Context, rs ...Request) *intents {
-	in := &intents{e: e, each: make([]intent, len(rs)), made: make(chan struct{})}
-	for i, r := range rs {
+// begin makes purchases without waiting for them to be durable. The requests must not be changed.
+func (e *Engine) begin(ctx context.Context, rs []Request) *intents {
+	in := &intents{e: e, each: make([]intent, len(rs)), answers: make([]Bought, len(rs)), done: make(chan struct{})}
+	ids := make([]ID, len(rs))
+	for i := range rs {
 		one := &in.each[i]
-		one.r = r
-		one.id, one.refusal = e.admit(ctx, &one.r)
+		*one = intent{in: in, at: i, r: &rs[i]}
+		ids[i], one.refusal = e.admit(ctx, one.r)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range in.each {
 		one := &in.each[i]
 		if one.refusal == nil {
-			one.joined, one.refusal = e.submit(one.id, one.r, func(p Purchase, err error) {
-				one.made, one.p, one.err = true, p, err
-				in.less()
-			})
+			one.joined, one.refusal = e.submit(ids[i], one.r, one)
 		}
 		if one.refusal == nil {
 			in.left++
@@ -126,10 +126,19 @@ func (e *Engine) begin(ctx context.Context, rs ...Request) *intents {
 	return in
 }
 
+// made is creator.
+func (one *intent) made(p *Purchase, err error) {
+	in := one.in
+	if one.known = !in.over; one.known {
+		in.answers[one.at] = Bought{Purchase: *p, Err: err}
+	}
+	in.less()
+}
+
 // less counts one intent down.
 func (in *intents) less() {
 	if in.left--; in.left == 0 {
-		close(in.made)
+		close(in.done)
 	}
 }
 
@@ -150,52 +159,52 @@ func (e *Engine) admit(ctx context.Context, r *Request) (ID, error) {
 // wait returns what BuyAll returns.
 func (in *intents) wait(ctx context.Context) []Bought {
 	select {
-	case <-in.made:
+	case <-in.done:
 	case <-ctx.Done():
 	}
-	answers, earlier := in.answers(ctx)
-	if len(earlier) > 0 {
-		in.e.replay(ctx, answers, earlier)
+	if earlier := in.end(ctx); len(earlier) > 0 {
+		in.e.replay(ctx, in.answers, earlier)
 	}
-	return answers
+	return in.answers
 }
 
-// answers says what became of each request, and which of those that were
+// end says what became of each request, and returns which of those that were
 // refused may be answered with an earlier purchase. What is made later is left out.
-func (in *intents) answers(ctx context.Context) (answers []Bought, earlier []repeat) {
+func (in *intents) end(ctx context.Context) (earlier []repeat) {
 	in.e.mu.Lock()
 	defer in.e.mu.Unlock()
-	answers = make([]Bought, len(in.each))
+	in.over = true
 	for i := range in.each {
-		one, to := &in.each[i], &answers[i]
+		one, to := &in.each[i], &in.answers[i]
 		var taken *keyTaken
-		ours := one.p.Client == one.r.Client && one.p.ClientKey == one.r.ClientKey
+		ours := to.Purchase.Client == one.r.Client && to.Purchase.ClientKey == one.r.ClientKey
 		switch {
 		case one.refusal != nil:
 			*to = Bought{Err: one.refusal}
-			earlier = append(earlier, repeat{at: i, r: &one.r})
-		case !one.made:
+			earlier = append(earlier, repeat{at: i, r: one.r})
+		case !one.known:
 			*to = Bought{Err: fmt.Errorf("purchase not confirmed durable: %w", ctx.Err())}
-		case ours && errors.As(one.err, &taken):
-			earlier = append(earlier, repeat{at: i, r: &one.r, id: taken.other})
-		case ours && one.p.Digest == one.r.Digest:
-			*to = Bought{one.p, one.joined && one.err == nil, one.err}
-		case ours && one.err == nil:
+		case ours && errors.As(to.Err, &taken):
+			*to = Bought{}
+			earlier = append(earlier, repeat{at: i, r: one.r, id: taken.other})
+		case ours && to.Purchase.Digest == one.r.Digest:
+			to.Replay = one.joined && to.Err == nil
+		case ours && to.Err == nil:
 			*to = Bought{Err: ErrKeyConflict}
-		case one.err == nil:
-			*to = Bought{Err: &RepeatError{one.p.ID}}
-			earlier = append(earlier, repeat{at: i, r: &one.r})
+		case to.Err == nil:
+			*to = Bought{Err: &RepeatError{to.Purchase.ID}}
+			earlier = append(earlier, repeat{at: i, r: one.r})
 		default:
 			*to = Bought{Err: errStood}
 		}
 	}
-	return answers, earlier
+	return earlier
 }
 
 // submit admits a purchase, or joins the one that is being made under the same
 // key, or for the same thing: what to say depends on whether that becomes
-// durable. done is called later, under the engine's lock, which the caller holds.
-func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bool, err error) {
+// durable. who is told later. The caller holds the engine's lock.
+func (e *Engine) submit(id ID, r *Request, who creator) (joined bool, err error) {
 	c := &e.core
 	switch {
 	case !e.running || e.draining:
@@ -206,17 +215,17 @@ func (e *Engine) submit(id ID, r Request, done func(Purchase, error)) (joined bo
 		return false, fmt.Errorf("%w: %q is not a provider that can credit", ErrUnavailable, r.Provider)
 	}
 	if it := c.making[clientKey{r.Client, r.ClientKey}]; it != nil {
-		it.creators = append(it.creators, done)
+		it.creators = append(it.creators, who)
 		return true, nil
 	}
-	if it := c.likes[likenessOf(&r)]; it != nil && !r.Again {
-		it.creators = append(it.creators, done)
+	if it := c.likes[likenessOf(r)]; it != nil && !r.Again {
+		it.creators = append(it.creators, who)
 		return true, nil
 	}
 	if len(c.open) >= e.cfg.MaxOpen || len(c.pending) >= e.cfg.MaxPending {
 		return false, ErrBusy
 	}
-	c.create(id, r, e.cfg.Clock.Now(), done)
+	c.create(id, r, e.cfg.Clock.Now(), who)
 	e.work.Signal()
 	return false, nil
 }

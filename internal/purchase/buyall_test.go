@@ -69,8 +69,10 @@ func TestBuyAllInterrupted(t *testing.T) {
 		t.Errorf("a request that is given up before it is durable: %v", err)
 	}
 	n.commit()
-	if p, _, err := intent.Result(t.Context()); err != nil || p.ID == 0 {
-		t.Errorf("it is made all the same: %v", err)
+	again := n.Buy(t.Context(), request(1))
+	n.commit()
+	if _, replay, err := again.Result(t.Context()); err != nil || !replay {
+		t.Errorf("it is made all the same: replay %v, %v", replay, err)
 	}
 }
 

@@ -22,6 +22,28 @@ type core struct {
 	making     map[clientKey]*item // new purchases not yet committed
 	likes      map[likeness]*item  // the same, by what makes a repeat
 	counts     Counts
+	spare      []*step // whose memory serves again, at most maxSpare
+}
+
+// maxSpare bounds the memory that is kept for steps to come, to some 6 MB.
+const maxSpare = 4096
+
+// step is memory for a step.
+func (c *core) step() *step {
+	last := len(c.spare) - 1
+	if last < 0 {
+		return new(step)
+	}
+	s := c.spare[last]
+	c.spare = c.spare[:last]
+	return s
+}
+
+// done gives a step's memory back.
+func (c *core) done(s *step) {
+	if len(c.spare) < maxSpare {
+		c.spare = append(c.spare, s)
+	}
 }
 
 // Counts are totals since the engine began.
@@ -43,14 +65,20 @@ type item struct {
 	p        Purchase
 	ref      Reference
 	doubtful bool // a commit of the change may have been, or still be, carried out
-	change   *Step
+	change   *step
 	queue    []Event
 	calls    int   // begun and not yet answered
 	queued   *call // waiting in a lane
 	slot     int   // index in the timer heap, -1 when in none
-	creators []func(Purchase, error)
+	creators []creator
 	idle     []func(error) // called when no change is left to commit
 	watchers []watcher
+}
+
+// creator is told once, under the engine's lock, that a purchase was made
+// durable, or why not.
+type creator interface {
+	made(p *Purchase, err error)
 }
 
 type clientKey struct{ client, key string }
@@ -66,16 +94,16 @@ func likenessOf(r *Request) likeness {
 	return likeness{r.PayerNumber, r.Recipient, r.Product, r.Total}
 }
 
-// create admits a new purchase. done is called once, when its first change is
-// durable or cannot be.
-func (c *core) create(id ID, r Request, now Instant, done func(Purchase, error)) {
-	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []func(Purchase, error){done}}
-	it.change = c.terms.Begin(&r, id, c.epoch, now)
-	it.p = it.change.Change.Now
+// create admits a new purchase. who is told when its first change is durable or
+// cannot be.
+func (c *core) create(id ID, r *Request, now Instant, who creator) {
+	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []creator{who}}
+	it.change = c.step()
+	it.p = it.change.begin(&c.terms, r, id, c.epoch, now).Change.Now
 	c.open[id] = it
 	c.making[clientKey{r.Client, r.ClientKey}] = it
 	if !r.Again && c.terms.RepeatWithin > 0 {
-		c.likes[likenessOf(&r)] = it
+		c.likes[likenessOf(r)] = it
 	}
 	c.pending = append(c.pending, it)
 }
@@ -103,15 +131,18 @@ func (c *core) event(it *item, ev Event, now Instant) bool {
 	if ev.Leg != 0 {
 		c.counts.ByKind[ev.Outcome.Kind]++
 	}
-	step := c.terms.Next(&it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
+	s := c.step()
+	step := s.next(&c.terms, &it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
 	if step.Durable {
-		it.change = step
+		it.change = s
 		c.pending = append(c.pending, it)
 		c.unschedule(it)
 		return true
 	}
+	want := step.Call
 	it.p = step.Change.Now
-	c.issue(it, step.Call, now)
+	c.done(s)
+	c.issue(it, want, now)
 	c.rest(it)
 	return true
 }
@@ -211,7 +242,7 @@ func (c *core) batch(batch []*item, most int) []*item {
 
 // word writes the notices of an item's change. It touches nothing shared.
 func (c *core) word(it *item) {
-	s := it.change
+	s := &it.change.out
 	now := &s.Change.Now
 	var evidence Outcome
 	if e := s.Change.Evidence; e != nil {
@@ -232,7 +263,7 @@ func (c *core) word(it *item) {
 
 // written makes a committed change the purchase's truth and goes on from there.
 func (c *core) written(it *item, now Instant) {
-	step := it.change
+	step := &it.change.out
 	c.made(it)
 	if step.Change.Now.Version == 1 {
 		c.counts.Created++
@@ -244,10 +275,13 @@ func (c *core) written(it *item, now Instant) {
 	for leg := range it.p.Legs { // a call may have begun meanwhile
 		step.Change.Now.Legs[leg].LastAt = max(step.Change.Now.Legs[leg].LastAt, it.p.Legs[leg].LastAt)
 	}
-	it.p, it.change, it.doubtful = step.Change.Now, nil, false
+	want := step.Call
+	it.p, it.doubtful = step.Change.Now, false
+	c.done(it.change)
+	it.change = nil
 	c.tell(it, nil)
 	c.drop(it)
-	c.issue(it, step.Call, now)
+	c.issue(it, want, now)
 	for len(it.queue) > 0 && it.change == nil {
 		ev := it.queue[0]
 		it.queue = it.queue[1:]
@@ -270,8 +304,8 @@ func (c *core) drop(it *item) {
 
 // tell informs those who wait for or watch the purchase.
 func (c *core) tell(it *item, err error) {
-	for _, f := range it.creators {
-		f(it.p, err)
+	for _, who := range it.creators {
+		who.made(&it.p, err)
 	}
 	it.creators = nil
 	for _, w := range it.watchers {
@@ -294,8 +328,8 @@ func (c *core) made(it *item) {
 func (c *core) reject(it *item, err error) {
 	c.made(it)
 	it.change = nil
-	for _, f := range it.creators {
-		f(it.p, err)
+	for _, who := range it.creators {
+		who.made(&it.p, err)
 	}
 	it.creators = nil
 	c.lose(it, err)

@@ -241,8 +241,8 @@ func (e *Engine) end() error {
 		if it.doubtful {
 			why = fmt.Errorf("%w: the node stopped before it could tell", ErrCommitUnknown)
 		}
-		for _, done := range it.creators {
-			done(it.p, why)
+		for _, who := range it.creators {
+			who.made(&it.p, why)
 		}
 		it.creators = nil
 		e.core.lose(it, e.stopped)

@@ -46,7 +46,7 @@ type Step struct {
 }
 
 // step is the state of one evaluation of the table, with room for what an
-// ordinary change holds: it is made in one piece for each event.
+// ordinary change holds, so that one piece of memory serves for each event.
 type step struct {
 	terms *Terms
 	ev    Event
@@ -64,7 +64,11 @@ type step struct {
 
 // Begin is the first change of a purchase: its row and its charge attempt.
 func (t *Terms) Begin(r *Request, id ID, epoch int64, now Instant) *Step {
-	s := &step{terms: t, now: now}
+	return new(step).begin(t, r, id, epoch, now)
+}
+
+func (s *step) begin(t *Terms, r *Request, id ID, epoch int64, now Instant) *Step {
+	*s = step{terms: t, now: now}
 	s.p = &s.out.Change.Now
 	s.p.ID, s.p.Epoch, s.p.Request, s.p.State, s.p.CreatedAt = id, epoch, *r, Charging, now
 	s.attempt(Charge)
@@ -78,7 +82,11 @@ func (t *Terms) Begin(r *Request, id ID, epoch int64, now Instant) *Step {
 // machine. It is pure. busy says that a call for the purchase is under way, so
 // that no other may be made. epoch is the lease to write under.
 func (t *Terms) Next(p *Purchase, ev Event, now Instant, busy bool, epoch int64) *Step {
-	s := &step{terms: t, ev: ev, now: p.local(now), busy: busy}
+	return new(step).next(t, p, ev, now, busy, epoch)
+}
+
+func (s *step) next(t *Terms, p *Purchase, ev Event, now Instant, busy bool, epoch int64) *Step {
+	*s = step{terms: t, ev: ev, now: p.local(now), busy: busy}
 	normal(&s.ev)
 	s.p = &s.out.Change.Now
 	*s.p = *p

@@ -55,7 +55,9 @@ func (s *Steps) Held() []Purchase {
 type Intent struct{ in *intents }
 
 // Buy begins a purchase as Engine.Buy does.
-func (s *Steps) Buy(ctx context.Context, r Request) Intent { return Intent{s.e.begin(ctx, r)} }
+func (s *Steps) Buy(ctx context.Context, r Request) Intent {
+	return Intent{s.e.begin(ctx, []Request{r})}
+}
 
 // Settled reports whether Result has its answer.
 func (i Intent) Settled() bool { return i.in.left == 0 }

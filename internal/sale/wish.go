@@ -53,9 +53,10 @@ func (w *Wish) keyed() bool {
 // still finds its purchase. The client, its key and its channel are not part of
 // it; neither is Again, which answers a question of ours about the same wish.
 func (w *Wish) digest(plan *numbering.Plan, currency money.Currency) [16]byte {
-	payer := w.Payer
-	if strings.TrimSpace(payer) == "" {
-		payer = w.Number
+	recipient := plan.Canonical(w.Number)
+	payer := recipient
+	if strings.TrimSpace(w.Payer) != "" {
+		payer = plan.Canonical(w.Payer)
 	}
 	if w.Currency != "" {
 		currency = money.Currency(w.Currency)
@@ -65,7 +66,7 @@ func (w *Wish) digest(plan *numbering.Plan, currency money.Currency) [16]byte {
 		amount = parsed.Decimal()
 	}
 	hash := sha256.New()
-	for _, field := range []string{"tenu wish 1", plan.Canonical(w.Number), plan.Canonical(payer), w.Product,
+	for _, field := range []string{"tenu wish 1", recipient, payer, w.Product,
 		amount, string(currency), w.PayWith, strings.ToLower(w.Language)} {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(field)))

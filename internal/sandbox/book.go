@@ -1,14 +1,17 @@
 package sandbox
 
 import (
+	"bufio"
+	"bytes"
 	"context"
-	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
+	"io"
+	"os"
+	"slices"
 	"sync"
-
-	_ "modernc.org/sqlite" // the driver
+	"syscall"
 
 	"tenu/internal/purchase"
 )
@@ -68,38 +71,33 @@ type Due struct {
 	Data string // as the server that set it reads it
 }
 
-const schema = `
-CREATE TABLE IF NOT EXISTS account (
-  number TEXT NOT NULL, pocket TEXT NOT NULL, balance INTEGER NOT NULL, unit TEXT NOT NULL,
-  status TEXT NOT NULL, expires INTEGER NOT NULL, opened INTEGER NOT NULL,
-  PRIMARY KEY (number, pocket)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS movement (
-  seq INTEGER PRIMARY KEY, ref TEXT NOT NULL, key TEXT NOT NULL, leg TEXT NOT NULL, number TEXT NOT NULL,
-  amount INTEGER NOT NULL, currency TEXT NOT NULL, product TEXT NOT NULL, status TEXT NOT NULL,
-  reason TEXT NOT NULL, original TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, moved INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS movement_key ON movement (key) WHERE key <> '';
-CREATE INDEX IF NOT EXISTS movement_number ON movement (number);
-CREATE INDEX IF NOT EXISTS movement_original ON movement (original) WHERE original <> '';
-CREATE INDEX IF NOT EXISTS movement_moved ON movement (moved) WHERE moved > 0;
-CREATE TABLE IF NOT EXISTS due (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS due_at ON due (at);`
-
-// maxBatch bounds the operations in one transaction, and those that wait.
+// maxBatch bounds the tasks that are made durable together, and those that wait.
 const maxBatch = 512
 
-// Book holds one partner's accounts, movements and due work in an SQLite file
-// of its own. Writes of concurrent callers are gathered into one transaction
-// and are durable when Do returns. Safe for concurrent use.
+// Book holds one partner's accounts, movements and due work: in memory, and in a
+// journal of one line of JSON per task that changed something. The tasks of
+// concurrent callers are made durable together, and are when Do returns. Safe for
+// concurrent use, by one process at a time.
 type Book struct {
-	View // reads what is committed
+	View // reads what is durable
 
-	prefix string
-	write  *sql.DB
-	read   *sql.DB
+	page   Page
+	file   journal
+	size   int64        // of the journal, as far as it is durable
+	broken error        // why nothing can be written any more
+	lock   sync.RWMutex // held while tasks run, until they are durable
 	tasks  chan *task
 	closed chan struct{} // closed by Close: no more tasks
 	ended  chan struct{} // closed by the writer: no task is under way
 	once   sync.Once
+}
+
+// journal is a file that a book writes.
+type journal interface {
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	Sync() error
 }
 
 type task struct {
@@ -108,54 +106,65 @@ type task struct {
 	done chan struct{}
 }
 
-// OpenBook opens the book in the file at path, and makes it if it is not
-// there. prefix begins the references of its movements. Close must be called.
-func OpenBook(ctx context.Context, path, prefix string) (*Book, error) {
-	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String() +
-		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
-	write, err := sql.Open("sqlite", dsn)
+// OpenBook opens the book whose journal is the file at path, and makes it if it is
+// not there. What was being written when its process died is cut off. prefix begins
+// the references of its movements. Close must be called.
+func OpenBook(path, prefix string) (*Book, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // chosen by whoever runs the sandbox
 	if err != nil {
-		return nil, fmt.Errorf("open book %s: %w", path, err)
+		return nil, fmt.Errorf("open book: %w", err)
 	}
-	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open book %s: %w", path, err), write.Close())
+	b := &Book{file: file, tasks: make(chan *task, maxBatch), closed: make(chan struct{}), ended: make(chan struct{})}
+	all := newShelf()
+	b.View, b.page = View{all, &b.lock}, Page{View: View{all, nil}, prefix: prefix}
+	if err := b.load(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("open book %s: %w", path, err), file.Close())
 	}
-	read.SetMaxOpenConns(4)
-	b := &Book{prefix: prefix, write: write, read: read, tasks: make(chan *task, maxBatch),
-		closed: make(chan struct{}), ended: make(chan struct{})}
-	page, err := b.begin(ctx)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open book %s: %w", path, err), read.Close(), write.Close())
-	}
-	b.View = View{newStatements(read)}
-	go b.run(page)
+	go b.run()
 	return b, nil
 }
 
-// begin makes the tables and the page that the writer works on.
-func (b *Book) begin(ctx context.Context) (*Page, error) {
-	if _, err := b.write.ExecContext(ctx, schema); err != nil {
-		return nil, fmt.Errorf("make tables: %w", err)
+// load reads the journal, and cuts off what follows its last whole line.
+func (b *Book) load(file *os.File) error {
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("another process has it open: %w", err)
 	}
-	conn, err := b.write.Conn(ctx)
-	if err != nil {
-		return nil, err
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return b.cut()
+		}
+		var changes []change
+		if err == nil {
+			err = json.Unmarshal(line, &changes)
+		}
+		for i := 0; i < len(changes) && err == nil; i++ {
+			if m := changes[i].Movement; m != nil && (m.Seq < 1 || m.Seq > b.page.next()) {
+				err = fmt.Errorf("no movement %d can follow", m.Seq)
+				break
+			}
+			b.page.all.apply(changes[i])
+		}
+		if err != nil {
+			return fmt.Errorf("read the journal at byte %d: %w", b.size, err)
+		}
+		b.size += int64(len(line))
 	}
-	p := &Page{View: View{newStatements(conn)}, prefix: b.prefix, conn: conn}
-	p.detached = true
-	if err := conn.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM movement`).Scan(&p.last); err != nil {
-		return nil, errors.Join(fmt.Errorf("find last movement: %w", err), conn.Close())
-	}
-	return p, nil
 }
 
-// Do runs fn inside the next transaction, and returns when that is durable. fn
-// sees the writes of every earlier Do. When it returns an error its own writes
-// are undone and Do returns that error. After ErrClosed or ctx's error fn did not
-// run; after any other, its writes may or may not be there. fn must be quick and
-// must not keep the page.
+// cut makes the journal end where it is durable.
+func (b *Book) cut() error {
+	if err := b.file.Truncate(b.size); err != nil {
+		return fmt.Errorf("cut the journal: %w", err)
+	}
+	return nil
+}
+
+// Do runs fn, and returns when what it changed is durable. fn sees the changes of
+// every earlier Do. When it returns an error its own are undone and Do returns that
+// error. After ErrClosed or ctx's error fn did not run; after any other, its changes
+// may or may not be there. fn must be quick and must not keep the page.
 func (b *Book) Do(ctx context.Context, fn func(*Page) error) error {
 	t := &task{do: fn, done: make(chan struct{})}
 	select {
@@ -179,16 +188,19 @@ func (b *Book) Do(ctx context.Context, fn func(*Page) error) error {
 }
 
 // Close finishes what is under way and closes the file.
-func (b *Book) Close() error {
-	b.once.Do(func() { close(b.closed) })
+func (b *Book) Close() (err error) {
+	b.once.Do(func() {
+		close(b.closed)
+		<-b.ended
+		err = b.file.Close()
+	})
 	<-b.ended
-	return errors.Join(b.read.Close(), b.write.Close())
+	return err
 }
 
-// run gathers and commits until the book is closed.
-func (b *Book) run(page *Page) {
+// run gathers tasks and does them until the book is closed.
+func (b *Book) run() {
 	defer close(b.ended)
-	defer func() { _ = page.conn.Close() }()
 	batch := make([]*task, 0, maxBatch)
 	for {
 		batch = batch[:0]
@@ -206,7 +218,7 @@ func (b *Book) run(page *Page) {
 				gather = false
 			}
 		}
-		err := page.commit(batch)
+		err := b.commit(batch)
 		for _, t := range batch {
 			if err != nil {
 				t.err = err
@@ -216,107 +228,122 @@ func (b *Book) run(page *Page) {
 	}
 }
 
-// Page is the book open for writing, inside a transaction. It reads its own writes.
+// commit runs the tasks of a batch and makes their changes durable, or undoes them all.
+func (b *Book) commit(batch []*task) error {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	p := &b.page
+	p.lines.Reset()
+	p.undo = p.undo[:0]
+	for _, t := range batch {
+		t.err = p.perform(t)
+	}
+	if p.lines.Len() == 0 {
+		return nil
+	}
+	err := b.broken
+	if err == nil {
+		_, err = b.file.WriteAt(p.lines.Bytes(), b.size)
+	}
+	if err == nil {
+		err = b.file.Sync()
+	}
+	if err != nil {
+		p.back(0)
+		b.broken = b.cut() // or what is left of these lines could follow later ones
+		return fmt.Errorf("write the journal: %w", errors.Join(err, b.broken))
+	}
+	b.size += int64(p.lines.Len())
+	return nil
+}
+
+// change is what a task changed: one of these.
+type change struct {
+	Account  *Account  `json:"account,omitempty"`  // as it is from now on
+	Movement *Movement `json:"movement,omitempty"` // likewise
+	Due      *Due      `json:"due,omitempty"`      // added
+	Done     int64     `json:"done,omitempty"`     // due work that is dropped
+}
+
+// Page is the book open for writing. It reads its own changes.
 type Page struct {
 	View
 
 	prefix  string
-	conn    *sql.Conn
-	last    int64 // sequence number of the last movement
-	touched bool  // the current task has written
+	changes []change     // of the current task
+	lines   bytes.Buffer // of the tasks before it
+	undo    []func()     // takes back the changes of the batch so far
 }
 
-// commit runs the tasks of a batch in one transaction.
-func (p *Page) commit(batch []*task) error {
-	last := p.last
-	if err := p.exec(`BEGIN IMMEDIATE`); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	for _, t := range batch {
-		if err := p.perform(t); err != nil {
-			p.last = last
-			return errors.Join(err, p.exec(`ROLLBACK`))
-		}
-	}
-	if err := p.exec(`COMMIT`); err != nil {
-		p.last = last
-		_ = p.exec(`ROLLBACK`) // may be over already
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-// perform runs one task, and undoes its writes when it returns an error.
+// perform runs one task, and undoes its changes when it returns an error.
 func (p *Page) perform(t *task) error {
-	p.touched = false
-	last := p.last
-	t.err = t.do(p)
-	switch {
-	case !p.touched:
-		return nil
-	case t.err != nil:
-		p.last = last
-		if err := p.exec(`ROLLBACK TO task`); err != nil {
-			return fmt.Errorf("undo: %w", err)
-		}
+	from := len(p.undo)
+	p.changes = p.changes[:0]
+	err := t.do(p)
+	if err == nil && len(p.changes) > 0 {
+		err = json.NewEncoder(&p.lines).Encode(p.changes)
 	}
-	return p.exec(`RELEASE task`)
-}
-
-// change executes a write of the current task.
-func (p *Page) change(query string, args ...any) error {
-	if !p.touched {
-		if err := p.exec(`SAVEPOINT task`); err != nil {
-			return fmt.Errorf("savepoint: %w", err)
-		}
-		p.touched = true
-	}
-	return p.exec(query, args...)
-}
-
-func (p *Page) exec(query string, args ...any) error {
-	ctx := context.Background()     // a transaction serves many callers; none may cut it short
-	s, err := p.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time
 	if err != nil {
-		return err
+		p.back(from)
 	}
-	_, err = s.ExecContext(ctx, args...)
 	return err
 }
 
-// PutAccount writes an account, new or not.
-func (p *Page) PutAccount(a Account) error {
-	return p.change(`INSERT INTO account (number, pocket, balance, unit, status, expires, opened) VALUES (?,?,?,?,?,?,?)
-ON CONFLICT (number, pocket) DO UPDATE SET balance = excluded.balance, unit = excluded.unit, status = excluded.status,
-expires = excluded.expires`, a.Number, a.Pocket, a.Balance, a.Unit, a.Status, int64(a.Expires), int64(a.Opened))
+// back takes back all changes but so many.
+func (p *Page) back(to int) {
+	for _, undo := range slices.Backward(p.undo[to:]) {
+		undo()
+	}
+	p.undo = p.undo[:to]
 }
+
+func (p *Page) change(c change) {
+	p.undo = append(p.undo, p.all.apply(c))
+	p.changes = append(p.changes, c)
+}
+
+// PutAccount writes an account, new or not. When it was opened does not change.
+func (p *Page) PutAccount(a Account) error {
+	if had := p.all.account(a.Number, a.Pocket); had != nil {
+		a.Opened = had.Opened
+	}
+	p.change(change{Account: &a})
+	return nil
+}
+
+// next is the Seq of the next new movement.
+func (p *Page) next() int64 { return int64(len(p.all.movements)) + 1 }
 
 // AddMovement writes a new movement and gives it its Seq and Ref.
 func (p *Page) AddMovement(m *Movement) error {
-	m.Seq = p.last + 1
+	m.Seq = p.next()
 	m.Ref = fmt.Sprintf("%s%010d", p.prefix, m.Seq)
-	err := p.change(`INSERT INTO movement (seq, ref, key, leg, number, amount, currency, product, status, reason, original,
-note, at, moved) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.Seq, m.Ref, m.Key, m.Leg, m.Number, m.Amount, m.Currency,
-		m.Product, string(m.Status), m.Reason, m.Original, m.Note, int64(m.At), int64(m.Moved))
-	if err != nil {
-		return fmt.Errorf("add movement: %w", err)
-	}
-	p.last = m.Seq
+	added := *m
+	p.change(change{Movement: &added})
 	return nil
 }
 
 // SetMovement writes what may change of a movement: amount, currency, number,
-// product, status, reason, note and when it moved.
+// product, status, reason, note and when it moved. It returns ErrNoEntry for one
+// that is not in the book.
 func (p *Page) SetMovement(m Movement) error {
-	return p.change(`UPDATE movement SET number = ?, amount = ?, currency = ?, product = ?, status = ?, reason = ?,
-note = ?, moved = ? WHERE seq = ?`, m.Number, m.Amount, m.Currency, m.Product, string(m.Status), m.Reason,
-		m.Note, int64(m.Moved), m.Seq)
+	had := p.all.movement(m.Seq)
+	if had == nil {
+		return ErrNoEntry
+	}
+	m.Ref, m.Key, m.Leg, m.Original, m.At = had.Ref, had.Key, had.Leg, had.Original, had.At
+	p.change(change{Movement: &m})
+	return nil
 }
 
 // AddDue sets work for later.
 func (p *Page) AddDue(at purchase.Instant, kind, data string) error {
-	return p.change(`INSERT INTO due (at, kind, data) VALUES (?,?,?)`, int64(at), kind, data)
+	p.change(change{Due: &Due{ID: p.all.lastDue + 1, At: at, Kind: kind, Data: data}})
+	return nil
 }
 
 // DropDue forgets work that is done.
-func (p *Page) DropDue(id int64) error { return p.change(`DELETE FROM due WHERE id = ?`, id) }
+func (p *Page) DropDue(id int64) error {
+	p.change(change{Done: id})
+	return nil
+}

@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"tenu/internal/purchase"
@@ -14,7 +17,7 @@ import (
 
 func openTestBook(t testing.TB, path string) *Book {
 	t.Helper()
-	b, err := OpenBook(context.Background(), path, "MP")
+	b, err := OpenBook(path, "MP")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,15 +119,26 @@ func TestTasksFollowEachOther(t *testing.T) {
 	}
 }
 
+// fullDisk is a journal on a disk with little room.
+type fullDisk struct {
+	journal
+	room int64
+}
+
+func (d *fullDisk) WriteAt(data []byte, at int64) (int, error) {
+	if left := max(d.room-at, 0); int64(len(data)) > left {
+		n, err := d.journal.WriteAt(data[:left], at)
+		return n, errors.Join(syscall.ENOSPC, err)
+	}
+	return d.journal.WriteAt(data, at)
+}
+
 // A disk that is full fails the tasks, and harms nothing that was written.
 func TestFullDisk(t *testing.T) {
-	b := openTestBook(t, filepath.Join(t.TempDir(), "book.db"))
-	pages := func(n int) {
-		if err := b.Do(t.Context(), func(p *Page) error { return p.exec(fmt.Sprintf("PRAGMA max_page_count = %d", n)) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pages(1)
+	path := filepath.Join(t.TempDir(), "book")
+	b := openTestBook(t, path)
+	disk := &fullDisk{b.file, 20_000}
+	b.file = disk // nothing is under way
 	written := 0
 	for range 100 {
 		if b.Do(t.Context(), func(p *Page) error { return p.AddMovement(&Movement{Key: "k", Note: strings.Repeat("n", 3000)}) }) != nil {
@@ -135,10 +149,57 @@ func TestFullDisk(t *testing.T) {
 	if written == 100 {
 		t.Fatal("the disk is never full")
 	}
-	pages(1 << 20)
+	disk.room = 1 << 30
 	add(t, b, Movement{Key: "k"})
-	if got, err := b.ByKey(t.Context(), "k"); err != nil || len(got) != written+1 || got[written].Seq != int64(written+1) {
-		t.Errorf("%d are there, %v, want %d", len(got), err, written+1)
+	for range 2 {
+		if got, err := b.ByKey(t.Context(), "k"); err != nil || len(got) != written+1 || got[written].Seq != int64(written+1) {
+			t.Errorf("%d are there, %v, want %d", len(got), err, written+1)
+		}
+		_ = b.Close()
+		b = openTestBook(t, path)
+	}
+}
+
+// What a process was writing when it died is as if it had not begun.
+func TestTornJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "book")
+	b := openTestBook(t, path)
+	for i := range 3 {
+		add(t, b, Movement{Key: fmt.Sprint(i)})
+	}
+	_ = b.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range len(whole) {
+		if err := os.WriteFile(path, whole[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b := openTestBook(t, path)
+		kept := bytes.Count(whole[:cut], []byte("\n"))
+		if m := add(t, b, Movement{}); m.Seq != int64(kept+1) {
+			t.Fatalf("cut at byte %d: the next is %d, want %d", cut, m.Seq, kept+1)
+		}
+		_ = b.Close()
+	}
+	for name, text := range map[string]string{"damage": "[{]\n", "gap": `[{"movement":{"seq":2}}]` + "\n", "another file": "SQLite format 3\n"} {
+		if err := os.WriteFile(path, []byte(text+string(whole)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := OpenBook(path, "MP"); err == nil {
+			_ = b.Close()
+			t.Errorf("%s: opened", name)
+		}
+	}
+}
+
+func TestBookIsForOneProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "book")
+	openTestBook(t, path)
+	if b, err := OpenBook(path, "MP"); err == nil {
+		_ = b.Close()
+		t.Error("opened twice at once")
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *statement) add(m Movement) error {
 		lines = append(lines, s.line(m, at))
 	}
 	if hits.Has(StatementExtra) {
-		m.Ref, m.Key = s.book.prefix+strconv.FormatInt(9_000_000_000+m.Seq, 10), ""
+		m.Ref, m.Key = s.book.page.prefix+strconv.FormatInt(9_000_000_000+m.Seq, 10), ""
 		lines = append(lines, s.line(m, at))
 	}
 	for _, l := range lines {

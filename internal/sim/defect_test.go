@@ -10,7 +10,7 @@ var defects = []defect{
 		{"purchase/lane.go", "	switch leg {\n	case Charge:\n		o.Account", "	if tries := p.Legs[leg].Tries; $ && tries > 1 {\n		o.Key = c.keys.Key(p.ID+ID(tries)<<20, leg)\n	}\n	switch leg {\n	case Charge:\n		o.Account"},
 	}},
 	{"key_by_clock", "The key is made from the time of sending.", []hunk{
-		{"purchase/lane.go", "	k.order = c.order(&it.p, k.Leg)\n", "	k.order = c.order(&it.p, k.Leg)\n	if $ {\n		k.order.Key = c.keys.Key(it.p.ID+ID(now%1000)<<20, k.Leg)\n	}\n"},
+		{"purchase/lane.go", "	k.order = c.order(it, k.Leg)\n", "	k.order = c.order(it, k.Leg)\n	if $ {\n		k.order.Key = c.keys.Key(it.p.ID+ID(now%1000)<<20, k.Leg)\n	}\n"},
 	}},
 	{"attempt_not_recorded", "A resend is not recorded as an attempt of its own.", []hunk{
 		{"purchase/effect.go", "		s.attempt(leg)\n	}}\n	query ", "		if $ {\n			s.ask(leg, OpDo)\n			return\n		}\n		s.attempt(leg)\n	}}\n	query "},

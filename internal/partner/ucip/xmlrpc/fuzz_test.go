@@ -20,6 +20,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(head + strings.Repeat(`<value><array><data>`, 2*MaxDepth)))
 	f.Add([]byte(head + `<value>` + strings.Repeat(`<a>`, 1000)))
 	f.Add([]byte(head + `<value>` + strings.Repeat(`<!---->`, 100) + strings.Repeat(`<![CDATA[]]>`, 100) + `</value>` + tail))
+	f.Add([]byte(head + `<value>` + strings.Repeat(`a<!---->`, 10_000) + `</value>` + tail))
 	f.Add([]byte(head + `<value><base64>` + strings.Repeat("AAAA\n", 50) + `</base64></value>` + tail))
 	f.Add([]byte(`<a` + strings.Repeat(` b=""`, 10_000) + `/>`))
 	f.Add([]byte(`<!-- ' --><a` + strings.Repeat(` b='>'`, 10_000) + `/>`))

@@ -3,7 +3,6 @@ package xmlrpc
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +15,7 @@ import (
 
 // ParseCall reads a method call.
 func ParseCall(document []byte) (method string, params []any, err error) {
-	r, err := newReader(document)
-	if err != nil {
-		return "", nil, fmt.Errorf("read call: %w", err)
-	}
+	r := reader{tokens: tokens{document: document}}
 	err = r.document("methodCall", func() error {
 		if method, err = r.leaf("methodName"); err != nil {
 			return err
@@ -27,11 +23,11 @@ func ParseCall(document []byte) (method string, params []any, err error) {
 		if method = strings.TrimSpace(method); method == "" {
 			return errors.New("no method is named")
 		}
-		if r.next.start != "params" {
+		if string(r.next.start) != "params" {
 			return nil
 		}
 		return r.within("params", func() error {
-			for r.next.start == "param" {
+			for string(r.next.start) == "param" {
 				if err := r.within("param", func() error {
 					value, err := r.value(MaxDepth)
 					params = append(params, value)
@@ -51,14 +47,11 @@ func ParseCall(document []byte) (method string, params []any, err error) {
 
 // ParseResponse reads the answer to a call: its one value, or a *Fault as the error.
 func ParseResponse(document []byte) (any, error) {
-	r, err := newReader(document)
-	if err != nil {
-		return nil, fmt.Errorf("read response: %w", err)
-	}
+	r := reader{tokens: tokens{document: document}}
 	var value any
 	var fault error
-	err = r.document("methodResponse", func() error {
-		if r.next.start == "fault" {
+	err := r.document("methodResponse", func() error {
+		if string(r.next.start) == "fault" {
 			return r.within("fault", func() error {
 				v, err := r.value(MaxDepth)
 				if err == nil {
@@ -92,94 +85,17 @@ func asFault(value any) (*Fault, error) {
 
 // reader walks a document one element ahead.
 type reader struct {
-	xml    *xml.Decoder
+	tokens tokens
 	values int
 	// next is what comes after the last thing read: an element's start or end,
 	// and the character data before it.
-	next struct {
-		text       string
-		start, end string
-	}
-}
-
-func newReader(document []byte) (*reader, error) {
-	if !bare(document) {
-		return nil, errors.New("an element has attributes")
-	}
-	r := &reader{xml: xml.NewDecoder(bytes.NewReader(document))}
-	r.xml.CharsetReader = func(charset string, input io.Reader) (io.Reader, error) {
-		if strings.EqualFold(charset, "us-ascii") {
-			return input, nil
-		}
-		return nil, fmt.Errorf("character set %.20q", charset)
-	}
-	return r, nil
-}
-
-// bare reports whether no element has attributes, for which a document needs no
-// quote in a tag. It is asked first because the XML library collects all of a
-// tag's attributes, at fifty times their size, before it can be told.
-func bare(document []byte) bool {
-	for {
-		at := bytes.IndexByte(document, '<')
-		if at < 0 {
-			return true
-		}
-		document = document[at:]
-		end := ">"
-		switch {
-		case bytes.HasPrefix(document, []byte("<!--")):
-			document, end = document[4:], "-->"
-		case bytes.HasPrefix(document, []byte("<![CDATA[")):
-			end = "]]>"
-		case bytes.HasPrefix(document, []byte("<?")):
-			end = "?>"
-		}
-		tag, rest, closed := bytes.Cut(document, []byte(end))
-		if end == ">" && bytes.ContainsAny(tag, `"'`) {
-			return false
-		}
-		if !closed {
-			return true
-		}
-		document = rest
-	}
+	next token
 }
 
 // advance reads up to the next element's start or end.
-func (r *reader) advance() error {
-	var text []byte
-	defer func() { r.next.text = string(text) }()
-	r.next.start, r.next.end = "", ""
-	for {
-		token, err := r.xml.RawToken()
-		if err != nil {
-			return err
-		}
-		switch t := token.(type) {
-		case xml.CharData:
-			text = append(text, t...)
-		case xml.StartElement:
-			if t.Name.Space != "" || len(t.Attr) > 0 {
-				return fmt.Errorf("element %.40q has a namespace or attributes", t.Name.Local)
-			}
-			r.next.start = t.Name.Local
-			return nil
-		case xml.EndElement:
-			r.next.end = t.Name.Local
-			if t.Name.Space != "" {
-				return fmt.Errorf("element %.40q has a namespace", t.Name.Local)
-			}
-			return nil
-		case xml.Directive:
-			return errors.New("document type")
-		case xml.ProcInst:
-			if t.Target != "xml" {
-				return errors.New("processing instruction")
-			}
-		case xml.Comment:
-		}
-	}
+func (r *reader) advance() (err error) {
+	r.next, err = r.tokens.next()
+	return err
 }
 
 // document reads the whole document.
@@ -217,7 +133,7 @@ func (r *reader) within(name string, content func() error) error {
 }
 
 func (r *reader) enter(name string) error {
-	if r.next.start != name || !blank(r.next.text) {
+	if string(r.next.start) != name || !blank(r.next.text) {
 		return r.unexpected("<" + name + ">")
 	}
 	return r.advance()
@@ -225,7 +141,7 @@ func (r *reader) enter(name string) error {
 
 // leave checks that the next thing is an element's end.
 func (r *reader) leave(name string) error {
-	if r.next.end != name || !blank(r.next.text) {
+	if string(r.next.end) != name || !blank(r.next.text) {
 		return r.unexpected("</" + name + ">")
 	}
 	return nil
@@ -236,15 +152,15 @@ func (r *reader) leaf(name string) (string, error) {
 	if err := r.enter(name); err != nil {
 		return "", err
 	}
-	text := r.next.text
-	if r.next.end != name {
+	if string(r.next.end) != name {
 		return "", r.unexpected("</" + name + ">")
 	}
+	text := string(r.next.text)
 	return text, r.advance()
 }
 
 func (r *reader) unexpected(wanted string) error {
-	return fmt.Errorf("%s expected near byte %d", wanted, r.xml.InputOffset())
+	return fmt.Errorf("%s expected near byte %d", wanted, r.tokens.at)
 }
 
 // value reads a <value> element of at most depth levels, and moves past its end.
@@ -255,14 +171,14 @@ func (r *reader) value(depth int) (value any, err error) {
 	if err := r.enter("value"); err != nil {
 		return nil, err
 	}
-	if r.next.end == "value" { // without a type it is a string
-		text := r.next.text
+	if string(r.next.end) == "value" { // without a type it is a string
+		text := string(r.next.text)
 		return text, r.advance()
 	}
 	if !blank(r.next.text) {
 		return nil, r.unexpected("<type>")
 	}
-	switch kind := r.next.start; kind {
+	switch kind := string(r.next.start); kind {
 	case "struct":
 		value, err = r.members(depth)
 	case "array":
@@ -285,7 +201,7 @@ func (r *reader) value(depth int) (value any, err error) {
 func (r *reader) members(depth int) (Struct, error) {
 	members := Struct{}
 	err := r.within("struct", func() error {
-		for r.next.start == "member" {
+		for string(r.next.start) == "member" {
 			if err := r.within("member", func() error {
 				name, err := r.leaf("name")
 				if err != nil {
@@ -310,7 +226,7 @@ func (r *reader) items(depth int) ([]any, error) {
 	items := []any{}
 	err := r.within("array", func() error {
 		return r.within("data", func() error {
-			for r.next.start == "value" {
+			for string(r.next.start) == "value" {
 				item, err := r.value(depth - 1)
 				if err != nil {
 					return err
@@ -325,7 +241,16 @@ func (r *reader) items(depth int) ([]any, error) {
 
 // scalar reads a value's text by its type.
 func scalar(kind, text string) (any, error) {
-	bad := fmt.Errorf("%.40q is not of type %.20s", text, kind)
+	value, err := parse(kind, text)
+	if errors.Is(err, errType) {
+		return nil, fmt.Errorf("%.40q is %w %.20s", text, err, kind)
+	}
+	return value, err
+}
+
+var errType = errors.New("not of type")
+
+func parse(kind, text string) (any, error) {
 	if kind == "string" {
 		return text, nil
 	}
@@ -334,18 +259,18 @@ func scalar(kind, text string) (any, error) {
 	case "int", "i4":
 		n, err := strconv.ParseInt(text, 10, 32)
 		if err != nil {
-			return nil, bad
+			return nil, errType
 		}
 		return n, nil
 	case "boolean":
 		if text != "0" && text != "1" {
-			return nil, bad
+			return nil, errType
 		}
 		return text == "1", nil
 	case "double":
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || strings.ContainsAny(text, "xX_") {
-			return nil, bad
+			return nil, errType
 		}
 		return f, nil
 	case "dateTime.iso8601":
@@ -354,11 +279,11 @@ func scalar(kind, text string) (any, error) {
 				return t, nil
 			}
 		}
-		return nil, bad
+		return nil, errType
 	case "base64":
 		data, err := base64.StdEncoding.DecodeString(strings.Map(packed, text))
 		if err != nil {
-			return nil, bad
+			return nil, errType
 		}
 		return data, nil
 	}
@@ -373,4 +298,4 @@ func packed(r rune) rune {
 	return r
 }
 
-func blank(text string) bool { return strings.TrimSpace(text) == "" }
+func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }

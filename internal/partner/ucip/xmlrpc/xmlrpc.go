@@ -98,7 +98,11 @@ func (w *writer) escape(text string) {
 		w.fail("text %.40q", text)
 		return
 	}
-	_ = xml.EscapeText(&w.buffer, []byte(text)) // a buffer takes everything
+	if strings.ContainsAny(text, "\"'&<>\t\n\r") {
+		_ = xml.EscapeText(&w.buffer, []byte(text)) // a buffer takes everything
+		return
+	}
+	w.text(text)
 }
 
 func (w *writer) fail(format string, arguments ...any) {
@@ -108,9 +112,13 @@ func (w *writer) fail(format string, arguments ...any) {
 }
 
 func (w *writer) element(name, text string) {
-	w.text("<" + name + ">")
+	w.text("<")
+	w.text(name)
+	w.text(">")
 	w.escape(text)
-	w.text("</" + name + ">")
+	w.text("</")
+	w.text(name)
+	w.text(">")
 }
 
 func (w *writer) value(value any, depth int) {
@@ -127,7 +135,11 @@ func (w *writer) value(value any, depth int) {
 	case int64:
 		w.integer(v)
 	case bool:
-		w.element("boolean", map[bool]string{true: "1", false: "0"}[v])
+		digit := "0"
+		if v {
+			digit = "1"
+		}
+		w.element("boolean", digit)
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			w.fail("%v", v)

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -9,50 +8,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// TestMeasure checks that medians are taken of the runs, and ratios of each run to
-// its own yardstick.
-func TestMeasure(t *testing.T) {
-	runs := [][2]float64{{10, 100}, {30, 100}, {20, 400}}
-	at := 0
-	s := Scenario{Name: "one", Store: "sqlite", About: "About it.", Run: func(context.Context) (s Sample, err error) {
-		s.Add("it", "per s", runs[at][0], "other")
-		s.Add("other", "per s", runs[at][1], "")
-		s.Curve(Curve{Chart: "A chart", Points: [][2]float64{{float64(at), 1}}})
-		at++
-		return s, nil
-	}}
-	r, err := Measure(t.Context(), s, len(runs))
-	if err != nil {
-		t.Fatal(err)
-	}
-	it, other := r.Figures[0], r.Figures[1]
-	if it.Median != 20 || it.Ratio != 0.1 || !slices.Equal(it.Runs, []float64{10, 30, 20}) {
-		t.Errorf("%+v", it)
-	}
-	if other.Median != 100 || other.Ratio != 0 || len(r.Curves) != 1 || r.Curves[0].Points[0][0] != 2 {
-		t.Errorf("%+v, %+v", other, r.Curves)
-	}
-}
-
-// TestMeasureFails checks that a run that fails, or measures other things than the
-// one before, is no result.
-func TestMeasureFails(t *testing.T) {
-	broken := errors.New("broken")
-	_, err := Measure(t.Context(), Scenario{Name: "one", Run: func(context.Context) (Sample, error) { return Sample{}, broken }}, 1)
-	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "one") {
-		t.Error(err)
-	}
-	names := []string{"a", "b"}
-	_, err = Measure(t.Context(), Scenario{Run: func(context.Context) (s Sample, err error) {
-		s.Add(names[0], "s", 1, "")
-		names = names[1:]
-		return s, nil
-	}}, 2)
-	if err == nil {
-		t.Error("two runs measured different things")
-	}
-}
 
 // TestCharts checks that curves of one title share a chart, and that each chart is
 // a picture with its texts, its lines and nothing that is not a number.
