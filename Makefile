@@ -26,6 +26,7 @@ demo: build ## Sell airtime to partners on this machine, and keep running.
 .PHONY: test
 test: bin/gotestsum ## Install what the tests need, then run them all.
 	test/setup.sh bin/gotestsum --format pkgname --format-hide-empty-pkg -- -timeout 25m $(ARGS) $(PACKAGES)
+	$(if $(filter ./...,$(PACKAGES)),go test -C bench/peers ./...)
 	$(if $(filter ./...,$(PACKAGES)),FUZZTIME=$(FUZZTIME) test/fuzz.sh)
 
 .PHONY: sim
@@ -39,6 +40,7 @@ race: bin/gotestsum ## The same with the race detector (needs a C compiler).
 .PHONY: lint
 lint: bin/golangci-lint ## Check the code against the house rules.
 	bin/golangci-lint run $(PACKAGES)
+	cd bench/peers && ../../bin/golangci-lint run ./...
 
 .PHONY: fmt
 fmt: bin/golangci-lint ## Format the code.
@@ -57,6 +59,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (20s).
 .PHONY: bench
 bench: build ## Measure everything beside its yardstick, on both databases (ARGS="--quick" for a first look).
 	bin/tenu bench $(ARGS)
+
+.PHONY: peers
+peers: ## Measure the same purchase written on River, on DBOS Transact and in plain SQL.
+	cd bench/peers && go run . $(ARGS)
 
 .PHONY: soak
 soak: build bin/gotestsum ## The long versions of the tests: SOAK (20) times as much, 20 million simulated purchases.

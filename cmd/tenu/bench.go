@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ type benchCmd struct {
 	Runs      int      `placeholder:"N" help:"How often each is measured; the median counts (5, with --quick 1)."`
 	Quick     bool     `help:"Take a first look at a small size."`
 	JSON      bool     `name:"json" help:"Print the report as JSON."`
-	Out       string   `type:"path" help:"A directory to write report.json and the charts (SVG) to."`
+	Out       string   `type:"path" help:"A directory to write the report (JSON and Markdown) and its charts (SVG) to; what is there of other scenarios is kept."`
 	DSN       string   `help:"A PostgreSQL database to use instead of a private server; schemas are made in it and dropped."`
 	Dir       string   `type:"path" help:"Where SQLite's files go; a temporary directory when absent."`
 
@@ -78,20 +79,20 @@ func (c *benchCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	r := &benchRun{cmd: c, app: a, size: size}
-	report, err := r.measure(ctx)
-	if err != nil {
-		return err
+	report, failed := r.measure(ctx)
+	if failed != nil && len(report.Results) == 0 {
+		return failed
 	}
 	if c.Out != "" {
 		if err := writeReport(c.Out, report); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
 	if c.JSON {
-		return a.json(report)
+		return errors.Join(failed, a.json(report))
 	}
 	a.showReport(report)
-	return nil
+	return failed
 }
 
 // benchRun is one run of the command: what its scenarios share.
@@ -132,9 +133,10 @@ func benchNames() (names []string) {
 	return names
 }
 
-// measure runs every scenario asked for on every store asked for.
+// measure runs every scenario asked for on every store asked for. With an error
+// it returns what was measured before it.
 func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
-	report := &bench.Report{Version: version, Started: r.app.clock.Now().Time().Format(time.RFC3339)}
+	report := &bench.Report{}
 	describeMachine(report)
 	stores := []string{r.cmd.Store}
 	if r.cmd.Store == "all" {
@@ -142,12 +144,11 @@ func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
 	}
 	for _, store := range stores {
 		results, err := r.measureOn(ctx, store)
-		if err = errors.Join(err, r.close()); err != nil {
-			return nil, err
-		}
 		report.Results = append(report.Results, results...)
+		if err = errors.Join(err, r.close()); err != nil {
+			return report, err
+		}
 	}
-	report.Database = r.database
 	return report, nil
 }
 
@@ -162,9 +163,14 @@ func (r *benchRun) measureOn(ctx context.Context, store string) (results []bench
 			if len(r.cmd.Scenarios) > 0 && !slices.Contains(r.cmd.Scenarios, s.Name) {
 				continue
 			}
+			started := r.app.clock.Now().Time().Format(time.RFC3339)
 			result, err := bench.Measure(ctx, r.told(s), r.cmd.Runs)
 			if err != nil {
-				return nil, err
+				return results, err
+			}
+			result.Version, result.Go, result.Started = version, runtime.Version(), started
+			if store == "postgres" {
+				result.Database = r.database
 			}
 			results = append(results, result)
 		}

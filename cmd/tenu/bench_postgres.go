@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"tenu/internal/bench"
@@ -20,12 +15,10 @@ import (
 // benchServer is the PostgreSQL server that a run measures on: a private one, or
 // that of --dsn.
 type benchServer struct {
-	own   *peer.Postgres // nil with --dsn
-	dsn   string
-	pool  *pgxpool.Pool
-	made  int    // schemas
-	rival string // address of pgbench's database, "" until it is made
-	tool  string // pgbench, "" where it is not
+	own  *peer.Postgres // nil with --dsn
+	dsn  string
+	pool *pgxpool.Pool
+	made int // schemas
 }
 
 // benchCommitters is how many commits are under way at once on PostgreSQL.
@@ -40,12 +33,12 @@ func (r *benchRun) postgres(ctx context.Context, bed *bench.Bed) error {
 	}
 	s := r.server
 	bed.Committers, bed.Fresh, bed.Calm, bed.Server = benchCommitters, s.fresh, s.calm, s.usage
-	if s.tool != "" {
+	if s.own != nil && s.own.HasPgbench() {
 		scale, seconds := 50, 10
 		if r.cmd.Quick {
 			scale, seconds = 5, 3
 		}
-		bed.TPCB = func(ctx context.Context) (float64, error) { return s.tpcb(ctx, scale, seconds) }
+		bed.TPCB = func(ctx context.Context) (float64, error) { return s.own.TPCB(ctx, scale, seconds) }
 	}
 	return nil
 }
@@ -57,7 +50,6 @@ func (r *benchRun) startServer(ctx context.Context) (err error) {
 			return err
 		}
 		r.later(func() error { s.own.Stop(); return nil })
-		s.tool = s.own.Program("pgbench")
 		if s.dsn, err = s.own.Create(ctx, "bench"); err != nil {
 			return err
 		}
@@ -66,7 +58,7 @@ func (r *benchRun) startServer(ctx context.Context) (err error) {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	r.later(func() error { s.pool.Close(); return nil })
-	if err := s.pool.QueryRow(ctx, "SELECT version()").Scan(&r.database); err != nil {
+	if err := s.pool.QueryRow(ctx, "SELECT 'PostgreSQL ' || current_setting('server_version')").Scan(&r.database); err != nil {
 		return fmt.Errorf("ask for the server's version: %w", err)
 	}
 	r.server = s
@@ -116,63 +108,4 @@ func (s *benchServer) usage(ctx context.Context) (u bench.ServerUsage, err error
 		}
 	}
 	return u, nil
-}
-
-// tpcb runs pgbench's TPC-B-like transaction with 8 and with 16 clients, and
-// returns the better rate.
-func (s *benchServer) tpcb(ctx context.Context, scale, seconds int) (best float64, err error) {
-	if s.rival == "" {
-		dsn, err := s.own.Create(ctx, "pgbench")
-		if err != nil {
-			return 0, err
-		}
-		s.rival = dsn
-		if _, err := s.pgbench("-i", "-q", "-s", strconv.Itoa(scale)); err != nil {
-			return 0, err
-		}
-	}
-	if err := s.calm(ctx); err != nil {
-		return 0, err
-	}
-	for _, clients := range []string{"8", "16"} {
-		said, err := s.pgbench("-b", "tpcb-like", "-c", clients, "-j", "2", "-M", "prepared", "-T", strconv.Itoa(seconds))
-		if err != nil {
-			return 0, err
-		}
-		match := tpsLine.FindStringSubmatch(said)
-		if match == nil {
-			return 0, fmt.Errorf("pgbench tells no rate: %s", said)
-		}
-		tps, err := strconv.ParseFloat(match[1], 64)
-		if err != nil {
-			return 0, fmt.Errorf("pgbench's rate: %w", err)
-		}
-		best = max(best, tps)
-	}
-	return best, nil
-}
-
-var tpsLine = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)
-
-// pgbench runs the program and returns what it says.
-func (s *benchServer) pgbench(arguments ...string) (string, error) {
-	config, err := pgx.ParseConfig(s.rival)
-	if err != nil {
-		return "", fmt.Errorf("address of pgbench's database: %w", err)
-	}
-	arguments = append([]string{"-h", config.Host, "-U", config.User}, arguments...)
-	p, err := peer.Launch(s.own.Dir, s.tool, append(arguments, config.Database)...)
-	if err != nil {
-		return "", fmt.Errorf("run pgbench: %w", err)
-	}
-	select {
-	case <-p.Done:
-	case <-time.After(10 * time.Minute):
-		p.Kill()
-		return "", errors.New("pgbench does not end")
-	}
-	if !p.Cmd.ProcessState.Success() {
-		return "", fmt.Errorf("pgbench: %s", p.Tail())
-	}
-	return p.Tail(), nil
 }

@@ -15,7 +15,7 @@ import (
 
 // describeMachine fills in what the figures were measured on.
 func describeMachine(r *bench.Report) {
-	r.Go, r.Cores, r.CPU = runtime.Version(), runtime.NumCPU(), runtime.GOARCH
+	r.Cores, r.CPU = runtime.NumCPU(), runtime.GOARCH
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return // another system: the architecture says enough
@@ -29,16 +29,25 @@ func describeMachine(r *bench.Report) {
 }
 
 // writeReport writes the report and its charts into a directory, which is made.
+// What is there of other scenarios stays.
 func writeReport(dir string, report *bench.Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // figures are for everyone
 		return fmt.Errorf("make the report's directory: %w", err)
 	}
-	text, err := json.MarshalIndent(report, "", "  ")
+	whole := bench.Report{CPU: report.CPU, Cores: report.Cores, Results: slices.Clone(report.Results)}
+	if text, err := os.ReadFile(filepath.Join(dir, "report.json")); err == nil { //nolint:gosec // the operator names it
+		var earlier bench.Report
+		if err := json.Unmarshal(text, &earlier); err != nil {
+			return fmt.Errorf("read the earlier report: %w", err)
+		}
+		whole.Keep(&earlier)
+	}
+	text, err := json.MarshalIndent(whole, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	files := map[string][]byte{"report.json": append(text, '\n')}
-	for _, chart := range bench.Charts(report.Results) {
+	files := map[string][]byte{"report.json": append(text, '\n'), "report.md": whole.Markdown()}
+	for _, chart := range bench.Charts(whole.Results) {
 		files[chart.File()] = chart.SVG()
 	}
 	for name, text := range files {
@@ -52,10 +61,7 @@ func writeReport(dir string, report *bench.Report) error {
 // showReport prints a report for people.
 func (a *app) showReport(r *bench.Report) {
 	c := a.paint()
-	a.printf("tenu %s, %s, %d cores of %s\n", r.Version, r.Go, r.Cores, r.CPU)
-	if r.Database != "" {
-		a.printf("%s\n", r.Database)
-	}
+	a.printf("tenu %s, %s, %d cores of %s\n", version, runtime.Version(), r.Cores, r.CPU)
 	for i := range r.Results {
 		result := &r.Results[i]
 		a.printf("\n%s  %s\n%s\n", c.bold(result.Scenario), result.Store, c.faint(result.About))
@@ -68,14 +74,7 @@ func (a *app) showFigures(figures []bench.Figure) {
 	rows := make([][5]string, len(figures))
 	var widths [5]int
 	for i, f := range figures {
-		low, high := slices.Min(f.Runs), slices.Max(f.Runs)
-		rows[i] = [5]string{f.Name, bench.Legible(f.Median), f.Unit, "", ""}
-		if len(f.Runs) > 1 {
-			rows[i][3] = bench.Legible(low) + " to " + bench.Legible(high)
-		}
-		if f.Ratio != 0 {
-			rows[i][4] = fmt.Sprintf("%.2f × %s", f.Ratio, f.Yardstick)
-		}
+		rows[i] = [5]string{f.Name, bench.Legible(f.Median), f.Unit, f.Spread(), f.Against()}
 		for j, cell := range rows[i] {
 			widths[j] = max(widths[j], utf8.RuneCountInString(cell))
 		}

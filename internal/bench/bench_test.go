@@ -30,32 +30,36 @@ func TestMain(m *testing.M) { os.Exit(testpeer.Main(m)) }
 var tiny = Size{Purchases: 200, InFlight: 32, Customers: 50, Point: 20 * time.Millisecond, Lone: 5, Stored: 300,
 	Lookups: 5, Open: 100, Left: 50, Stuck: 50, Allowed: 2000, Sales: 100}
 
-// beds are a bed of each kind, for databases that end with the test.
-func beds(t *testing.T) []*Bed {
-	t.Helper()
-	size, log := tiny, slog.New(slog.DiscardHandler)
+// bed is a bed of tiny size, for databases that the test removes.
+func bed(store string, committers int, fresh func() string) *Bed {
 	keep := func(context.Context) error { return nil }
-	return []*Bed{
-		{Store: "sqlite", Committers: 1, Clock: clock{}, Wording: wording{}, Log: log, Size: size,
-			Fresh: func(context.Context) (string, func(context.Context) error, error) {
-				return "sqlite:" + filepath.Join(t.TempDir(), "tenu.db"), keep, nil
-			}},
-		{Store: "postgres", Committers: 2, Clock: clock{}, Wording: wording{}, Log: log, Size: size,
-			Fresh: func(context.Context) (string, func(context.Context) error, error) {
-				return testpeer.VolatilePostgres(t), keep, nil
-			},
-			TPCB: func(context.Context) (float64, error) { return 100, nil }},
-	}
+	return &Bed{Store: store, Committers: committers, Clock: clock{}, Wording: wording{}, Log: slog.New(slog.DiscardHandler), Size: tiny,
+		Fresh: func(context.Context) (string, func(context.Context) error, error) { return fresh(), keep, nil }}
+}
+
+func sqliteBed(t *testing.T) *Bed {
+	return bed("sqlite", 1, func() string { return "sqlite:" + filepath.Join(t.TempDir(), "tenu.db") })
+}
+
+func postgresBed(t *testing.T) *Bed {
+	b := bed("postgres", 2, func() string { return testpeer.VolatilePostgres(t) })
+	b.TPCB = func(context.Context) (float64, error) { return 100, nil }
+	return b
+}
+
+// scenarios are all that this package measures.
+func scenarios(b *Bed) []Scenario {
+	filled := NewFilled(b)
+	return []Scenario{{Name: "floor", Run: b.Floor}, {Name: "engine", Run: b.Engine}, {Name: "lone", Run: b.Lone},
+		{Name: "hot", Run: b.Hot}, {Name: "open", Run: b.Open}, {Name: "recover", Run: b.Recover}, {Name: "drain", Run: b.Drain},
+		{Name: "growth", Run: filled.Growth}, {Name: "care", Run: filled.Care}}
 }
 
 // TestScenarios checks that every scenario does on each store what it says that it
 // measures: each fails by itself when what it did is not right.
 func TestScenarios(t *testing.T) {
-	for _, b := range beds(t) {
-		filled := NewFilled(b)
-		for _, s := range []Scenario{{Name: "floor", Run: b.Floor}, {Name: "engine", Run: b.Engine}, {Name: "lone", Run: b.Lone},
-			{Name: "hot", Run: b.Hot}, {Name: "open", Run: b.Open}, {Name: "recover", Run: b.Recover}, {Name: "drain", Run: b.Drain},
-			{Name: "growth", Run: filled.Growth}, {Name: "care", Run: filled.Care}} {
+	for _, b := range []*Bed{sqliteBed(t), postgresBed(t)} {
+		for _, s := range scenarios(b) {
 			t.Run(b.Store+"/"+s.Name, func(t *testing.T) {
 				r, err := Measure(t.Context(), s, 1)
 				if err != nil {

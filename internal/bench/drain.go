@@ -19,7 +19,7 @@ func (b *Bed) Drain(ctx context.Context) (s Sample, err error) {
 	}
 	defer d.remove(ctx, &err)
 	provider := NewPartner("ocs", Prompt)
-	n, err := d.start(ctx, setup{partners: []*Partner{NewPartner("wallet", Prompt), provider}, callers: 64,
+	n, err := d.start(ctx, setup{partners: []purchase.Partner{NewPartner("wallet", Prompt), provider}, callers: 64,
 		maxOpen: b.Size.Stuck + 200_000})
 	if err != nil {
 		return s, err

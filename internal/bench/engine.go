@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"tenu/internal/purchase"
 )
 
 // Names of figures that are yardsticks of others.
@@ -182,7 +184,7 @@ func (b *Bed) Hot(ctx context.Context) (s Sample, err error) {
 	}
 	defer d.remove(ctx, &err)
 	spread := mix{customers: b.Size.Customers}
-	var partners []*Partner
+	var partners []purchase.Partner
 	for i := range 16 {
 		payer, provider, channel := fmt.Sprintf("wallet-%d", i), fmt.Sprintf("ocs-%d", i), fmt.Sprintf("api-%d", i)
 		spread.payers, spread.providers, spread.channels = append(spread.payers, payer), append(spread.providers, provider), append(spread.channels, channel)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"tenu/internal/purchase"
 )
 
 // past is a connection to a database that goes past the store and waits for no disk.
@@ -152,8 +154,11 @@ func (f *Filled) open(ctx context.Context) (err error) {
 	f.began = int64(f.bed.Clock.Now().Add(-span))
 	// The past that is filled in ends before the first number that a node would use now.
 	first, err := f.db.Reserve(ctx, 0, int64(f.bed.Size.Stored), 1)
+	if err != nil {
+		return err
+	}
 	f.first = int(first)
-	return err
+	return f.db.bare(ctx, func(p past) error { return p.run(ctx, fillAccounts) })
 }
 
 // span is the time over which the purchases that are filled in were sold.
@@ -168,13 +173,8 @@ func (f *Filled) grow(ctx context.Context, stored int) error {
 		if err != nil {
 			return fmt.Errorf("drop indexes: %w", err)
 		}
-		const chunk = 100_000
-		for f.stored < stored {
-			n := min(chunk, stored-f.stored)
-			if err := f.add(ctx, p, n); err != nil {
-				return fmt.Errorf("fill in %d purchases after %d: %w", n, f.stored, err)
-			}
-			f.stored += n
+		if err := f.chunks(ctx, stored); err != nil {
+			return err
 		}
 		for _, statement := range restore {
 			if err := p.run(ctx, statement); err != nil {
@@ -186,10 +186,15 @@ func (f *Filled) grow(ctx context.Context, stored int) error {
 	if err != nil {
 		return err
 	}
+	f.stored = stored
 	if stored <= verifyMost {
 		return f.db.verify(ctx) // it tidies first
 	}
-	return f.db.tidy(ctx)
+	if err := f.db.tidy(ctx); err != nil {
+		return err
+	}
+	n := int64(stored)
+	return f.db.holds(ctx, purchase.MakeID(0, int64(f.first)-1), purchase.MakeID(0, int64(f.first+stored)-1), tally{n, n, n})
 }
 
 // unindex drops the indexes that rows come to in no order, and returns the
@@ -217,12 +222,29 @@ func (f *Filled) unindex(ctx context.Context, p past) (restore []string, err err
 	return restore, nil
 }
 
-// add fills in n purchases more, as one transaction.
-func (f *Filled) add(ctx context.Context, p past, n int) error {
+// chunks fills in purchases until so many are stored, by as many connections as
+// the store has committers.
+func (f *Filled) chunks(ctx context.Context, stored int) error {
+	const chunk = 50_000
+	workers := f.bed.Committers
+	return each(workers, workers, func(worker int) error {
+		return f.db.bare(ctx, func(p past) error {
+			for from := f.stored + worker*chunk; from < stored; from += workers * chunk {
+				if err := f.add(ctx, p, from, min(chunk, stored-from)); err != nil {
+					return fmt.Errorf("fill in purchases after %d: %w", from, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// add fills in n purchases after the first from, as one transaction.
+func (f *Filled) add(ctx context.Context, p past, from, n int) error {
 	if err := p.run(ctx, `BEGIN`); err != nil {
 		return err
 	}
-	for _, text := range f.texts(n) {
+	for _, text := range f.texts(from, n) {
 		if err := p.run(ctx, text); err != nil {
 			_ = p.run(ctx, `ROLLBACK`) // the reason to report is the first
 			return err
@@ -231,10 +253,10 @@ func (f *Filled) add(ctx context.Context, p past, n int) error {
 	return p.run(ctx, `COMMIT`)
 }
 
-// texts are the statements that fill in n purchases more.
-func (f *Filled) texts(n int) []string {
+// texts are the statements that fill in n purchases after the first from.
+func (f *Filled) texts(from, n int) []string {
 	step := max(int64(span/time.Microsecond)/int64(f.bed.Size.Stored), 1)
-	values := []string{"{from}", strconv.Itoa(f.stored), "{till}", strconv.Itoa(f.stored + n - 1), "{n}", strconv.Itoa(n),
+	values := []string{"{from}", strconv.Itoa(from), "{till}", strconv.Itoa(from + n - 1), "{n}", strconv.Itoa(n),
 		"{first}", strconv.Itoa(f.first), "{customers}", strconv.Itoa(f.customers()), "{epoch}", strconv.FormatInt(f.epoch, 10),
 		"{began}", strconv.FormatInt(f.began, 10), "{step}", strconv.FormatInt(step, 10),
 		"{columns}", purchaseColumns, "{notice}", noticeText}
@@ -261,10 +283,12 @@ const fillRows = `WITH RECURSIVE s AS ({series}), r AS (SELECT {first} + i AS id
 	22670000000 + (CASE WHEN i % 20 = 0 THEN i * 40503 + 1 ELSE i * 2654435761 END) % {customers} AS payer,
 	{began} + i * {step} AS at, {label} AS label FROM s)`
 
+// fillAccounts are the accounts that the purchases are booked to.
+const fillAccounts = `INSERT INTO account (name, currency) VALUES ('wallet/wallet', 'XOF'), ('held', 'XOF'),
+	('delivered/ocs', 'XOF'), ('fees/api', 'XOF')`
+
 // fillTexts fill in purchases {from} to {till}, counted from 0.
 var fillTexts = []string{
-	`INSERT INTO account (name, currency) SELECT n, 'XOF' FROM (SELECT 'wallet/wallet' AS n UNION SELECT 'held'
-		UNION SELECT 'delivered/ocs' UNION SELECT 'fees/api') a WHERE {from} = 0 ON CONFLICT DO NOTHING`,
 	`{rows} INSERT INTO purchase {columns} SELECT id, 3, {epoch}, payer, number, 1050, 50, 1000, at, at + 5000, at + 10000,
 		at + 60000000, at + 86400000000, 0, 0, 0, 1050, 0, 1, CASE WHEN payer = number THEN 2 ELSE 6 END, 3, 0, 0, 0, 0, 0, 0, 0, 0,
 		'bench', label, 'api', 'fr', 'wallet', 'ocs', 'airtime', 'XOF', 'XOF', {blob} FROM r`,

@@ -18,11 +18,7 @@ func (f *Filled) Growth(ctx context.Context) (s Sample, err error) {
 	if err := f.fill(ctx); err != nil {
 		return s, err
 	}
-	empty, err := f.onEmpty(ctx)
-	if err != nil {
-		return s, err
-	}
-	full, err := f.sell(ctx, f.db)
+	empty, full, err := f.inTurns(ctx)
 	if err != nil {
 		return s, err
 	}
@@ -59,13 +55,33 @@ func (f *Filled) fill(ctx context.Context) error {
 	return nil
 }
 
+// inTurns sells on an empty store and on the full one, each twice: what else the
+// machine and the server have to do is spread over both.
+func (f *Filled) inTurns(ctx context.Context) (empty, full sold, err error) {
+	for range 2 {
+		at, err := f.onEmpty(ctx)
+		if err != nil {
+			return empty, full, err
+		}
+		empty.add(at)
+		if at, err = f.sell(ctx, f.db); err != nil {
+			return empty, full, err
+		}
+		full.add(at)
+	}
+	return empty, full, nil
+}
+
 func (f *Filled) onEmpty(ctx context.Context) (s sold, err error) {
 	d, err := f.bed.fresh(ctx)
 	if err != nil {
 		return s, err
 	}
 	defer d.remove(ctx, &err)
-	return f.sell(ctx, d)
+	if s, err = f.sell(ctx, d); err != nil {
+		return s, err
+	}
+	return s, d.verify(ctx)
 }
 
 // sell sells on a store at full speed.
@@ -76,17 +92,17 @@ func (f *Filled) sell(ctx context.Context, d *database) (s sold, err error) {
 		return s, err
 	}
 	defer n.quit(&err)
-	before, warmup := n.Stats(), b.Size.Purchases/10+1
+	before, warmup, count := n.Stats(), b.Size.Purchases/10+1, b.Size.Purchases/2+1
 	if _, err := n.sell(ctx, f.mix(), warmup, b.Size.InFlight); err != nil {
 		return s, err
 	}
 	if err := b.calm(ctx); err != nil {
 		return s, err
 	}
-	if s, err = n.sell(ctx, f.mix(), b.Size.Purchases, b.Size.InFlight); err != nil {
+	if s, err = n.sell(ctx, f.mix(), count, b.Size.InFlight); err != nil {
 		return s, err
 	}
-	return s, n.counted(before, warmup+b.Size.Purchases)
+	return s, n.counted(ctx, before, warmup+count)
 }
 
 // lookers is how many agents look something up at the same time.
@@ -226,5 +242,5 @@ func (f *Filled) whileSelling(ctx context.Context, ask func() error) (err error)
 	if err := errors.Join(err, <-asked); err != nil {
 		return err
 	}
-	return n.counted(before, a.count)
+	return n.counted(ctx, before, a.count)
 }

@@ -22,7 +22,7 @@ func (b *Bed) API(ctx context.Context) (s Sample, err error) {
 		return s, err
 	}
 	defer d.remove(ctx, &err)
-	partners := pair()
+	partners := []*Partner{NewPartner("wallet", Prompt), NewPartner("ocs", Prompt)}
 	n, err := d.serve(ctx, partners...)
 	if err != nil {
 		return s, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -103,4 +104,28 @@ func (r *reading) since(before reading, count int) costs {
 
 func batchMean(before, after purchase.Stats) float64 {
 	return float64(after.Changes-before.Changes) / float64(max(after.Commits-before.Commits, 1))
+}
+
+// heap is what is in use after garbage was collected and its memory given back.
+func heap() uint64 {
+	runtime.GC()
+	debug.FreeOSMemory() // what the first found only finalizers for is collected too
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return memory.HeapInuse
+}
+
+// resident is the memory that this process holds, garbage included, 0 where the
+// system does not tell.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	if fields := bytes.Fields(text); len(fields) > 1 {
+		if pages, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
+			return pages * int64(os.Getpagesize())
+		}
+	}
+	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"tenu/internal/purchase"
@@ -17,6 +18,7 @@ type node struct {
 	end   context.CancelFunc
 	ended chan error
 	began purchase.Instant // when it was told to run
+	after purchase.ID      // the newest purchase that was stored before
 	loads int              // loads so far, so that no two use the same client keys
 }
 
@@ -24,7 +26,7 @@ type node struct {
 // the engine's defaults.
 type setup struct {
 	name     string
-	partners []*Partner
+	partners []purchase.Partner
 	callers  int // calls at once of each partner
 	maxOpen  int
 	lease    time.Duration
@@ -33,7 +35,9 @@ type setup struct {
 }
 
 // pair is a payer and a provider that answer at once.
-func pair() []*Partner { return []*Partner{NewPartner("wallet", Prompt), NewPartner("ocs", Prompt)} }
+func pair() []purchase.Partner {
+	return []purchase.Partner{NewPartner("wallet", Prompt), NewPartner("ocs", Prompt)}
+}
 
 // run starts an engine and does not wait until it is ready.
 func (d *database) run(ctx context.Context, s setup) (*node, error) {
@@ -56,8 +60,12 @@ func (d *database) run(ctx context.Context, s setup) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build engine: %w", err)
 	}
+	after, err := d.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
 	running, end := context.WithCancel(ctx)
-	n := &node{Engine: e, db: d, clock: d.bed.Clock, end: end, ended: make(chan error, 1), began: d.bed.Clock.Now()}
+	n := &node{Engine: e, db: d, clock: d.bed.Clock, end: end, ended: make(chan error, 1), after: after, began: d.bed.Clock.Now()}
 	go func() { n.ended <- e.Run(running, s.drain) }()
 	return n, nil
 }
@@ -118,16 +126,17 @@ func (n *node) await(ctx context.Context, what string, holds func() bool) error 
 }
 
 // check returns an error unless so many purchases were credited since before,
-// and the database holds what it should.
+// the database holds them, and everything in it is as it should be.
 func (n *node) check(ctx context.Context, before purchase.Stats, credited int) error {
-	if err := n.counted(before, credited); err != nil || n.Stats().Created > verifyMost {
+	if err := n.counted(ctx, before, credited); err != nil || n.Stats().Created > verifyMost {
 		return err
 	}
 	return n.db.verify(ctx)
 }
 
-// counted returns an error unless so many purchases were credited since before.
-func (n *node) counted(before purchase.Stats, credited int) error {
+// counted returns an error unless so many purchases were credited since before,
+// and the database holds all that this node made.
+func (n *node) counted(ctx context.Context, before purchase.Stats, credited int) error {
 	now := n.Stats()
 	if got := now.ByState[purchase.Credited] - before.ByState[purchase.Credited]; got != int64(credited) {
 		return fmt.Errorf("%d purchases were credited, not %d", got, credited)
@@ -135,5 +144,6 @@ func (n *node) counted(before purchase.Stats, credited int) error {
 	if now.Stale != 0 || now.Rejected != 0 {
 		return fmt.Errorf("%d changes were stale and %d rejected", now.Stale, now.Rejected)
 	}
-	return nil
+	return n.db.holds(ctx, n.after, math.MaxInt64,
+		tally{now.Created, now.ByState[purchase.Crediting], now.ByState[purchase.Credited]})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -46,15 +45,6 @@ func (n *node) leave(ctx context.Context, m mix, count, inFlight int, keep func(
 	})
 }
 
-// heap is what is in use after garbage was collected.
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC() // what the first found only finalizers for
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	return memory.HeapInuse
-}
-
 // Open measures what a purchase costs in memory while it waits for a partner, and
 // how fast new ones are sold beside very many that wait.
 func (b *Bed) Open(ctx context.Context) (s Sample, err error) {
@@ -78,7 +68,7 @@ func (b *Bed) Open(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	empty := heap()
+	empty, taken := heap(), resident()
 	const sample = 1000
 	every := max(b.Size.Open/sample, 1)
 	var mu sync.Mutex
@@ -93,6 +83,7 @@ func (b *Bed) Open(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
+	most := resident()
 	full := heap()
 	beside, err := n.sell(ctx, b.ordinary(), count, b.Size.InFlight)
 	if err != nil {
@@ -103,6 +94,9 @@ func (b *Bed) Open(ctx context.Context) (s Sample, err error) {
 	}
 	s.Add("open", "purchases", float64(b.Size.Open), "")
 	s.Add("memory of one", "B", (float64(full)-float64(empty))/float64(b.Size.Open), "its value alone")
+	if most > taken {
+		s.Add("resident for one, at most", "B", float64(most-taken)/float64(b.Size.Open), "memory of one")
+	}
 	s.Add("its value alone", "B", float64(unsafe.Sizeof(purchase.Purchase{})), "")
 	s.Add("sold beside them", "purchases/s", beside.perSecond(), "sold with none open")
 	s.Add("sold with none open", "purchases/s", alone.perSecond(), "")
@@ -122,11 +116,9 @@ func (n *node) answer(ctx context.Context, ids []purchase.ID) error {
 		if err := n.Callback(ctx, ids[i], event); err != nil {
 			return fmt.Errorf("answer later: %w", err)
 		}
-		last := purchase.Purchase{}
-		for last = range updates {
-			if last.State.Final() && last.State != purchase.Credited {
-				return errNotCredited
-			}
+		last, err := final(ctx, updates)
+		if err != nil {
+			return err
 		}
 		if last.ID == 0 {
 			return errors.New("a purchase that should be open is not")

@@ -70,6 +70,9 @@ func (p *Partner) Do(ctx context.Context, o purchase.Order) purchase.Outcome {
 	case Later:
 		return purchase.Outcome{Kind: purchase.Pending}
 	case Failing:
+		if o.Try > 1 {
+			return purchase.Outcome{Kind: purchase.Unsent, Reason: purchase.ReasonClosed, Detail: "circuit is open"}
+		}
 		return purchase.Outcome{Kind: purchase.Unknown, Detail: "out of order"}
 	case Prompt:
 	}

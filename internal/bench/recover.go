@@ -28,6 +28,7 @@ func (b *Bed) Recover(ctx context.Context) (s Sample, err error) {
 		return s, err
 	}
 	const read = "read with the store alone"
+	empty := heap()
 	n, err := d.run(ctx, b.fragile("bench"))
 	if err != nil {
 		return s, err
@@ -41,6 +42,7 @@ func (b *Bed) Recover(ctx context.Context) (s Sample, err error) {
 	s.Add("selling again", "s", selling.Seconds(), read)
 	s.Add("all in memory", "s", known.Seconds(), read)
 	s.Add(read, "s", bare.Seconds(), "")
+	s.Add("memory of one", "B", max(float64(heap())-float64(empty), 0)/float64(b.Size.Left), "")
 	silence, taken, err := n.inherit(ctx)
 	if err != nil {
 		return s, err

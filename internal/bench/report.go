@@ -1,27 +1,46 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
-// Report is what one run of the benchmarks measured.
+// Report is what the benchmarks measured on one machine.
 type Report struct {
-	Version  string   `json:"version"` // of tenu
-	Go       string   `json:"go"`
-	CPU      string   `json:"cpu"`
-	Cores    int      `json:"cores"`
-	Database string   `json:"database,omitempty"` // of the PostgreSQL server
-	Started  string   `json:"started"`            // RFC 3339
-	Results  []Result `json:"results"`
+	CPU     string   `json:"cpu"`
+	Cores   int      `json:"cores"`
+	Results []Result `json:"results"`
+}
+
+// Keep adds an earlier report's results of other scenarios, if they are of the
+// same machine: a run may be long, and is not done all at once.
+func (r *Report) Keep(earlier *Report) {
+	if earlier.CPU != r.CPU || earlier.Cores != r.Cores {
+		return
+	}
+	for i := range earlier.Results {
+		old := &earlier.Results[i]
+		if !slices.ContainsFunc(r.Results, func(x Result) bool { return x.Scenario == old.Scenario && x.Store == old.Store }) {
+			r.Results = append(r.Results, *old)
+		}
+	}
+	slices.SortStableFunc(r.Results, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.Scenario, b.Scenario), cmp.Compare(a.Store, b.Store))
+	})
 }
 
 // Result is one scenario on one store, run several times.
 type Result struct {
 	Scenario string   `json:"scenario"`
 	Store    string   `json:"store,omitempty"`
-	About    string   `json:"about"` // one sentence: what was done
+	About    string   `json:"about"`              // one sentence: what was done
+	Version  string   `json:"version"`            // of tenu
+	Go       string   `json:"go"`                 // that built it
+	Database string   `json:"database,omitempty"` // of the PostgreSQL server
+	Started  string   `json:"started"`            // RFC 3339
 	Figures  []Figure `json:"figures"`
 	Curves   []Curve  `json:"curves,omitempty"` // of the last run
 }
@@ -72,13 +91,22 @@ type Scenario struct {
 	Run                func(context.Context) (Sample, error)
 }
 
+// longest is how long one run may take, filling a store included.
+const longest = 2 * time.Hour
+
+func (s *Scenario) once(ctx context.Context) (Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	return s.Run(ctx)
+}
+
 // Measure runs a scenario several times and takes medians. The runs of a
 // scenario all have the same figures.
 func Measure(ctx context.Context, s Scenario, runs int) (Result, error) {
 	r := Result{Scenario: s.Name, Store: s.Store, About: s.About}
 	ratios := map[string][]float64{}
 	for run := range runs {
-		sample, err := s.Run(ctx)
+		sample, err := s.once(ctx)
 		if err != nil {
 			return Result{}, fmt.Errorf("%s: %w", s.Name, err)
 		}

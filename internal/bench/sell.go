@@ -63,6 +63,13 @@ type sold struct {
 // at is the time in milliseconds that a share of the sales were settled in.
 func (s *sold) at(share float64) float64 { return milliseconds(quantile(s.times, share)) }
 
+// add counts other sales in.
+func (s *sold) add(other sold) {
+	s.times = append(s.times, other.times...)
+	slices.Sort(s.times)
+	s.took += other.took
+}
+
 func (s *sold) perSecond() float64 { return float64(len(s.times)) / s.took.Seconds() }
 
 func quantile(sorted []time.Duration, share float64) time.Duration {
@@ -200,6 +207,25 @@ func (n *node) settle(ctx context.Context, r purchase.Request) error {
 		return errNotCredited
 	}
 	return ctx.Err()
+}
+
+// final follows a purchase until it is closed, and returns what was seen of it
+// last: the zero value when it was closed before. Closed in another way than
+// credited is an error.
+func final(ctx context.Context, updates <-chan purchase.Purchase) (last purchase.Purchase, err error) {
+	for {
+		select {
+		case p, open := <-updates:
+			if !open {
+				return last, ctx.Err() // an engine that is told to end ends this too
+			}
+			if last = p; p.State.Final() && p.State != purchase.Credited {
+				return last, errNotCredited
+			}
+		case <-ctx.Done():
+			return last, ctx.Err()
+		}
+	}
 }
 
 // buy makes one purchase durable. A node that sheds load is asked again, as its

@@ -32,19 +32,32 @@ func (v *voice) longest(values *values, keys ...string) string {
 	return longest
 }
 
-// values are those of a fact about a purchase. Only what the evidence shows goes
-// in: the balance is the recipient's and is told to nobody else, the payer is
-// told to the recipient by the last two digits only.
-func (v *voice) values(fact purchase.Fact, p *purchase.Purchase, ref purchase.Reference, out *purchase.Outcome) values {
+// values are those that a phrase about a purchase takes. Only what the evidence
+// shows goes in: the balance is the recipient's and is told to nobody else, the
+// payer is told to the recipient by the last two digits only.
+func (v *voice) values(key string, fact purchase.Fact, p *purchase.Purchase, ref purchase.Reference, out *purchase.Outcome) values {
 	var x values
 	x[referenceValue] = ref.String()
-	x[recipientValue] = v.cfg.Format(p.Recipient)
-	x[payerValue] = v.cfg.Format(p.PayerNumber)
-	x[payerEndValue] = ending(p.PayerNumber)
-	x[paidValue] = paid(p).String()
-	x[accountValue] = v.account(p)
-	x[sorryValue] = v.say("sorry", &x)
-	if p.Opened != 0 {
+	takes := taken[key]
+	if takes[recipientValue] {
+		x[recipientValue] = v.cfg.Format(p.Recipient)
+	}
+	if takes[payerValue] {
+		x[payerValue] = v.cfg.Format(p.PayerNumber)
+	}
+	if takes[payerEndValue] {
+		x[payerEndValue] = ending(p.PayerNumber)
+	}
+	if takes[paidValue] {
+		x[paidValue] = paid(p).String()
+	}
+	if takes[accountValue] {
+		x[accountValue] = v.account(p)
+	}
+	if takes[sorryValue] {
+		x[sorryValue] = v.say("sorry", &x)
+	}
+	if takes[caseValue] && p.Opened != 0 {
 		x[caseValue] = v.say("case", &x)
 	}
 	switch fact {

@@ -83,6 +83,19 @@ func schema() phrase.Schema {
 	return s
 }
 
+// taken says which placeholders each phrase takes.
+var taken = func() map[string][valueCount]bool {
+	all := map[string][valueCount]bool{}
+	for key, names := range schema().Phrases {
+		var takes [valueCount]bool
+		for _, name := range names {
+			takes[slices.Index(placeholders[:], name)] = true
+		}
+		all[key] = takes
+	}
+	return all
+}()
+
 //go:embed phrases/*.yaml
 var shipped embed.FS
 
@@ -195,7 +208,7 @@ func (w *Wording) Notice(fact purchase.Fact, p *purchase.Purchase, ref purchase.
 	if fact == purchase.FactDeclined && out.Kind == purchase.Reversed {
 		key = declinedReversed
 	}
-	values := v.values(fact, p, ref, &out)
+	values := v.values(key, fact, p, ref, &out)
 	var buffer [2 * gsm7.MaxSeptets]byte
 	var text string
 	for _, shorten := range []func(){

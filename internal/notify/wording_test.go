@@ -183,7 +183,7 @@ func TestLongestOrdinaryTexts(t *testing.T) {
 					p.Total, p.Units, p.Charged = most.Minor, most.Minor, most
 					p.Opened = p.Opened.With(purchase.MatterPendingCredit)
 					out := purchase.Outcome{Kind: purchase.Refused, Reason: reason, Amount: most, Balance: most.Minor, HasBalance: true}
-					full := v.values(fact, &p, reference, &out)
+					full := v.values(fact.String(), fact, &p, reference, &out)
 					full[sorryValue] = ""
 					got := w.Notice(fact, &p, reference, out)
 					want := string(v.phrases[fact.String()].Say(nil, full[:]))

@@ -26,11 +26,12 @@ var ErrNoPostgres = errors.New("PostgreSQL 15 is not on this machine: as root, `
 // and dies with us.
 type Postgres struct {
 	// Dir is the temporary directory.
-	Dir   string
-	bin   string
-	fsync string
-	as    *syscall.Credential
-	now   *Process
+	Dir     string
+	bin     string
+	fsync   string
+	as      *syscall.Credential
+	now     *Process
+	pgbench bool // its tables are made
 }
 
 // StartPostgres starts a server whose commits wait for the disk if durable is
