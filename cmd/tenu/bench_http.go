@@ -43,12 +43,16 @@ func (r *benchRun) serve(ctx context.Context, dsn string, partners []*bench.Part
 	if err != nil {
 		return nil, errors.Join(err, n.close())
 	}
+	served := &bench.Served{Engine: n.engine, Address: n.web.Addr().String(), Key: key, Ended: make(chan error, 1)}
 	serving, end := context.WithCancel(ctx)
-	served := &bench.Served{Engine: n.engine, Address: n.web.Addr().String(), Key: key, End: end, Ended: make(chan error, 1)}
+	served.End = end
 	if n.sandbox != nil {
 		served.Seen = n.sandbox.seen
 	}
-	go func() { served.Ended <- n.run(serving) }()
+	go func() {
+		defer end()
+		served.Ended <- n.run(serving)
+	}()
 	return served, nil
 }
 

@@ -42,7 +42,7 @@ type node struct {
 	outbox  *notify.Outbox
 	api     *api.API
 	metrics *telemetry.Metrics
-	sms     *http.Transport
+	sms     *partner.Pool
 	tls     *tls.Config
 	damage  chan error // that the database is damaged
 }

@@ -145,7 +145,7 @@ func (p *partnerConfig) limits() partner.Limits {
 }
 
 // transport is the partner's own pool of connections.
-func (c *config) transport(p *partnerConfig) (*http.Transport, error) {
+func (c *config) transport(p *partnerConfig) (*partner.Pool, error) {
 	var trust *tls.Config
 	if p.CA != "" {
 		pem, err := yamlfile.Read(c.path(p.CA))
@@ -164,7 +164,7 @@ func (c *config) transport(p *partnerConfig) (*http.Transport, error) {
 type adapter struct {
 	partner   purchase.Partner
 	caller    api.Caller
-	transport *http.Transport
+	transport *partner.Pool
 }
 
 // build makes the adapter of the partner at a path of the file.

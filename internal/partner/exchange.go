@@ -4,16 +4,12 @@
 package partner
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
-	"time"
 )
 
 // ErrUnsent is wrapped by the error of an exchange of which it is certain that
@@ -73,24 +69,4 @@ func Exchange(transport http.RoundTripper, request *http.Request, limit int64) (
 		return nil, fmt.Errorf("answer %d: %w than %d bytes", response.StatusCode, ErrTooLarge, limit)
 	}
 	return &Answer{response.StatusCode, response.Header, body}, nil
-}
-
-// Transport returns an HTTP transport for one partner with at most conns
-// connections. Connecting is bounded to connect, so that an absent partner is
-// known as unsent before the call's own deadline. tlsConfig may be nil.
-func Transport(conns int, connect time.Duration, tlsConfig *tls.Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: connect, KeepAlive: 15 * time.Second}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
-		},
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    connect,
-		MaxIdleConns:           conns,
-		MaxIdleConnsPerHost:    conns,
-		MaxConnsPerHost:        conns,
-		IdleConnTimeout:        30 * time.Second,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
 }

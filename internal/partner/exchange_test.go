@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func transport(t *testing.T, conns int) *http.Transport {
+func transport(t *testing.T, conns int) *Pool {
 	tr := Transport(conns, time.Second, nil)
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr

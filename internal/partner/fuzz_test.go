@@ -36,7 +36,7 @@ func FuzzExchange(f *testing.F) {
 		transport := Transport(1, 0, nil)
 		defer transport.CloseIdleConnections()
 		over := make(chan struct{})
-		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		transport.dial = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go func() {
 				defer close(over)

@@ -109,7 +109,7 @@ type task struct {
 // OpenBook opens the book whose journal is the file at path, and makes it if it is
 // not there. What was being written when its process died is cut off. prefix begins
 // the references of its movements. Close must be called.
-func OpenBook(path, prefix string) (*Book, error) {
+func OpenBook(ctx context.Context, path, prefix string) (*Book, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // chosen by whoever runs the sandbox
 	if err != nil {
 		return nil, fmt.Errorf("open book: %w", err)
@@ -117,7 +117,7 @@ func OpenBook(path, prefix string) (*Book, error) {
 	b := &Book{file: file, tasks: make(chan *task, maxBatch), closed: make(chan struct{}), ended: make(chan struct{})}
 	all := newShelf()
 	b.View, b.page = View{all, &b.lock}, Page{View: View{all, nil}, prefix: prefix}
-	if err := b.load(file); err != nil {
+	if err := b.load(ctx, file); err != nil {
 		return nil, errors.Join(fmt.Errorf("open book %s: %w", path, err), file.Close())
 	}
 	go b.run()
@@ -125,7 +125,7 @@ func OpenBook(path, prefix string) (*Book, error) {
 }
 
 // load reads the journal, and cuts off what follows its last whole line.
-func (b *Book) load(file *os.File) error {
+func (b *Book) load(ctx context.Context, file *os.File) error {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("another process has it open: %w", err)
 	}
@@ -136,6 +136,9 @@ func (b *Book) load(file *os.File) error {
 			return b.cut()
 		}
 		var changes []change
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err == nil {
 			err = json.Unmarshal(line, &changes)
 		}
