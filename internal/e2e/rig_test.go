@@ -234,7 +234,12 @@ func (r *rig) audit(records []purchase.Record) map[purchase.State]int {
 	if len(credits) > 0 {
 		r.t.Errorf("the charging system credited %d purchases that nobody acknowledged", len(credits))
 	}
-	if got := r.units(); got != units {
+	// The charging system writes its record before it saves the account.
+	got := r.units()
+	for limit := time.Now().Add(10 * time.Second); got != units && time.Now().Before(limit); got = r.units() {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if got != units {
 		r.t.Errorf("the lines hold %d, the records say %d", got, units)
 	}
 	r.verify(filepath.Join(r.dir, "n1.yaml"))
