@@ -1,8 +1,12 @@
 package xmlrpc
 
 import (
+	"bytes"
+	"encoding/xml"
 	"errors"
+	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,4 +112,77 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%q and %q are written as %s and read as %#v, %v", name, text, document, params, err)
 		}
 	})
+}
+
+// FuzzTokens: a document that is taken is taken as encoding/xml takes it.
+func FuzzTokens(f *testing.F) {
+	for _, document := range []string{
+		`<?xml version="1.0" encoding="utf-8"?><a><b>x&amp;y&#65;&#x42;</b ><c/> z</a>`,
+		"<a>one\r\ntwo\rthree<!-- no --><![CDATA[<&\r\n]]>four</a>", `<a></b>`, `<a`, `&lt`, `]]>`, `<!DOCTYPE a>`, `<a:b/>`, "\ufeff<a/>",
+	} {
+		f.Add([]byte(document))
+	}
+	f.Fuzz(func(t *testing.T, document []byte) {
+		ours, err := ourTokens(document)
+		if err != nil {
+			return
+		}
+		theirs, err := theirTokens(document)
+		if err != nil || !slices.Equal(ours, theirs) {
+			t.Errorf("%q is read as\n%q, and by encoding/xml as\n%q, %v", document, ours, theirs, err)
+		}
+	})
+}
+
+func ourTokens(document []byte) (found []string, err error) {
+	r := tokens{document: document}
+	for {
+		one, err := r.next()
+		if len(one.text) > 0 {
+			found = append(found, "text "+string(one.text))
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return found, nil
+		case err != nil:
+			return nil, err
+		case len(one.start) > 0:
+			found = append(found, "start "+string(one.start))
+		default:
+			found = append(found, "end "+string(one.end))
+		}
+	}
+}
+
+func theirTokens(document []byte) (found []string, err error) {
+	d := xml.NewDecoder(bytes.NewReader(document))
+	d.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
+	text := ""
+	put := func(token string) {
+		if text != "" {
+			found = append(found, "text "+text)
+		}
+		text = ""
+		if token != "" {
+			found = append(found, token)
+		}
+	}
+	for {
+		one, err := d.RawToken()
+		if errors.Is(err, io.EOF) {
+			put("")
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch one := one.(type) {
+		case xml.CharData:
+			text += string(one)
+		case xml.StartElement:
+			put("start " + one.Name.Local)
+		case xml.EndElement:
+			put("end " + one.Name.Local)
+		}
+	}
 }

@@ -121,8 +121,9 @@ func (t *tokens) tag() (token, error) {
 
 // named reports whether XML-RPC can have such a name.
 func named(name []byte) bool {
-	for _, c := range name {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+	for i, c := range name {
+		first := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+		if !first && (i == 0 || (c < '0' || c > '9') && c != '.' && c != '-') {
 			return false
 		}
 	}
