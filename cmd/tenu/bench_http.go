@@ -23,7 +23,7 @@ func httpScenarios(r *benchRun, bed *bench.Bed) []bench.Scenario {
 		{Name: "api", Store: bed.Store, Run: bed.API,
 			About: "Purchases bought over HTTP and waited for, one by one by 128 clients and in batches of 1 000 by 4, with partners in the process."},
 		{Name: "http", Store: bed.Store, Run: bed.HTTP,
-			About: "The whole path on one machine: clients, API, wallet (GSMA Mobile Money) and charging system (UCIP) over HTTP with durable books of their own, SMS."},
+			About: "The whole path on one machine: 512 clients, API, wallet (GSMA Mobile Money) and charging system (UCIP) over HTTP with durable books of their own, SMS."},
 	}
 }
 

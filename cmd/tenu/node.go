@@ -47,9 +47,12 @@ type node struct {
 	damage  chan error // that the database is damaged
 }
 
+// smsAtOnce is how many messages are under way to the message centre at once.
+const smsAtOnce = 128
+
 // openNode opens the store and builds the node. close must be called.
 func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *node, err error) {
-	n = &node{app: a, cfg: cfg, log: log, damage: make(chan error, 1), sms: partner.Transport(64, 3*time.Second, nil)}
+	n = &node{app: a, cfg: cfg, log: log, damage: make(chan error, 1), sms: partner.Transport(smsAtOnce, 3*time.Second, nil)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -133,7 +136,8 @@ func (n *node) buildEngine(keys *purchase.Keyring) error {
 	if err != nil {
 		return err
 	}
-	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference})
+	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
+		Concurrency: smsAtOnce})
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,10 @@ import (
 
 // The clients of the scenarios over HTTP.
 const (
-	clients     = 128  // that buy one by one, each with a connection of its own
-	bulkClients = 4    // that buy in batches
-	bulkSize    = 1000 // of a batch, the most that is taken
+	clients      = 128  // that buy one by one, each with a connection of its own
+	wholeClients = 512  // that do so over the whole path
+	bulkClients  = 4    // that buy in batches
+	bulkSize     = 1000 // of a batch, the most that is taken
 )
 
 // API measures tenu as it is served, over loopback TCP, with partners in the
@@ -128,10 +129,10 @@ func (b *Bed) HTTP(ctx context.Context) (s Sample, err error) {
 	defer n.quit(&err)
 	before := n.Stats()
 	warmup, count := b.Size.Purchases/40+1, b.Size.Purchases/5
-	if _, err := n.sellEach(ctx, warmup, 2*clients); err != nil {
+	if _, err := n.sellEach(ctx, warmup, wholeClients); err != nil {
 		return s, err
 	}
-	at, err := n.measured(ctx, count, func() (sold, error) { return n.sellEach(ctx, count, 2*clients) })
+	at, err := n.measured(ctx, count, func() (sold, error) { return n.sellEach(ctx, count, wholeClients) })
 	if err != nil {
 		return s, err
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"tenu/internal/purchase"
 )
@@ -74,6 +75,11 @@ type Due struct {
 // maxBatch bounds the tasks that are made durable together, and those that wait.
 const maxBatch = 512
 
+// restBetween is how long after a batch the next one gathers. Making a file durable
+// keeps the disk from everyone else, and costs the same for one task as for many. A
+// task that comes later is written at once.
+const restBetween = 10 * time.Millisecond
+
 // Book holds one partner's accounts, movements and due work: in memory, and in a
 // journal of one line of JSON per task that changed something. The tasks of
 // concurrent callers are made durable together, and are when Do returns. Safe for
@@ -81,6 +87,7 @@ const maxBatch = 512
 type Book struct {
 	View // reads what is durable
 
+	clock  purchase.Clock
 	page   Page
 	file   journal
 	size   int64        // of the journal, as far as it is durable
@@ -109,12 +116,12 @@ type task struct {
 // OpenBook opens the book whose journal is the file at path, and makes it if it is
 // not there. What was being written when its process died is cut off. prefix begins
 // the references of its movements. Close must be called.
-func OpenBook(ctx context.Context, path, prefix string) (*Book, error) {
+func OpenBook(ctx context.Context, clock purchase.Clock, path, prefix string) (*Book, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // chosen by whoever runs the sandbox
 	if err != nil {
 		return nil, fmt.Errorf("open book: %w", err)
 	}
-	b := &Book{file: file, tasks: make(chan *task, maxBatch), closed: make(chan struct{}), ended: make(chan struct{})}
+	b := &Book{clock: clock, file: file, tasks: make(chan *task, maxBatch), closed: make(chan struct{}), ended: make(chan struct{})}
 	all := newShelf()
 	b.View, b.page = View{all, &b.lock}, Page{View: View{all, nil}, prefix: prefix}
 	if err := b.load(ctx, file); err != nil {
@@ -205,6 +212,7 @@ func (b *Book) Close() (err error) {
 func (b *Book) run() {
 	defer close(b.ended)
 	batch := make([]*task, 0, maxBatch)
+	var rested <-chan time.Time // nil before the first batch
 	for {
 		batch = batch[:0]
 		select {
@@ -212,6 +220,9 @@ func (b *Book) run() {
 			batch = append(batch, t)
 		case <-b.closed:
 			return
+		}
+		if rested != nil {
+			<-rested
 		}
 		for gather := true; gather && len(batch) < maxBatch; {
 			select {
@@ -222,6 +233,7 @@ func (b *Book) run() {
 			}
 		}
 		err := b.commit(batch)
+		rested = b.clock.After(restBetween)
 		for _, t := range batch {
 			if err != nil {
 				t.err = err

@@ -17,7 +17,7 @@ import (
 
 func openTestBook(t testing.TB, path string) *Book {
 	t.Helper()
-	b, err := OpenBook(context.Background(), path, "MP")
+	b, err := OpenBook(context.Background(), &chargingClock{}, path, "MP")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestTornJournal(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text+string(whole)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if b, err := OpenBook(context.Background(), path, "MP"); err == nil {
+		if b, err := OpenBook(context.Background(), &chargingClock{}, path, "MP"); err == nil {
 			_ = b.Close()
 			t.Errorf("%s: opened", name)
 		}
@@ -197,7 +197,7 @@ func TestTornJournal(t *testing.T) {
 func TestBookIsForOneProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "book")
 	openTestBook(t, path)
-	if b, err := OpenBook(context.Background(), path, "MP"); err == nil {
+	if b, err := OpenBook(context.Background(), &chargingClock{}, path, "MP"); err == nil {
 		_ = b.Close()
 		t.Error("opened twice at once")
 	}

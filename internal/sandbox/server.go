@@ -51,7 +51,7 @@ func newCore(ctx context.Context, config Config, prefix string, offer map[string
 	if config.Clock == nil || config.Log == nil || config.Path == "" {
 		return nil, errors.New("sandbox: a path, a clock and a log are needed")
 	}
-	book, err := OpenBook(ctx, config.Path, prefix)
+	book, err := OpenBook(ctx, config.Clock, config.Path, prefix)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", config.Name, err)
 	}
