@@ -157,7 +157,7 @@ func (n *node) buildEngine(keys *purchase.Keyring) error {
 		readers[name] = guard
 	}
 	desk, err = sale.New(sale.Config{Directory: n.parts.directory, Catalogue: n.parts.catalogue, Engine: n.engine, Archive: n.store,
-		Clock: n.app.clock, Reference: keys.Reference, Partners: names, Readers: readers})
+		Clock: n.app.clock, Reference: keys.Reference, Partners: names, Readers: readers, Admit: n.admit})
 	if err != nil {
 		return usage(n.cfg.file.Errorf("catalogue", "%w", err))
 	}

@@ -37,7 +37,7 @@ type Archive interface {
 	Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error)
 }
 
-// Config is what a desk is built from. All of it is needed but Messages.
+// Config is what a desk is built from. All of it is needed but Admit and Messages.
 type Config struct {
 	Directory *numbering.Directory
 	Catalogue *catalogue.Catalogue
@@ -49,6 +49,9 @@ type Config struct {
 	// Partners names every partner that is configured. A catalogue that needs
 	// another is refused.
 	Partners []string
+	// Admit refuses what cannot be sold at the moment, as the engine would; nil
+	// refuses nothing.
+	Admit func(*purchase.Request) error
 	// Readers tell the balances of lines, by the provider's name.
 	Readers map[string]purchase.BalanceReader
 	// Messages may hold further languages of the problems' messages, one file each.
@@ -164,6 +167,22 @@ func (d *Desk) BuyAll(ctx context.Context, ws []Wish) []purchase.Bought {
 		answers[i] = d.earlier(ctx, &ws[i], goods, answers[i])
 	}
 	return answers
+}
+
+// Quote prices and routes a wish as Buy would now, without buying, so that the
+// customer can be shown what it costs. It holds back what would be refused at
+// the moment. An error is a *Problem.
+func (d *Desk) Quote(w Wish) (purchase.Request, error) {
+	request, problem := d.request(d.Catalogue(), &w)
+	if problem != nil {
+		return purchase.Request{}, problem
+	}
+	if d.cfg.Admit != nil {
+		if err := d.cfg.Admit(&request); err != nil {
+			return purchase.Request{}, d.problem(err, "")
+		}
+	}
+	return request, nil
 }
 
 // request prices and routes a wish.
