@@ -39,9 +39,11 @@ CREATE TABLE checkout (
     at        BIGINT   NOT NULL,
     go_at     BIGINT   NOT NULL, -- when it is bought, 0 until it is confirmed
     purchase  BIGINT   NOT NULL, -- that it became, 0 for none
+    total     BIGINT   NOT NULL, -- that was shown
     state     SMALLINT NOT NULL,
     wish      TEXT     NOT NULL, -- JSON
     problem   TEXT     NOT NULL, -- the code of what refused it
+    earlier   TEXT     NOT NULL, -- the like purchase that it was refused for
     CONSTRAINT checkout_key PRIMARY KEY (key),
     CONSTRAINT checkout_state CHECK (state BETWEEN 1 AND 7)
 );

@@ -38,9 +38,11 @@ CREATE TABLE checkout (
     at       INTEGER NOT NULL,
     go_at    INTEGER NOT NULL, -- when it is bought, 0 until it is confirmed
     purchase INTEGER NOT NULL, -- that it became, 0 for none
+    total    INTEGER NOT NULL, -- that was shown
     state    INTEGER NOT NULL,
     wish     TEXT    NOT NULL, -- JSON
     problem  TEXT    NOT NULL, -- the code of what refused it
+    earlier  TEXT    NOT NULL, -- the like purchase that it was refused for
     CONSTRAINT checkout_key PRIMARY KEY (key),
     CONSTRAINT checkout_state CHECK (state BETWEEN 1 AND 7)
 ) STRICT, WITHOUT ROWID;
