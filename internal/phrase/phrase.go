@@ -33,6 +33,43 @@ type Schema struct {
 	Phrases map[string][]string
 }
 
+// SchemaOf reads a schema off a directory's file in the standard language: every
+// other language holds the same phrases, with the same placeholders in each.
+func SchemaOf(standard string, dir fs.FS) (Schema, error) {
+	s := Schema{Default: standard, Phrases: map[string][]string{}}
+	name := standard + ".yaml"
+	data, err := fs.ReadFile(dir, name)
+	if err != nil {
+		return s, fmt.Errorf("phrases: %w", err)
+	}
+	var texts map[string]string
+	at, err := yamlfile.Decode(name, data, &texts)
+	if err != nil {
+		return s, fmt.Errorf("phrases: %w", err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		trees, err := parse.Parse("phrase", texts[key], "", "")
+		if err != nil {
+			return s, fmt.Errorf("phrases: %w", at.Errorf(key, "%q cannot be read: %w", texts[key], err))
+		}
+		s.Phrases[key] = nil
+		if trees["phrase"] == nil || trees["phrase"].Root == nil {
+			continue // empty, which Load refuses
+		}
+		for _, node := range trees["phrase"].Root.Nodes {
+			if used := placeholder(node); used != "" && !slices.Contains(s.Phrases[key], used) {
+				s.Phrases[key] = append(s.Phrases[key], used)
+			}
+		}
+		for _, used := range s.Phrases[key] {
+			if !slices.Contains(s.Placeholders, used) {
+				s.Placeholders = append(s.Placeholders, used)
+			}
+		}
+	}
+	return s, nil
+}
+
 // Book holds the phrases of every language. It is immutable and safe for
 // concurrent use.
 type Book struct {
@@ -101,6 +138,9 @@ func (p Phrase) Say(dst []byte, values []string) []byte {
 	}
 	return append(dst, p.text[len(p.text)-1]...)
 }
+
+// Spoken reports whether there is such a phrase: that it is not the zero Phrase.
+func (p Phrase) Spoken() bool { return len(p.text) > 0 }
 
 // Text is a phrase that has no values.
 func (p Phrase) Text() string { return p.text[0] }
