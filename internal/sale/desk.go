@@ -169,6 +169,28 @@ func (d *Desk) BuyAll(ctx context.Context, ws []Wish) []purchase.Bought {
 	return answers
 }
 
+// Number reads a number as people write it. An error is a *Problem.
+func (d *Desk) Number(text string) (purchase.MSISDN, error) {
+	number, _, err := d.cfg.Directory.Parse(text)
+	if err != nil {
+		return 0, d.problem(err, "number")
+	}
+	return number, nil
+}
+
+// Message is what customers are told of a problem that is known by its code only.
+func (d *Desk) Message(code Code, earlier purchase.Reference, language string) string {
+	p := &Problem{Code: code, Earlier: earlier, book: d.book}
+	for i := range kinds {
+		if kinds[i].code == code {
+			p.value = kinds[i].value
+			return p.Message(language)
+		}
+	}
+	p.Code = CodeInternal
+	return p.Message(language)
+}
+
 // Quote prices and routes a wish as Buy would now, without buying, so that the
 // customer can be shown what it costs. It holds back what would be refused at
 // the moment. An error is a *Problem.
