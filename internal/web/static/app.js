@@ -1,0 +1,74 @@
+// What makes the pages more pleasant where there is JavaScript. Nothing needs it.
+(() => {
+  const root = document.documentElement;
+  const network = () => root.classList.toggle("is-offline", !navigator.onLine);
+  addEventListener("online", network);
+  addEventListener("offline", network);
+  network();
+  if ("serviceWorker" in navigator) navigator.serviceWorker.register("/worker.js");
+
+  // A form that was sent is not sent again by a second tap.
+  addEventListener("submit", (e) => {
+    const form = e.target;
+    if (form.dataset.sent) return e.preventDefault();
+    form.dataset.sent = "1";
+    setTimeout(() => delete form.dataset.sent, 4000);
+    if (form.dataset.queue && !navigator.onLine) {
+      e.preventDefault();
+      queue(form);
+    }
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form").forEach((f) => delete f.dataset.sent));
+
+  // A report without network is kept, and sent once when the network is back. The
+  // server takes the same report twice for one.
+  const kept = () => JSON.parse(localStorage.getItem("reports") || "[]");
+  const keep = (list) => localStorage.setItem("reports", JSON.stringify(list));
+  function queue(form) {
+    keep([...kept(), { to: form.action, body: new URLSearchParams(new FormData(form)).toString() }]);
+    const note = document.createElement("div");
+    note.className = "note wait";
+    note.setAttribute("role", "status");
+    note.textContent = form.dataset.kept;
+    form.replaceWith(note);
+  }
+  async function flush() {
+    for (let list = kept(); navigator.onLine && list.length; list = kept()) {
+      try {
+        const answer = await fetch(list[0].to, { method: "POST", body: new URLSearchParams(list[0].body) });
+        if (answer.status >= 500) return;
+      } catch { return; }
+      keep(kept().slice(1));
+    }
+  }
+  addEventListener("online", flush);
+  flush();
+
+  // Push messages, where the browser and the server have them.
+  const push = document.querySelector("[data-push]");
+  if (push && push.dataset.push && "PushManager" in window) {
+    const button = push.querySelector("button");
+    const token = document.querySelector("[name=token]").value;
+    const tell = (subscription, on) => fetch("/push", { method: "POST",
+      body: new URLSearchParams({ token, do: on ? "on" : "off", subscription: JSON.stringify(subscription) }) });
+    navigator.serviceWorker.ready.then(async (worker) => {
+      let subscription = await worker.pushManager.getSubscription();
+      const show = () => { button.textContent = subscription ? button.dataset.off : button.dataset.on; };
+      show();
+      push.hidden = false;
+      button.addEventListener("click", async () => {
+        try {
+          if (subscription) {
+            await tell(subscription, false);
+            await subscription.unsubscribe();
+            subscription = null;
+          } else {
+            subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: push.dataset.push });
+            await tell(subscription, true);
+          }
+          show();
+        } catch { button.textContent = button.dataset.denied; }
+      });
+    });
+  }
+})();
