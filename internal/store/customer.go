@@ -188,3 +188,43 @@ func (s *Store) DropFavourite(ctx context.Context, number, recipient purchase.MS
 	}
 	return nil
 }
+
+// PutSession is web.SessionStore.
+func (s *Store) PutSession(ctx context.Context, token string, data []byte, till purchase.Instant) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := change(ctx, tx, `INSERT INTO session (token, till, data) VALUES ($1, $2, $3)
+			ON CONFLICT (token) DO UPDATE SET till = excluded.till, data = excluded.data`, clean(token), int64(till), data)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keep a session: %w", err)
+	}
+	return nil
+}
+
+// Session is web.SessionStore.
+func (s *Store) Session(ctx context.Context, token string, now purchase.Instant) (data []byte, err error) {
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT data FROM session WHERE token = $1 AND till > $2`, clean(token), int64(now)).Scan(&data)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read a session: %w", err)
+	}
+	return data, nil
+}
+
+// DropSession is web.SessionStore.
+func (s *Store) DropSession(ctx context.Context, token string) error {
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := change(ctx, tx, `DELETE FROM session WHERE token = $1`, clean(token))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("end a session: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// manifest describes the pages to a phone that installs them (W3C Web Application Manifest).
+func (w *Web) manifest(rw http.ResponseWriter, r *http.Request) {
+	icon, err := w.assets.path("icon.svg")
+	if err != nil {
+		http.NotFound(rw, r)
+		return
+	}
+	type image struct {
+		Src     string `json:"src"`
+		Sizes   string `json:"sizes"`
+		Type    string `json:"type"`
+		Purpose string `json:"purpose"`
+	}
+	body, err := json.Marshal(map[string]any{"name": w.cfg.Brand, "short_name": w.cfg.Brand, "lang": standard, "start_url": "/", "scope": "/",
+		"display": "standalone", "background_color": "#f7f5f0", "theme_color": "#0a5c4c",
+		"icons": []image{{icon, "any", "image/svg+xml", "any"}, {icon, "any", "image/svg+xml", "maskable"}}})
+	if err != nil {
+		http.Error(rw, "manifest", http.StatusInternalServerError)
+		return
+	}
+	rw.Header().Set("Content-Type", "application/manifest+json")
+	rw.Header().Set("Cache-Control", "public, max-age=3600")
+	send(rw, r, http.StatusOK, body, nil)
+}
+
+// worker is the service worker, under one name for ever, as browsers want it.
+func (w *Web) worker(rw http.ResponseWriter, r *http.Request) {
+	at, err := w.assets.path("worker.js")
+	if err != nil {
+		http.NotFound(rw, r)
+		return
+	}
+	file := w.assets.files[at]
+	rw.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	rw.Header().Set("Cache-Control", "no-cache")
+	send(rw, r, http.StatusOK, file.plain, file.gzip)
+}
+
+// offline is what is shown when nothing else was kept.
+func (w *Web) offline(v *visit) {
+	v.show(http.StatusOK, "message", &messagePage{v.page(""), v.say("error_title"), v.say("offline"), "/", v.say("nav_home"), badge{Icon: "cloud", Tone: "wait"}})
+}
