@@ -137,15 +137,15 @@ func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change
 		return nil, unknown
 	case f.meets(CommitLanding, 40):
 		cover(CommitLanding)
-		late := kept(changes)
+		late := copied(changes)
 		f.landing = append(f.landing, func() { _, _ = f.apply(epoch, late) }) // nobody hears of it
 		return nil, unknown
 	}
 	return f.apply(epoch, changes)
 }
 
-// kept copies changes, whose memory is the engine's again when Commit returns.
-func kept(changes []purchase.Change) []purchase.Change {
+// copied copies changes, whose memory is the engine's again when Commit returns.
+func copied(changes []purchase.Change) []purchase.Change {
 	changes = slices.Clone(changes)
 	for i := range changes {
 		c := &changes[i]
