@@ -62,7 +62,7 @@ bench: build ## Measure everything beside its yardstick, on both databases (ARGS
 
 .PHONY: peers
 peers: ## Measure the same purchase written on River, on DBOS Transact and in plain SQL.
-	cd bench/peers && go run . $(ARGS)
+	cd bench/peers && go run -ldflags '-X main.revision=$(VERSION)' . $(ARGS)
 
 .PHONY: soak
 soak: build bin/gotestsum ## The long versions of the tests: SOAK (20) times as much, 20 million simulated purchases.

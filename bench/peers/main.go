@@ -21,6 +21,9 @@ import (
 	"tenu/internal/peer"
 )
 
+// revision is tenu's, set when it is built.
+var revision = "unknown"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx)
@@ -49,7 +52,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result.Go, result.Started = runtime.Version(), clock{}.Now().Time().UTC().Format(time.RFC3339)
+	result.Version, result.Go, result.Started = revision, runtime.Version(), clock{}.Now().Time().UTC().Format(time.RFC3339)
 	report := bench.Report{Cores: runtime.NumCPU(), CPU: runtime.GOARCH, Results: []bench.Result{result}}
 	if _, err := os.Stdout.Write(report.Markdown()); err != nil {
 		return fmt.Errorf("print: %w", err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +62,9 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	dsn, err := cfg.dsn(a.env)
 	if err != nil {
 		return n, usage(err)
+	}
+	if cfg.Store.Committers == 0 && strings.HasPrefix(dsn, "sqlite:") {
+		cfg.Store.Committers = 1 // it writes one batch after the other: more would only make them smaller
 	}
 	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers,
 		Damaged: func(err error) { n.damage <- err }})

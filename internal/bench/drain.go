@@ -125,11 +125,11 @@ func (n *node) watch(ctx context.Context, provider *Partner) (took time.Duration
 	began, next := n.clock.Now(), purchase.Instant(0)
 	for {
 		now, left := n.clock.Now(), int64(size.Stuck)-provider.Old()
-		if now >= next || left == 0 {
+		if now >= next || left <= 0 {
 			points = append(points, [2]float64{now.Sub(began).Seconds(), float64(left)})
 			next = now.Add(size.Point / 5)
 		}
-		if left == 0 {
+		if left <= 0 {
 			return now.Sub(began), points
 		}
 		select {

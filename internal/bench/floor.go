@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,10 +16,10 @@ import (
 	"tenu/internal/purchase"
 )
 
-// Floor writes the rows of so many purchases in three transactions per batch, as
-// the engine does, with nothing around: no engine, no checks of what was stored,
-// no answers. It is the yardstick that the engine is measured against, on a
-// database of its own.
+// Floor writes the eleven rows of so many purchases in three transactions per
+// batch, with nothing around: no engine, no list of what is open, no balances of
+// the accounts, no checks of what was stored, no answers. It is the yardstick that
+// the engine is measured against, on a database of its own.
 type Floor struct {
 	Purchases  int
 	Customers  int
@@ -82,7 +83,7 @@ func (b *Bed) floorOn(ctx context.Context, d *database, purchases, batch, commit
 		defer pool.Close()
 		return f.postgres(ctx, pool)
 	}
-	db, err := openSQLite(d.dsn, "&_pragma=synchronous(FULL)&_txlock=immediate")
+	db, err := openSQLite(d.dsn, "&_pragma=synchronous(FULL)&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(16000)")
 	if err != nil {
 		return at, err
 	}
@@ -199,39 +200,98 @@ func (f Floor) sqlite(ctx context.Context, db *sql.DB) (sold, error) {
 		`INSERT INTO posting (purchase, version, debit, credit, amount, at, leg, effect) VALUES (?1, 3, 2, 4, 50, ?4, 2, 2)`,
 		`INSERT INTO notice (purchase, version, to_number, at, sent_at, fact, language, text) VALUES (?1, 3, ?2, ?4, 0, 1, 'fr', '` + noticeText + `')`,
 	}}
-	prepared := make([][]*sql.Stmt, len(steps))
-	for i, step := range steps {
-		for _, text := range step {
-			stmt, err := db.PrepareContext(ctx, text)
-			if err != nil {
-				return sold{}, fmt.Errorf("prepare the floor: %w", err)
-			}
-			defer stmt.Close() //nolint:errcheck // closed with its database
-			prepared[i] = append(prepared[i], stmt)
-		}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return sold{}, fmt.Errorf("open the floor's file: %w", err)
 	}
-	return f.run(ctx, func(ctx context.Context, first, n int) error {
-		r := f.rows(first, n)
-		for _, step := range prepared {
-			tx, err := db.BeginTx(ctx, nil)
+	defer conn.Close()
+	var done sold
+	err = conn.Raw(func(raw any) error {
+		w, err := prepareFloor(ctx, raw.(driver.ConnPrepareContext), steps) //nolint:errcheck // the driver's connections are
+		if err != nil {
+			return fmt.Errorf("prepare the floor: %w", err)
+		}
+		done, err = f.run(ctx, func(ctx context.Context, first, n int) error { return w.write(ctx, f.rows(first, n)) })
+		return errors.Join(err, w.close())
+	})
+	return done, err
+}
+
+// floorWriter writes the floor's rows to SQLite with statements of the driver
+// itself, as the store does.
+type floorWriter struct {
+	begin, commit driver.Stmt
+	steps         [][]driver.Stmt
+	all           []driver.Stmt
+}
+
+func prepareFloor(ctx context.Context, conn driver.ConnPrepareContext, steps [][]string) (*floorWriter, error) {
+	w := &floorWriter{}
+	prepare := func(text string) (driver.Stmt, error) {
+		stmt, err := conn.PrepareContext(ctx, text)
+		if err == nil {
+			w.all = append(w.all, stmt)
+		}
+		return stmt, err
+	}
+	var err error
+	if w.begin, err = prepare("BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	if w.commit, err = prepare("COMMIT"); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	for _, step := range steps {
+		var prepared []driver.Stmt
+		for _, text := range step {
+			stmt, err := prepare(text)
 			if err != nil {
-				return err
+				return nil, errors.Join(err, w.close())
 			}
-			for _, stmt := range step {
-				own := tx.StmtContext(ctx, stmt) //nolint:sqlclosecheck // ends with its transaction
-				for i := range r.ids {
-					if _, err := own.ExecContext(ctx, r.ids[i], r.numbers[i], r.labels[i], r.ats[i]); err != nil {
-						_ = tx.Rollback()
-						return err
-					}
+			prepared = append(prepared, stmt)
+		}
+		w.steps = append(w.steps, prepared)
+	}
+	return w, nil
+}
+
+// write writes the three transactions of some purchases. What it began is rolled
+// back by the end of the connection, if it fails.
+func (w *floorWriter) write(ctx context.Context, r floorRows) error {
+	values := make([]driver.NamedValue, 4)
+	for i := range values {
+		values[i].Ordinal = i + 1
+	}
+	for _, step := range w.steps {
+		if err := execute(ctx, w.begin, nil); err != nil {
+			return err
+		}
+		for _, stmt := range step {
+			for i := range r.ids {
+				values[0].Value, values[1].Value, values[2].Value, values[3].Value = r.ids[i], r.numbers[i], r.labels[i], r.ats[i]
+				if err := execute(ctx, stmt, values); err != nil {
+					return err
 				}
 			}
-			if err := tx.Commit(); err != nil {
-				return err
-			}
 		}
-		return nil
-	})
+		if err := execute(ctx, w.commit, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func execute(ctx context.Context, stmt driver.Stmt, values []driver.NamedValue) error {
+	_, err := stmt.(driver.StmtExecContext).ExecContext(ctx, values) //nolint:errcheck // the driver's statements are
+	return err
+}
+
+func (w *floorWriter) close() error {
+	var errs []error
+	for _, stmt := range w.all {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // floorRows are the columns that differ from one purchase to the next.

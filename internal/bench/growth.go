@@ -155,7 +155,7 @@ func (f *Filled) Care(ctx context.Context) (s Sample, err error) {
 	for _, share := range []int{50, 95, 99} {
 		s.Add(fmt.Sprintf("%sp%d", trip, share), "ms", milliseconds(quantile(nothing, float64(share)/100)), "")
 	}
-	s.Add("sales meanwhile", "purchases/s", float64(b.Size.Sales), "")
+	s.Add("sales arriving meanwhile", "purchases/s", float64(b.Size.Sales), "")
 	return s, nil
 }
 

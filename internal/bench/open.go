@@ -95,7 +95,7 @@ func (b *Bed) Open(ctx context.Context) (s Sample, err error) {
 	s.Add("open", "purchases", float64(b.Size.Open), "")
 	s.Add("memory of one", "B", (float64(full)-float64(empty))/float64(b.Size.Open), "its value alone")
 	if taken > 0 { // the system tells
-		s.Add("resident for one, at most", "B", max(float64(most-taken), 0)/float64(b.Size.Open), "memory of one")
+		s.Add("resident for one, garbage included", "B", max(float64(most-taken), 0)/float64(b.Size.Open), "memory of one")
 	}
 	s.Add("its value alone", "B", float64(unsafe.Sizeof(purchase.Purchase{})), "")
 	s.Add("sold beside them", "purchases/s", beside.perSecond(), "sold with none open")

@@ -47,7 +47,7 @@ func (b *Bed) Recover(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	const waited = "waited for the lease"
+	const waited = "of that, silence of a lease of 1 s"
 	s.Add("taken over by another node", "s", taken.Seconds(), waited)
 	s.Add(waited, "s", silence.Seconds(), "")
 	return s, nil

@@ -246,8 +246,11 @@ func (e *Engine) replay(ctx context.Context, answers []Bought, repeats []repeat)
 	for i := range repeats {
 		again := &repeats[i]
 		if again.id == 0 {
-			if id, err := e.cfg.Store.FindKey(ctx, again.r.Client, again.r.ClientKey); err == nil {
+			switch id, err := e.cfg.Store.FindKey(ctx, again.r.Client, again.r.ClientKey); {
+			case err == nil:
 				again.id = id
+			case !errors.Is(err, ErrNotFound): // a refusal could hide a purchase that was charged
+				answers[again.at] = Bought{Err: fmt.Errorf("find earlier purchase: %w", err)}
 			}
 		}
 		if again.id != 0 {

@@ -3,6 +3,7 @@ package purchase_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,40 @@ func TestBuyAll(t *testing.T) {
 	}
 	if answers := r.BuyAll(t.Context(), nil); len(answers) != 0 {
 		t.Errorf("nothing asked for is answered with %v", answers)
+	}
+}
+
+// blind is a store whose keys cannot be read.
+type blind struct{ purchase.Store }
+
+// FindKey is purchase.Store.
+func (blind) FindKey(context.Context, string, string) (purchase.ID, error) {
+	return 0, purchase.ErrUnavailable
+}
+
+// A refusal says that nothing was charged. It is not given where an earlier
+// purchase under the same key may exist and cannot be looked for.
+func TestRefusalHidesNothing(t *testing.T) {
+	paused := &purchase.PausedError{Partner: "wallet"}
+	var closed atomic.Bool
+	kept := store.NewMemory()
+	change := func(s purchase.Store) func(*purchase.Config) {
+		return func(c *purchase.Config) {
+			c.Store = s
+			c.Admit = func(*purchase.Request) error {
+				if closed.Load() {
+					return paused
+				}
+				return nil
+			}
+		}
+	}
+	r := start(t, kept, quickRules(), change(blind{kept}), newPartner("wallet", full, obey), newPartner("ocs", full, obey))
+	r.settle(t, r.buy(t, 1))
+	closed.Store(true)
+	var refused *purchase.PausedError
+	if _, _, err := r.Buy(t.Context(), request(1)); errors.As(err, &refused) || !errors.Is(err, purchase.ErrUnavailable) {
+		t.Errorf("a key that cannot be looked for is answered with %v", err)
 	}
 }
 

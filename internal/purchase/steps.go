@@ -12,6 +12,7 @@ import (
 type Steps struct {
 	e     *Engine
 	lease Lease
+	spare []*batch // whose memory serves again, as a committer's does
 }
 
 // Steps acquires a lease, resumes this node's purchases and admits new ones, as
@@ -21,7 +22,7 @@ func (e *Engine) Steps(ctx context.Context) (*Steps, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Steps{e, lease}, nil
+	return &Steps{e: e, lease: lease}, nil
 }
 
 // Stopped returns why the engine does no more, or nil.
@@ -83,8 +84,15 @@ type Batch struct {
 
 // Gather takes the next batch; ok is false when nothing is pending.
 func (s *Steps) Gather() (b Batch, ok bool) {
-	b = Batch{s, &batch{}}
-	return b, s.e.gather(b.b)
+	if len(s.spare) == 0 {
+		s.spare = append(s.spare, &batch{})
+	}
+	last := len(s.spare) - 1
+	b = Batch{s, s.spare[last]}
+	if ok = s.e.gather(b.b); ok {
+		s.spare = s.spare[:last]
+	}
+	return b, ok
 }
 
 // Write asks the store once, and returns true when it must be called again.
@@ -93,8 +101,12 @@ func (b Batch) Write(ctx context.Context) (again bool) { return b.s.e.write(ctx,
 // Failed reports whether the store did not write; it is to be left alone for a while.
 func (b Batch) Failed() bool { return b.b.err != nil }
 
-// Settle applies what became of the batch.
-func (b Batch) Settle() { b.s.e.settle(b.b) }
+// Settle applies what became of the batch. Nothing but Failed may be asked of it
+// afterwards, and before the next Gather.
+func (b Batch) Settle() {
+	b.s.e.settle(b.b)
+	b.s.spare = append(b.s.spare, b.b)
+}
 
 // Exchange is one call of a partner.
 type Exchange struct {

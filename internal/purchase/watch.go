@@ -130,9 +130,11 @@ func (e *Engine) settleEnd(s *settling, ps []*Purchase) (elsewhere int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i, p := range ps {
-		if it := e.core.open[p.ID]; it != nil {
-			it.unwatch(&s.of[i])
-		} else if !p.State.Final() {
+		w, it := &s.of[i], e.core.open[p.ID]
+		if it != nil {
+			it.unwatch(w)
+		}
+		if !w.held && !p.State.Final() { // not held here, or held anew after it was lost
 			elsewhere++
 		}
 	}

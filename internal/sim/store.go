@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"tenu/internal/notify"
@@ -136,10 +137,29 @@ func (f *flaky) Commit(_ context.Context, epoch int64, changes []purchase.Change
 		return nil, unknown
 	case f.meets(CommitLanding, 40):
 		cover(CommitLanding)
-		f.landing = append(f.landing, func() { _, _ = f.apply(epoch, changes) }) // nobody hears of it
+		late := copied(changes)
+		f.landing = append(f.landing, func() { _, _ = f.apply(epoch, late) }) // nobody hears of it
 		return nil, unknown
 	}
 	return f.apply(epoch, changes)
+}
+
+// copied copies changes, whose memory is the engine's again when Commit returns.
+func copied(changes []purchase.Change) []purchase.Change {
+	changes = slices.Clone(changes)
+	for i := range changes {
+		c := &changes[i]
+		if c.Attempt != nil {
+			attempt := *c.Attempt
+			c.Attempt = &attempt
+		}
+		if c.Evidence != nil {
+			evidence := *c.Evidence
+			c.Evidence = &evidence
+		}
+		c.Postings, c.Notices, c.Cases = slices.Clone(c.Postings), slices.Clone(c.Notices), slices.Clone(c.Cases)
+	}
+	return changes
 }
 
 // apply commits for certain.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"tenu/internal/purchase"
@@ -39,6 +40,22 @@ func TestPostgresStatementsPerBatch(t *testing.T) {
 		tap.spent = spent{}
 		return cost
 	})
+	// Under load a batch holds all three at once: ten statements between the lease
+	// and COMMIT, as many as there are kinds of rows.
+	lease, err := s.Acquire(t.Context(), "mixed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, charged, credited := sales(1001, 1101, lease.Epoch), sales(1101, 1201, lease.Epoch), sales(1201, 1301, lease.Epoch)
+	for _, changes := range [][]purchase.Change{charged[0], credited[0], credited[1], slices.Concat(made[0], charged[1], credited[2])} {
+		tap.spent = spent{}
+		if _, err := s.Commit(t.Context(), lease.Epoch, changes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := (spent{3 + 10, 2}); tap.spent != want {
+		t.Errorf("a mixed batch: %+v, not %+v", tap.spent, want)
+	}
 }
 
 // SQLite has no round trips: a statement is a call, and what is saved is statements.
