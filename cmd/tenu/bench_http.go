@@ -108,7 +108,7 @@ func (n *benchNode) run(ctx context.Context) error {
 			n.sandbox.run(partners)
 		}
 	}()
-	err := n.node.run(ctx, n.web, nil)
+	err := n.node.run(ctx, listeners{api: n.web})
 	n.hangUp() // or the partners would wait for more requests
 	stop()
 	<-over

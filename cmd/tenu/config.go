@@ -28,6 +28,8 @@ type config struct {
 	Catalogue string          `yaml:"catalogue"`
 	Partners  []partnerConfig `yaml:"partners"`
 	SMS       smsConfig       `yaml:"sms"`
+	App       appConfig       `yaml:"app"`
+	Callbacks callbacksConfig `yaml:"callbacks"`
 	Clients   []clientConfig  `yaml:"clients"`
 	Log       logConfig       `yaml:"log"`
 
@@ -38,6 +40,7 @@ type config struct {
 type listenConfig struct {
 	API            string    `yaml:"api"`
 	Admin          string    `yaml:"admin"`
+	App            string    `yaml:"app"`
 	MaxConnections int       `yaml:"max_connections"`
 	TLS            tlsConfig `yaml:"tls"`
 }
@@ -149,8 +152,8 @@ func (c *config) checkNode() error {
 }
 
 func (c *config) checkListen() error {
-	for key, address := range map[string]string{"listen.api": c.Listen.API, "listen.admin": c.Listen.Admin} {
-		if address == "" && key == "listen.admin" {
+	for key, address := range map[string]string{"listen.api": c.Listen.API, "listen.admin": c.Listen.Admin, "listen.app": c.Listen.App} {
+		if address == "" && key != "listen.api" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {

@@ -42,8 +42,7 @@ type demo struct {
 	app     *app
 	sandbox *sandboxPartners
 	node    *node
-	web     net.Listener
-	admin   net.Listener
+	at      listeners
 	remote  remote
 }
 
@@ -69,7 +68,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	go func() { defer close(partnersOver); d.sandbox.run(partners) }()
 	serving, stopServing := context.WithCancel(ctx)
 	nodeOver := make(chan error, 1)
-	go func() { nodeOver <- d.node.run(serving, d.web, d.admin) }()
+	go func() { nodeOver <- d.node.run(serving, d.at) }()
 
 	err = d.sell(serving)
 	if err != nil || c.Once {
@@ -95,7 +94,7 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	var lc net.ListenConfig
-	for i, listener := range []*net.Listener{&d.web, &d.admin} {
+	for i, listener := range []*net.Listener{&d.at.api, &d.at.admin, &d.at.app} {
 		port := d.Port
 		if port != 0 {
 			port += i
@@ -108,7 +107,7 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d.remote = remote{URL: "http://" + d.web.Addr().String(), Key: string(key)}
+	d.remote = remote{URL: "http://" + d.at.api.Addr().String(), Key: string(key)}
 	cfg, err := d.configure()
 	if err != nil {
 		return err
@@ -130,7 +129,7 @@ func (d *demo) configure() (*config, error) {
 	at := d.sandbox.addresses()
 	path := filepath.Join(d.Dir, "tenu.yaml")
 	text := strings.NewReplacer(
-		"{api}", d.web.Addr().String(), "{admin}", d.admin.Addr().String(), "{wallet}", at.Wallet,
+		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{wallet}", at.Wallet,
 		"{charging}", at.Charging, "{sms}", at.SMS, "{callback}", d.remote.URL+"/callbacks/wallet",
 		"{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -245,6 +244,7 @@ func (d *demo) hints(p *api.Purchase, texts []string) {
 	}
 	at, keyFile := d.sandbox.addresses(), filepath.Join(d.Dir, "api-key")
 	a.printf("\nNow you:\n\n")
+	a.printf("  buy as a customer   http://%s (the code comes to the phone below)\n", d.at.app.Addr())
 	a.printf("  read the API        %s/docs\n", d.remote.URL)
 	a.printf("  look at the phone   %s/phone/%s\n", at.SMS, strings.TrimPrefix(p.Recipient.Number, "+"))
 	a.printf("  buy again           curl -H \"Authorization: Bearer $(cat %s)\" -H 'Content-Type: application/json' \\\n", keyFile)
@@ -255,20 +255,13 @@ func (d *demo) hints(p *api.Purchase, texts []string) {
 	a.printf("   system's next answer, then buy again; GET %s/faults lists every fault\n", at.Charging)
 	a.printf("  show a purchase     TENU_URL=%s TENU_KEY=$(cat %s) tenu show %s\n", d.remote.URL, keyFile, p.Reference)
 	a.printf("  check the books     tenu verify --config %s\n", filepath.Join(d.Dir, "tenu.yaml"))
-	a.printf("  see the metrics     http://%s/metrics\n\nCtrl-C stops it.\n", d.admin.Addr())
+	a.printf("  see the metrics     http://%s/metrics\n\nCtrl-C stops it.\n", d.at.admin.Addr())
 }
 
 // close closes what open opened, whatever of it there is.
 func (d *demo) close() error {
 	var errs []error
-	for _, listener := range []net.Listener{d.web, d.admin} {
-		if listener == nil {
-			continue
-		}
-		if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
+	errs = append(errs, d.at.close())
 	if d.node != nil {
 		errs = append(errs, d.node.close())
 	}
@@ -281,7 +274,7 @@ func (d *demo) close() error {
 // demoConfig is the demonstration's configuration.
 const demoConfig = `# Written by tenu demo at each start. tenu.example.yaml explains every key.
 node: demo
-listen: {api: "{api}", admin: "{admin}"}
+listen: {api: "{api}", admin: "{admin}", app: "{app}"}
 store: {dsn: "sqlite:tenu.db"}
 profile:
   deliver_within: 20s

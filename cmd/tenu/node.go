@@ -15,12 +15,14 @@ import (
 	"github.com/google/uuid"
 
 	"tenu/internal/api"
+	"tenu/internal/customer"
 	"tenu/internal/notify"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
 	"tenu/internal/store"
 	"tenu/internal/telemetry"
+	"tenu/internal/web"
 )
 
 // drainWithin is how long a node that is told to stop may take: half of it to
@@ -33,19 +35,21 @@ const maxConnections = 4096
 
 // node is everything that `tenu serve` runs.
 type node struct {
-	app     *app
-	cfg     *config
-	log     *slog.Logger
-	store   *store.Store
-	parts   *parts
-	engine  *purchase.Engine
-	desk    *sale.Desk
-	outbox  *notify.Outbox
-	api     *api.API
-	metrics *telemetry.Metrics
-	sms     *partner.Pool
-	tls     *tls.Config
-	damage  chan error // that the database is damaged
+	app       *app
+	cfg       *config
+	log       *slog.Logger
+	store     *store.Store
+	parts     *parts
+	engine    *purchase.Engine
+	desk      *sale.Desk
+	outbox    *notify.Outbox
+	api       *api.API
+	customers *customer.Desk
+	pages     *web.Web
+	metrics   *telemetry.Metrics
+	sms       *partner.Pool
+	tls       *tls.Config
+	damage    chan error // that the database is damaged
 }
 
 // smsAtOnce is how many messages are under way to the message centre at once.
@@ -71,14 +75,25 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err != nil {
 		return n, openAdvice(err)
 	}
-	keys, err := keyring(ctx, a, n.store)
+	secret, err := secret(ctx, a, n.store)
+	if err != nil {
+		return n, err
+	}
+	keys, err := purchase.NewKeyring(secret)
 	if err != nil {
 		return n, err
 	}
 	if n.parts, err = cfg.parts(a, keys); err != nil {
 		return n, usage(err)
 	}
-	if err = n.buildEngine(keys); err != nil {
+	centre, err := n.centre()
+	if err != nil {
+		return n, err
+	}
+	if err = n.buildEngine(keys, centre); err != nil {
+		return n, err
+	}
+	if err = n.buildCustomers(keys, secret, centre); err != nil {
 		return n, err
 	}
 	if err = n.buildTLS(); err != nil {
@@ -110,13 +125,18 @@ func openAdvice(err error) error {
 	return err
 }
 
-// keyring is the installation's, of the secret that the store keeps.
-func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, error) {
+// secret is the installation's, which the store keeps.
+func secret(ctx context.Context, a *app, s *store.Store) ([]byte, error) {
 	fresh := make([]byte, 32)
 	if _, err := a.random.Read(fresh); err != nil {
 		return nil, fmt.Errorf("make a secret: %w", err)
 	}
-	secret, err := s.Secret(ctx, fresh)
+	return s.Secret(ctx, fresh)
+}
+
+// keyring is the installation's, of its secret.
+func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, error) {
+	secret, err := secret(ctx, a, s)
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +155,7 @@ func (n *node) centre() (notify.Centre, error) {
 	return centre, nil
 }
 
-func (n *node) buildEngine(keys *purchase.Keyring) error {
-	centre, err := n.centre()
-	if err != nil {
-		return err
-	}
+func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err error) {
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
 		Concurrency: smsAtOnce})
 	if err != nil {
@@ -198,26 +214,43 @@ func (n *node) partnerStates() []telemetry.Partner {
 	return states
 }
 
-// listen opens the API's listener and, where there is one, the administration's.
-func (n *node) listen(ctx context.Context) (web, admin net.Listener, err error) {
+// listeners are where a node is reached; admin and app may be nil.
+type listeners struct{ api, admin, app net.Listener }
+
+// listen opens the listeners that the configuration names.
+func (n *node) listen(ctx context.Context) (l listeners, err error) {
 	var lc net.ListenConfig
-	web, err = lc.Listen(ctx, "tcp", n.cfg.Listen.API)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listen for the API: %w", err)
+	for _, each := range []struct {
+		to            *net.Listener
+		address, what string
+	}{{&l.api, n.cfg.Listen.API, "the API"}, {&l.admin, n.cfg.Listen.Admin, "the administration"}, {&l.app, n.cfg.Listen.App, "the app"}} {
+		if each.address == "" {
+			continue
+		}
+		if *each.to, err = lc.Listen(ctx, "tcp", each.address); err != nil {
+			return l, errors.Join(fmt.Errorf("listen for %s: %w", each.what, err), l.close())
+		}
 	}
-	if n.cfg.Listen.Admin == "" {
-		return web, nil, nil
+	return l, nil
+}
+
+// close closes those that are open.
+func (l *listeners) close() error {
+	var errs []error
+	for _, each := range []net.Listener{l.api, l.admin, l.app} {
+		if each != nil {
+			if err := each.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
 	}
-	if admin, err = lc.Listen(ctx, "tcp", n.cfg.Listen.Admin); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("listen for the administration: %w", err), web.Close())
-	}
-	return web, admin, nil
+	return errors.Join(errs...)
 }
 
 // run serves until ctx ends or the node cannot go on, then drains. It closes
 // the listeners. It returns an error wrapping purchase.ErrFenced when another
 // node took over, store.ErrDamaged when the database is damaged.
-func (n *node) run(ctx context.Context, web, admin net.Listener) error {
+func (n *node) run(ctx context.Context, at listeners) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
@@ -247,17 +280,22 @@ func (n *node) run(ctx context.Context, web, admin net.Listener) error {
 	for _, guard := range n.parts.guards {
 		loops.Go(func() { n.probe(working, guard) })
 	}
-	if admin != nil {
+	loops.Go(func() { n.customers.Run(working, n.waits) })
+	beside := func(what string, site api.Site, grace time.Duration, until context.Context) {
+		if site.Listener == nil {
+			return
+		}
 		loops.Go(func() {
-			site := api.Site{Listener: admin, Handler: n.adminRoutes(), MaxConns: 64, Log: n.log}
-			if err := api.Serve(working, site, time.Second); err != nil {
-				n.log.Error("administration ended", slog.Any("error", err))
+			if err := api.Serve(until, site, grace); err != nil {
+				n.log.Error(what+" ended", slog.Any("error", err))
 				stopServing()
 			}
 		})
 	}
-	site := api.Site{Listener: web, Handler: n.api, TLS: n.tls, MaxConns: orElse(n.cfg.Listen.MaxConnections, maxConnections),
-		Drain: n.api.Drain, Log: n.log}
+	most := orElse(n.cfg.Listen.MaxConnections, maxConnections)
+	beside("administration", api.Site{Listener: at.admin, Handler: n.adminRoutes(), MaxConns: 64, Log: n.log}, time.Second, working)
+	beside("app", api.Site{Listener: at.app, Handler: n.pages, TLS: n.tls, MaxConns: most, Drain: n.pages.Drain, Log: n.log}, drainWithin/2, serving)
+	site := api.Site{Listener: at.api, Handler: n.api, TLS: n.tls, MaxConns: most, Drain: n.api.Drain, Log: n.log}
 	err := api.Serve(serving, site, drainWithin/2)
 	stopWorking()
 	err = errors.Join(<-engine, err)

@@ -27,6 +27,7 @@ type parts struct {
 	members   []purchase.Member
 	callers   map[string]api.Caller
 	adapters  []*adapter
+	zone      *time.Location
 }
 
 // parts builds what the configuration stands for. Errors name the file, line
@@ -115,6 +116,7 @@ func (c *config) goods(p *parts) error {
 	if err != nil {
 		return c.file.Errorf("profile.timezone", "%w", err)
 	}
+	p.zone = zone
 	words := notify.WordingConfig{Products: map[string]map[string]string{}, Payers: map[string]map[string]string{},
 		Format: p.directory.Format, Location: zone}
 	for _, product := range p.catalogue.Products() {

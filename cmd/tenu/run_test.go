@@ -436,13 +436,13 @@ func TestServeTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web, admin, err := n.listen(ctx)
-	if err != nil || admin != nil {
-		t.Fatalf("listen: %v, %v", admin, err)
+	at, err := n.listen(ctx)
+	if err != nil || at.admin != nil {
+		t.Fatalf("listen: %v, %v", at.admin, err)
 	}
 	over := make(chan error, 1)
-	go func() { over <- n.run(ctx, web, admin) }()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+web.Addr().String()+"/healthz", nil)
+	go func() { over <- n.run(ctx, at) }()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+at.api.Addr().String()+"/healthz", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

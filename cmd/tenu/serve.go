@@ -45,12 +45,12 @@ func serve(ctx context.Context, a *app, cfg *config, log *slog.Logger, migrate b
 		return err
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
-	web, admin, err := n.listen(ctx)
+	at, err := n.listen(ctx)
 	if err != nil {
 		return err
 	}
-	log.Info("serving", slog.String("version", version), slog.String("node", cfg.Node), slog.String("api", web.Addr().String()))
-	if err := n.run(ctx, web, admin); err != nil {
+	log.Info("serving", slog.String("version", version), slog.String("node", cfg.Node), slog.String("api", at.api.Addr().String()))
+	if err := n.run(ctx, at); err != nil {
 		return fmt.Errorf("node %s: %w", cfg.Node, err)
 	}
 	log.Info("stopped", slog.String("node", cfg.Node))

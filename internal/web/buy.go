@@ -73,7 +73,7 @@ func (v *visit) showBuy(status int, form buyForm, wrong *problem, bundles bool) 
 		return
 	}
 	for _, f := range list {
-		p.Favourites = append(p.Favourites, favourite{f.Recipient.String(), f.Name, v.names.number(f.Recipient)})
+		p.Favourites = append(p.Favourites, favourite{f.Recipient.String(), f.Name, v.phone(f.Recipient)})
 		if p.Form.For == "other" && p.Form.Other == f.Recipient.String() {
 			p.Form.For, p.Form.Other = f.Recipient.String(), ""
 		}
@@ -117,7 +117,7 @@ func (v *visit) goods(p *buyPage, bundles bool) error {
 // good is a product in words.
 func (v *visit) good(w *sale.Ware) good {
 	currency := v.cfg.Sales.Catalogue().Currency()
-	g := good{Code: w.Code, Name: w.Names.In(v.lang)}
+	g := good{Code: w.Code, Name: v.speaker.product(w.Code, v.lang)}
 	if !w.Bundle {
 		g.Hint = v.say("buy_between", "Min", money.Amount{Minor: w.Offer.Min, Currency: currency}.String(),
 			"Max", money.Amount{Minor: w.Offer.Max, Currency: currency}.String())
@@ -193,7 +193,7 @@ type recap struct{ Item, For, Operator, Validity, With, Price, Fee, Total, Then 
 // recap is a checkout with its price, in words.
 func (v *visit) recap(wish *sale.Wish, r *purchase.Request) recap {
 	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: r.Currency}.String() }
-	x := recap{Item: v.item(r.Bundle, r.Product, money.Amount{Minor: r.Units, Currency: r.Currency}), For: v.names.number(r.Recipient),
+	x := recap{Item: v.item(r.Bundle, r.Product, money.Amount{Minor: r.Units, Currency: r.Currency}), For: v.phone(r.Recipient),
 		With: v.paying(wish.PayWith), Price: amount(r.Total - r.Fee), Fee: amount(r.Fee), Total: amount(r.Total), Then: v.say("recap_then_balance")}
 	if operator, err := v.cfg.Numbers.Operator(r.Recipient); err == nil {
 		x.Operator = v.cfg.Numbers.Name(operator)

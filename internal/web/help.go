@@ -315,5 +315,5 @@ func (v *visit) balance(ctx context.Context) *balance {
 }
 
 func (v *visit) pocket(b *purchase.BundleBalance) pocket {
-	return pocket{v.names.product(b.Code, v.lang), fmt.Sprintf("%d %s", b.Left, b.Unit), v.clock(b.Expires)}
+	return pocket{v.speaker.product(b.Code, v.lang), fmt.Sprintf("%d %s", b.Left, b.Unit), v.clock(b.Expires)}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -108,7 +109,16 @@ func (w *Web) events(v *visit) {
 	if !write("retry: 3000\n\n") {
 		return
 	}
-	w.cfg.Customers.Follow(v.r.Context(), v.number, view, beatEvery, func(view *customer.View) bool {
+	ctx, end := context.WithCancel(v.r.Context())
+	defer end()
+	go func() {
+		select {
+		case <-w.draining:
+			end()
+		case <-ctx.Done():
+		}
+	}()
+	w.cfg.Customers.Follow(ctx, v.number, view, beatEvery, func(view *customer.View) bool {
 		if view == nil {
 			return write(": still here\n\n")
 		}

@@ -35,7 +35,7 @@ func (w *Web) parsePages(code string) (*pages, error) {
 		"t":      t.say,
 		"icon":   icon,
 		"asset":  w.assets.path,
-		"number": func(m purchase.MSISDN) string { return w.names.number(m) },
+		"number": func(m purchase.MSISDN) string { return w.vocabulary.phone(m) },
 	})
 	base, err := base.ParseFS(pageFiles, "pages/layout.html", "pages/parts.html")
 	if err != nil {

@@ -15,7 +15,9 @@ type favouritesPage struct {
 	Form       struct{ Name, Number string }
 }
 
-func (w *Web) favourites(v *visit) { v.showFavourites(http.StatusOK, &favouritesPage{page: v.page("help")}) }
+func (w *Web) favourites(v *visit) {
+	v.showFavourites(http.StatusOK, &favouritesPage{page: v.page("help")})
+}
 
 func (v *visit) showFavourites(status int, p *favouritesPage) {
 	list, err := v.cfg.Customers.Favourites(v.r.Context(), v.number)
@@ -24,7 +26,7 @@ func (v *visit) showFavourites(status int, p *favouritesPage) {
 		return
 	}
 	for _, f := range list {
-		p.Favourites = append(p.Favourites, favourite{f.Recipient.String(), f.Name, v.names.number(f.Recipient)})
+		p.Favourites = append(p.Favourites, favourite{f.Recipient.String(), f.Name, v.phone(f.Recipient)})
 	}
 	v.show(status, "favourites", p)
 }
@@ -45,7 +47,7 @@ func (w *Web) keepFavourite(v *visit) {
 		err = w.cfg.Customers.DropFavourite(v.r.Context(), v.number, number)
 	default:
 		if p.Form.Name == "" {
-			p.Form.Name = v.names.number(number)
+			p.Form.Name = v.phone(number)
 		}
 		err = w.cfg.Customers.PutFavourite(v.r.Context(), v.number, customer.Favourite{Recipient: number, Name: p.Form.Name})
 	}
@@ -93,7 +95,7 @@ func (w *Web) settings(v *visit) {
 }
 
 // choose keeps what the customer chose.
-func (w *Web) choose(v *visit) {
+func (w *Web) setChoices(v *visit) {
 	lang := v.texts.choose(v.form("language"))
 	chosen := customer.Choices{Language: purchase.Language(lang)}
 	for _, f := range pushed {

@@ -48,7 +48,7 @@ func (w *Web) sendCode(v *visit) {
 		v.fail(err)
 		return
 	}
-	p.Form.Number, p.Form.Shown = number.String(), v.names.number(number)
+	p.Form.Number, p.Form.Shown = number.String(), v.phone(number)
 	v.show(http.StatusOK, "code", p)
 }
 
@@ -58,7 +58,7 @@ func (w *Web) signIn(v *visit) {
 	p.Next, p.Form.Number = within(v.form("next")), v.form("number")
 	number, err := w.cfg.Sales.Number(p.Form.Number)
 	if err == nil {
-		p.Form.Shown = v.names.number(number)
+		p.Form.Shown = v.phone(number)
 		err = w.cfg.Codes.Accept(v.r.Context(), number, v.form("code"))
 	}
 	if _, refused := v.refusal(err); refused || errors.Is(err, auth.ErrCode) {
@@ -151,4 +151,3 @@ func (w *Web) home(v *visit) {
 	}
 	v.show(http.StatusOK, "home", p)
 }
-

@@ -74,7 +74,7 @@ func (v *visit) begin() error {
 // speakFirst makes the visit able to say that nothing works.
 func (v *visit) speakFirst() {
 	v.lang = v.texts.choose(append([]string{v.sessions.read(v.r, "lang")}, accepted(v.r.Header.Get("Accept-Language"))...)...)
-	v.speaker = &speaker{v.texts.in(v.lang), v.names, v.cfg.Clock.Now().Time().In(v.cfg.Location)}
+	v.speaker = &speaker{v.texts.in(v.lang), v.vocabulary, v.cfg.Clock.Now().Time().In(v.cfg.Location)}
 }
 
 // chooseLanguage is what the visitor asks for now, or chose before, or the browser prefers.
@@ -86,7 +86,7 @@ func (v *visit) chooseLanguage() error {
 		wanted = []string{lang}
 	}
 	v.lang = v.texts.choose(wanted...)
-	v.speaker = &speaker{v.texts.in(v.lang), v.names, v.cfg.Clock.Now().Time().In(v.cfg.Location)}
+	v.speaker = &speaker{v.texts.in(v.lang), v.vocabulary, v.cfg.Clock.Now().Time().In(v.cfg.Location)}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"tenu/internal/auth"
@@ -73,13 +74,15 @@ const (
 
 // Web serves the pages. It is an http.Handler, safe for concurrent use.
 type Web struct {
-	cfg      Config
-	texts    *texts
-	names    *names
-	pages    map[string]*pages // by language
-	assets   *assets
-	sessions *sessions
-	handler  http.Handler
+	cfg        Config
+	texts      *texts
+	vocabulary *names
+	pages      map[string]*pages // by language
+	assets     *assets
+	sessions   *sessions
+	handler    http.Handler
+	draining   chan struct{} // closed when streams are to end
+	drain      sync.Once
 }
 
 // New returns the pages, or an error that says what cannot be.
@@ -94,7 +97,7 @@ func New(cfg Config) (*Web, error) {
 	if cfg.Source == nil {
 		cfg.Source = remote
 	}
-	w := &Web{cfg: cfg}
+	w := &Web{cfg: cfg, draining: make(chan struct{})}
 	var err error
 	if w.texts, err = loadTexts(cfg.Languages...); err != nil {
 		return nil, err
@@ -102,7 +105,7 @@ func New(cfg Config) (*Web, error) {
 	if w.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	w.names = &names{number: cfg.Numbers.Format, location: cfg.Location, product: w.productName, payer: w.payerName}
+	w.vocabulary = &names{phone: cfg.Numbers.Format, location: cfg.Location, product: w.productName, payer: w.payerName}
 	w.pages = map[string]*pages{}
 	for _, code := range w.texts.book.Languages() {
 		if w.pages[code], err = w.parsePages(code); err != nil {
@@ -120,7 +123,10 @@ func (w *Web) productName(code, language string) string {
 	if !known {
 		return code
 	}
-	return product.Names.In(language)
+	if name := product.Names[language]; name != "" {
+		return name
+	}
+	return product.Names[standard]
 }
 
 // payerName is what customers call a wallet, "" for a charging system.
@@ -168,14 +174,16 @@ func (w *Web) routes() http.Handler {
 	own("GET /favourites", w.favourites)
 	own("POST /favourites", w.keepFavourite)
 	own("GET /settings", w.settings)
-	own("POST /settings", w.choose)
-	own("POST /push", w.subscribe)
+	own("POST /settings", w.setChoices)
 	open("/", w.nowhere)
 	return w.guard(mux)
 }
 
 // ServeHTTP answers a request.
 func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }
+
+// Drain ends the streams of events, so that the server can stop; browsers come back.
+func (w *Web) Drain() { w.drain.Do(func() { close(w.draining) }) }
 
 // policy allows nothing that does not come from here. Pages have no inline script
 // and no inline style.

@@ -58,7 +58,7 @@ type speaker struct {
 // names are what customers call things, and how numbers and times are written.
 type names struct {
 	product, payer func(code, language string) string
-	number         func(purchase.MSISDN) string
+	phone          func(purchase.MSISDN) string
 	location       *time.Location
 }
 
@@ -100,7 +100,7 @@ func (s *speaker) paying(partner string) string {
 
 // purchase tells a purchase.
 func (s *speaker) purchase(v *customer.View) shown {
-	x := shown{Reference: v.Reference.String(), Item: s.item(v.Bundle, v.Product, v.Units), For: s.number(v.Recipient),
+	x := shown{Reference: v.Reference.String(), Item: s.item(v.Bundle, v.Product, v.Units), For: s.phone(v.Recipient),
 		When: s.clock(v.CreatedAt), Closed: s.clock(v.ClosedAt), State: s.state(v.Stage), Say: s.sentence(v), Steps: s.steps(v),
 		Final: v.Final(), HasReceipt: v.Payer && (v.Stage == customer.Done || v.Stage == customer.Back)}
 	if v.Payer {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tenu/internal/auth"
+	"tenu/internal/care"
+	"tenu/internal/customer"
+	"tenu/internal/notify"
+	"tenu/internal/partner"
+	"tenu/internal/purchase"
+	"tenu/internal/web"
+)
+
+// appConfig is of the customers' pages.
+type appConfig struct {
+	Brand     string      `yaml:"brand"`
+	HTTPS     bool        `yaml:"https"`
+	CancelFor span        `yaml:"cancel_for"`
+	Source    string      `yaml:"source"`
+	Codes     codesConfig `yaml:"codes"`
+}
+
+// codesConfig bounds the one-time codes that are sent.
+type codesConfig struct {
+	Number       int64 `yaml:"number"`
+	NumberDaily  int64 `yaml:"number_daily"`
+	Source       int64 `yaml:"source"`
+	Prefix       int64 `yaml:"prefix"`
+	PrefixDigits int   `yaml:"prefix_digits"`
+	Daily        int64 `yaml:"daily"`
+}
+
+func (c *codesConfig) limits() auth.CodeLimits {
+	return auth.CodeLimits{Number: orElse(c.Number, 3), NumberDaily: orElse(c.NumberDaily, 10), Source: orElse(c.Source, 30),
+		Prefix: orElse(c.Prefix, 300), PrefixDigits: orElse(c.PrefixDigits, 4), Daily: orElse(c.Daily, 50_000)}
+}
+
+// callbacksConfig says when customers are called back.
+type callbacksConfig struct {
+	Opens     span `yaml:"opens"`
+	Closes    span `yaml:"closes"`
+	PerWindow int  `yaml:"per_window"`
+}
+
+func (c *callbacksConfig) hours(zone *time.Location) care.Hours {
+	return care.Hours{Opens: orElse(c.Opens.Duration, 7*time.Hour), Closes: orElse(c.Closes.Duration, 21*time.Hour),
+		Location: zone, PerWindow: orElse(c.PerWindow, 10)}
+}
+
+// buildCustomers builds what customers are served by, whatever the channel, and
+// their pages.
+func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre notify.Centre) error {
+	hours := n.cfg.Callbacks.hours(n.parts.zone)
+	desk, err := care.NewDesk(n.store, n.app.clock, hours)
+	if err != nil {
+		return usage(n.cfg.file.Errorf("callbacks", "%w", err))
+	}
+	n.customers, err = customer.New(customer.Config{Sales: n.desk, Care: desk, Purchases: n.store, Engine: n.engine, References: keys,
+		Store: n.store, Clock: n.app.clock, Random: n.app.random, Rules: n.parts.rules})
+	if err != nil {
+		return err
+	}
+	codes, err := auth.NewCodes(n.store, n.app.clock, n.app.random, secret, n.cfg.App.Codes.limits())
+	if err != nil {
+		return usage(n.cfg.file.Errorf("app.codes", "%w", err))
+	}
+	_, payers := n.parts.catalogue.Labels()
+	sender := codeSender{n, centre}
+	n.pages, err = web.New(web.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: codes,
+		Send: sender.send, Sessions: n.store, Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock,
+		Random: n.app.random, Secret: secret, Log: n.log, Services: n.services, CancelFor: n.cfg.App.CancelFor.Duration,
+		Secure: n.cfg.App.HTTPS, Source: n.source()})
+	return err
+}
+
+// source is where a request comes from: the header that a proxy in front sets, or
+// the connection's other end.
+func (n *node) source() func(*http.Request) string {
+	header := n.cfg.App.Source
+	if header == "" {
+		return nil
+	}
+	return func(r *http.Request) string { return r.Header.Get(header) }
+}
+
+// codeSender sends one-time codes.
+type codeSender struct {
+	n      *node
+	centre notify.Centre
+}
+
+// codeTexts are short, and begin with what they are, for a phone's lock screen. The
+// last line lets a browser fill in the code by itself.
+var codeTexts = map[string]string{
+	"fr": "%s : votre code est %s. Ne le donnez a personne, pas meme a un agent.",
+	"en": "%s: your code is %s. Give it to nobody, not even to an agent.",
+}
+
+func (s codeSender) send(number purchase.MSISDN, language, code string) error {
+	text := codeTexts[language]
+	if text == "" {
+		text = codeTexts["fr"]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	id := "code-" + strconv.FormatInt(int64(number), 36) + "-" + strconv.FormatInt(int64(s.n.app.clock.Now()), 36)
+	if err := s.centre.Send(ctx, id, number, fmt.Sprintf(text, orElse(s.n.cfg.App.Brand, "tenu"), code)); err != nil {
+		return fmt.Errorf("send a code: %w", err)
+	}
+	return nil
+}
+
+// services are what customers depend on: the wallets, and the charging system of
+// each operator.
+func (n *node) services() []web.Service {
+	goods := n.desk.Catalogue()
+	var all []web.Service
+	for _, w := range goods.Wallets() {
+		all = append(all, web.Service{Names: w.Names, Health: n.health(w.Name)})
+	}
+	for _, o := range goods.Operators() {
+		name, health := n.parts.directory.Name(o), web.Down
+		for _, provider := range goods.Providers(o) {
+			if h := n.health(provider); h < health {
+				health = h
+			}
+		}
+		all = append(all, web.Service{Names: map[string]string{"fr": name, "en": name}, Health: health})
+	}
+	return all
+}
+
+func (n *node) health(name string) web.Health {
+	guard := n.parts.guards[name]
+	if guard == nil {
+		return web.Down
+	}
+	switch s := guard.State(); {
+	case s.Circuit == partner.Closed && s.Health.Status == partner.Available:
+		return web.Up
+	case s.Circuit == partner.Closed && s.Health.Status != partner.Unavailable:
+		return web.Slow
+	}
+	return web.Down
+}
+
+// waits tells the log what customers' purchases wait for.
+func (n *node) waits(err error) {
+	n.log.Warn("customers' purchases wait", slog.Any("error", err))
+}
