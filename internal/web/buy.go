@@ -220,7 +220,12 @@ func (w *Web) checkout(v *visit) {
 		return
 	}
 	if c.State == customer.Sold {
-		v.see("/purchases/" + w.cfg.Customers.Reference(c.Purchase).String())
+		to := "/purchases/" + w.cfg.Customers.Reference(c.Purchase).String()
+		if v.r.Header.Get("HX-Request") == "" {
+			v.see(to)
+			return
+		}
+		v.w.Header().Set("HX-Redirect", to) // the page itself is left, not a part of it
 		return
 	}
 	p := &checkoutPage{page: v.page("buy"), Key: key}
