@@ -119,11 +119,11 @@ func (v *visit) good(w *sale.Ware) good {
 	currency := v.cfg.Sales.Catalogue().Currency()
 	g := good{Code: w.Code, Name: v.speaker.product(w.Code, v.lang)}
 	if !w.Bundle {
-		g.Hint = v.say("buy_between", "Min", money.Amount{Minor: w.Offer.Min, Currency: currency}.String(),
-			"Max", money.Amount{Minor: w.Offer.Max, Currency: currency}.String())
+		g.Hint = v.say("buy_between", "Min", v.amount(money.Amount{Minor: w.Offer.Min, Currency: currency}),
+			"Max", v.amount(money.Amount{Minor: w.Offer.Max, Currency: currency}))
 		return g
 	}
-	g.Price = money.Amount{Minor: w.Quote.Total, Currency: currency}.String()
+	g.Price = v.amount(money.Amount{Minor: w.Quote.Total, Currency: currency})
 	if w.Offer.Validity > 0 {
 		g.Hint = v.say("buy_valid", "Time", v.lasting(w.Offer.Validity))
 	}
@@ -192,7 +192,7 @@ type recap struct{ Item, For, Operator, Validity, With, Price, Fee, Total, Then 
 
 // recap is a checkout with its price, in words.
 func (v *visit) recap(wish *sale.Wish, r *purchase.Request) recap {
-	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: r.Currency}.String() }
+	amount := func(minor int64) string { return v.amount(money.Amount{Minor: minor, Currency: r.Currency}) }
 	x := recap{Item: v.item(r.Bundle, r.Product, money.Amount{Minor: r.Units, Currency: r.Currency}), For: v.phone(r.Recipient),
 		With: v.paying(wish.PayWith), Price: amount(r.Total - r.Fee), Fee: amount(r.Fee), Total: amount(r.Total), Then: v.say("recap_then_balance")}
 	if operator, err := v.cfg.Numbers.Operator(r.Recipient); err == nil {

@@ -307,7 +307,7 @@ func (v *visit) balance(ctx context.Context) *balance {
 	if err != nil {
 		return nil
 	}
-	x := &balance{Main: b.Main.String(), At: v.clock(v.cfg.Clock.Now())}
+	x := &balance{Main: v.amount(b.Main), At: v.clock(v.cfg.Clock.Now())}
 	for _, pocket := range b.Bundles {
 		x.Others = append(x.Others, v.pocket(&pocket))
 	}

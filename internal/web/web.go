@@ -105,7 +105,7 @@ func New(cfg Config) (*Web, error) {
 	if w.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	w.vocabulary = &names{phone: cfg.Numbers.Format, location: cfg.Location, product: w.productName, payer: w.payerName}
+	w.vocabulary = &names{phone: func(m purchase.MSISDN) string { return unbroken(cfg.Numbers.Format(m)) }, location: cfg.Location, product: w.productName, payer: w.payerName}
 	w.pages = map[string]*pages{}
 	for _, code := range w.texts.book.Languages() {
 		if w.pages[code], err = w.parsePages(code); err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"strings"
 	"time"
 
 	"tenu/internal/care"
@@ -48,6 +49,12 @@ type shown struct {
 	HasReceipt bool
 }
 
+// unbroken keeps the parts of an amount or a number on one line. Messages have plain
+// spaces; pages may have these.
+func unbroken(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
+
+func (s *speaker) amount(a money.Amount) string { return unbroken(a.String()) }
+
 // speaker tells purchases in one language.
 type speaker struct {
 	*tongue
@@ -87,7 +94,7 @@ func (s *speaker) item(bundle bool, product string, units money.Amount) string {
 	if bundle {
 		return s.say("item_bundle", "Product", s.product(product, s.code))
 	}
-	return s.say("item_airtime", "Units", units.String())
+	return s.say("item_airtime", "Units", s.amount(units))
 }
 
 // paying is what a customer pays with.
@@ -104,10 +111,10 @@ func (s *speaker) purchase(v *customer.View) shown {
 		When: s.clock(v.CreatedAt), Closed: s.clock(v.ClosedAt), State: s.state(v.Stage), Say: s.sentence(v), Steps: s.steps(v),
 		Final: v.Final(), HasReceipt: v.Payer && (v.Stage == customer.Done || v.Stage == customer.Back)}
 	if v.Payer {
-		x.With, x.Fee, x.Total = s.paying(v.PayWith), v.Fee.String(), v.Total.String()
+		x.With, x.Fee, x.Total = s.paying(v.PayWith), s.amount(v.Fee), s.amount(v.Total)
 	}
 	if v.HasBalance {
-		x.Balance = v.Balance.String()
+		x.Balance = s.amount(v.Balance)
 	}
 	return x
 }
@@ -133,7 +140,7 @@ func (s *speaker) sentence(v *customer.View) string {
 	case customer.Refunding:
 		return s.say("say_refunding", "Time", s.clock(v.RefundBy))
 	case customer.Back:
-		return s.say("say_refunded", "Amount", v.Charged.String(), "Payer", s.paying(v.PayWith))
+		return s.say("say_refunded", "Amount", s.amount(v.Charged), "Payer", s.paying(v.PayWith))
 	case customer.Declined:
 		if key := "reason_" + string(v.Reason); v.Reason != "" && s.has(key) {
 			return s.say("say_declined_reason", "Reason", s.say(key))
