@@ -94,7 +94,24 @@ func (d *Desk) Begin(ctx context.Context, number purchase.MSISDN, w sale.Wish) (
 	if _, err := io.ReadFull(d.cfg.Random, b[:]); err != nil {
 		return Recap{}, fmt.Errorf("draw a key: %w", err)
 	}
-	w.Client, w.ClientKey, w.Payer = Client, base64.RawURLEncoding.EncodeToString(b[:]), number.String()
+	return d.begin(ctx, number, base64.RawURLEncoding.EncodeToString(b[:]), w)
+}
+
+// BeginAs is Begin under a key of the caller's, which no other customer can come by:
+// a second call returns what the first began, as it stands.
+func (d *Desk) BeginAs(ctx context.Context, number purchase.MSISDN, key string, w sale.Wish) (Recap, error) {
+	c, err := d.Checkout(ctx, number, key)
+	if !errors.Is(err, ErrNotFound) {
+		if c.Request.Total == 0 && err == nil { // it is not shown any more
+			c.Request, err = d.cfg.Sales.Quote(c.Wish)
+		}
+		return c, err
+	}
+	return d.begin(ctx, number, key, w)
+}
+
+func (d *Desk) begin(ctx context.Context, number purchase.MSISDN, key string, w sale.Wish) (Recap, error) {
+	w.Client, w.ClientKey, w.Payer = Client, key, number.String()
 	request, err := d.cfg.Sales.Quote(w)
 	if err != nil {
 		return Recap{}, err

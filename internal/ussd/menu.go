@@ -1,0 +1,501 @@
+// Package ussd is the customer's menus on any telephone: a screen of at most 160
+// characters and five choices, and what was typed so far. It knows nothing of how
+// a gateway carries them, of SQL, or of how a purchase is decided.
+//
+// A session has no state of its own: what was typed since its beginning says where
+// it is, and is gone through anew at each turn. So a gateway that asks the same
+// twice gets the same screen, and whatever moves money is done under a key that
+// follows from session and typing.
+package ussd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"tenu/internal/care"
+	"tenu/internal/catalogue"
+	"tenu/internal/customer"
+	"tenu/internal/money"
+	"tenu/internal/numbering"
+	"tenu/internal/purchase"
+	"tenu/internal/sale"
+)
+
+// Turn is what a gateway brings: who dials, and all that was typed in the session.
+type Turn struct {
+	Session string
+	Number  purchase.MSISDN
+	Typed   []string
+}
+
+// Screen is what the telephone shows. After End the session is over.
+type Screen struct {
+	Text string
+	End  bool
+}
+
+// The bounds of a session.
+const (
+	maxTyped  = 60
+	maxChoice = 5
+)
+
+// Config is what menus are built from. All of it is needed.
+type Config struct {
+	Brand     string
+	Customers *customer.Desk
+	Sales     *sale.Desk
+	Care      *care.Desk
+	Numbers   *numbering.Directory
+	Payers    map[string]map[string]string // names of wallets by partner and language
+	Location  *time.Location
+	Clock     purchase.Clock
+}
+
+// Menu answers turns. It is safe for concurrent use.
+type Menu struct {
+	cfg   Config
+	texts *texts
+}
+
+// New returns the menus, or an error that says what cannot be.
+func New(cfg Config) (*Menu, error) {
+	if cfg.Customers == nil || cfg.Sales == nil || cfg.Care == nil || cfg.Numbers == nil || cfg.Location == nil || cfg.Clock == nil {
+		return nil, errors.New("ussd: something that is needed is missing")
+	}
+	texts, err := loadTexts()
+	if err != nil {
+		return nil, err
+	}
+	return &Menu{cfg, texts}, nil
+}
+
+// Answer returns the screen of a turn. The same turn has the same screen, but for
+// what changed meanwhile.
+func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
+	s := &session{Menu: m, ctx: ctx, turn: turn, now: m.cfg.Clock.Now().Time().In(m.cfg.Location)}
+	chosen, err := m.cfg.Customers.Choices(ctx, turn.Number)
+	s.tongue = m.texts.in(string(chosen.Language))
+	if err != nil || len(turn.Typed) > maxTyped {
+		return s.end("failed")
+	}
+	screen := s.home()
+	screen.Text = fit(screen.Text)
+	return screen
+}
+
+// session is one turn under way.
+type session struct {
+	*Menu
+	*tongue
+	ctx  context.Context
+	turn Turn
+	at   int // how much of what was typed is used
+	now  time.Time
+}
+
+// next is what was typed after what is used, false when that is all.
+func (s *session) next() (string, bool) {
+	if s.at >= len(s.turn.Typed) {
+		return "", false
+	}
+	typed := strings.TrimSpace(s.turn.Typed[s.at])
+	s.at++
+	return typed, true
+}
+
+// key names what the session does at this point of the typing.
+func (s *session) key() string {
+	hash := sha256.New()
+	for _, part := range append([]string{"tenu ussd 1", s.turn.Number.String(), s.turn.Session}, s.turn.Typed[:s.at]...) {
+		hash.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
+	}
+	return "ussd-" + base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:16])
+}
+
+func (s *session) end(key string, pairs ...string) Screen { return Screen{s.say(key, pairs...), true} }
+
+// wait is a screen that waits for a choice: a heading, and numbered choices.
+func (s *session) wait(heading string, choices ...string) Screen {
+	var b strings.Builder
+	b.WriteString(heading)
+	for i, c := range choices {
+		b.WriteString("\n" + strconv.Itoa(i+1) + " " + c)
+	}
+	return Screen{Text: b.String()}
+}
+
+// failed ends a session over an error of ours. Nothing more was done than was told.
+func (s *session) failed(error) Screen { return s.end("failed") }
+
+// refused is a problem of the sales desk in words, and whether it is one.
+func (s *session) refused(err error) (string, bool) {
+	var p *sale.Problem
+	if !errors.As(err, &p) || p.Code == sale.CodeInternal || p.Code == sale.CodeUnavailable {
+		return "", false
+	}
+	return p.Message(s.code), true
+}
+
+// home is the first screen: it tells where the last purchase stands.
+func (s *session) home() Screen {
+	heading := ""
+	for {
+		typed, more := s.next()
+		if !more {
+			if heading == "" {
+				heading = s.greeting()
+			}
+			return s.wait(heading, s.say("home_buy"), s.say("home_balance"), s.say("home_last"), s.say("home_report"), s.say("home_callback"))
+		}
+		var screen Screen
+		back := false
+		switch typed {
+		case "1":
+			screen, back = s.buy()
+		case "2":
+			screen, back = s.balance()
+		case "3", "7": // *121*7#: where is my purchase
+			screen, back = s.last()
+		case "4":
+			screen, back = s.report()
+		case "5":
+			screen, back = s.callback()
+		default:
+			heading = s.say("wrong")
+			continue
+		}
+		if !back {
+			return screen
+		}
+		heading = ""
+	}
+}
+
+// greeting tells the last purchase's state in a line.
+func (s *session) greeting() string {
+	views, err := s.cfg.Customers.Last(s.ctx, s.turn.Number, 0, 1)
+	if err != nil || len(views) == 0 {
+		return s.cfg.Brand
+	}
+	return s.cfg.Brand + "\n" + s.line(&views[0])
+}
+
+// line is a purchase and its state in a line.
+func (s *session) line(v *customer.View) string {
+	return s.say("line", "Item", s.item(v), "State", s.say("state_"+string(v.Stage)), "Time", s.clock(v))
+}
+
+func (s *session) item(v *customer.View) string {
+	if !v.Bundle {
+		return v.Units.String()
+	}
+	return s.product(v.Product)
+}
+
+func (s *session) product(code string) string {
+	if p, known := s.cfg.Sales.Catalogue().Product(code); known {
+		if name := p.Names[s.code]; name != "" {
+			return name
+		}
+	}
+	return code
+}
+
+// clock is when the purchase got where it stands, or by when it leaves it.
+func (s *session) clock(v *customer.View) string {
+	at := v.CreatedAt
+	switch v.Stage {
+	case customer.Paid:
+		at = v.DeliverBy
+	case customer.Late:
+		at = v.ResolveBy
+	case customer.Refunding:
+		at = v.RefundBy
+	case customer.Done, customer.Back, customer.Declined, customer.Unconfirmed:
+		at = v.ClosedAt
+	case customer.Asking:
+	}
+	local := at.Time().In(s.cfg.Location)
+	if local.YearDay() == s.now.YearDay() && local.Year() == s.now.Year() {
+		return local.Format("15:04")
+	}
+	return local.Format("02/01")
+}
+
+// wish gathers what is to be bought.
+type wish struct {
+	sale.Wish
+	product *sale.Ware
+}
+
+// buy asks who for, what, how much and how paid, shows what it costs, and buys.
+func (s *session) buy() (Screen, bool) {
+	w := &wish{Wish: sale.Wish{Channel: "ussd", Language: s.code}}
+	for _, ask := range []func(*wish) (Screen, bool, bool){s.who, s.what, s.amount, s.payer} {
+		if screen, back, done := ask(w); !done {
+			return screen, back
+		}
+	}
+	return s.recap(w)
+}
+
+// who asks whom it is for.
+func (s *session) who(w *wish) (screen Screen, back, done bool) {
+	heading := s.say("who")
+	for {
+		typed, more := s.next()
+		if !more {
+			return s.wait(heading, s.say("who_me"), s.say("who_other")), false, false
+		}
+		switch typed {
+		case "0":
+			return screen, true, false
+		case "1":
+			w.Number = s.turn.Number.String()
+			return screen, false, true
+		case "2":
+			return s.other(w)
+		}
+		heading = s.say("wrong")
+	}
+}
+
+func (s *session) other(w *wish) (screen Screen, back, done bool) {
+	heading := s.say("other")
+	for {
+		typed, more := s.next()
+		if !more {
+			return Screen{Text: heading}, false, false
+		}
+		if typed == "0" {
+			return screen, true, false
+		}
+		number, err := s.cfg.Sales.Number(typed)
+		if err == nil {
+			w.Number = number.String()
+			return screen, false, true
+		}
+		text, _ := s.refused(err)
+		heading = text
+	}
+}
+
+// what asks for the product, four on a screen.
+func (s *session) what(w *wish) (screen Screen, back, done bool) {
+	wares, err := s.cfg.Sales.Products(w.Number)
+	if err != nil {
+		return s.failed(err), false, false
+	}
+	heading, first := s.say("what"), 0
+	const perScreen = maxChoice - 1
+	for {
+		page := wares[first:min(first+perScreen, len(wares))]
+		typed, more := s.next()
+		if !more {
+			var names []string
+			for i := range page {
+				names = append(names, s.ware(&page[i]))
+			}
+			if len(wares) > perScreen {
+				names = append(names, s.say("more"))
+			}
+			return s.wait(heading, names...), false, false
+		}
+		n, err := strconv.Atoi(typed)
+		switch {
+		case typed == "0":
+			return screen, true, false
+		case err == nil && n >= 1 && n <= len(page):
+			w.product, w.Product = &page[n-1], page[n-1].Code
+			return screen, false, true
+		case n == len(page)+1 && len(wares) > perScreen:
+			if first += perScreen; first >= len(wares) {
+				first = 0
+			}
+			heading = s.say("what")
+		default:
+			heading = s.say("wrong")
+		}
+	}
+}
+
+func (s *session) ware(w *sale.Ware) string {
+	if !w.Bundle {
+		return s.product(w.Code)
+	}
+	return s.product(w.Code) + " " + money.Amount{Minor: w.Quote.Total, Currency: s.cfg.Sales.Catalogue().Currency()}.Number()
+}
+
+// amount asks how much, for airtime.
+func (s *session) amount(w *wish) (screen Screen, back, done bool) {
+	if w.product.Bundle {
+		return screen, false, true
+	}
+	currency := s.cfg.Sales.Catalogue().Currency()
+	heading := s.say("amount", "Min", money.Amount{Minor: w.product.Offer.Min, Currency: currency}.Number(),
+		"Max", money.Amount{Minor: w.product.Offer.Max, Currency: currency}.Number())
+	for {
+		typed, more := s.next()
+		if !more {
+			return Screen{Text: heading}, false, false
+		}
+		if typed == "0" {
+			return screen, true, false
+		}
+		w.Amount = strings.ReplaceAll(typed, " ", "")
+		_, err := s.cfg.Sales.Quote(sale.Wish{Number: w.Number, Product: w.Product, Amount: w.Amount})
+		var p *sale.Problem
+		if !errors.As(err, &p) || p.Field != "amount" {
+			return screen, false, true
+		}
+		heading = p.Message(s.code)
+	}
+}
+
+// payer asks how it is paid, where there is a choice.
+func (s *session) payer(w *wish) (screen Screen, back, done bool) {
+	w.PayWith = w.product.Payers[0]
+	if len(w.product.Payers) == 1 {
+		return screen, false, true
+	}
+	payers := w.product.Payers[:min(len(w.product.Payers), maxChoice)]
+	heading := s.say("pay")
+	for {
+		typed, more := s.next()
+		if !more {
+			var names []string
+			for _, p := range payers {
+				names = append(names, s.paying(p))
+			}
+			return s.wait(heading, names...), false, false
+		}
+		n, err := strconv.Atoi(typed)
+		switch {
+		case typed == "0":
+			return screen, true, false
+		case err == nil && n >= 1 && n <= len(payers):
+			w.PayWith = payers[n-1]
+			return screen, false, true
+		}
+		heading = s.say("wrong")
+	}
+}
+
+func (s *session) paying(payer string) string {
+	if payer == catalogue.Balance {
+		return s.say("pay_balance")
+	}
+	if name := s.cfg.Payers[payer][s.code]; name != "" {
+		return name
+	}
+	return payer
+}
+
+// recap shows what is bought and what it costs, and buys it once it is confirmed.
+func (s *session) recap(w *wish) (Screen, bool) {
+	key := s.key()
+	c, err := s.cfg.Customers.BeginAs(s.ctx, s.turn.Number, key, w.Wish)
+	if text, refused := s.refused(err); refused {
+		return Screen{text, true}, false
+	}
+	if err != nil {
+		return s.failed(err), false
+	}
+	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: c.Currency}.String() }
+	heading := s.say("recap", "Item", s.ware(w.product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
+	for {
+		typed, more := s.next()
+		if !more {
+			return s.wait(heading, s.say("recap_pay"), s.say("recap_cancel")), false
+		}
+		switch typed {
+		case "1":
+			return s.pay(key, w), false
+		case "0", "2":
+			if _, err := s.cfg.Customers.Cancel(s.ctx, s.turn.Number, key); err != nil {
+				return s.failed(err), false
+			}
+			return s.end("cancelled"), false
+		}
+		heading = s.say("wrong")
+	}
+}
+
+// pay buys, and says what the customer does next.
+func (s *session) pay(key string, w *wish) Screen {
+	c, err := s.cfg.Customers.Confirm(s.ctx, s.turn.Number, key, 0)
+	if err == nil {
+		c, err = s.cfg.Customers.Sell(s.ctx, c)
+	}
+	if text, refused := s.refused(err); refused {
+		return Screen{text, true}
+	}
+	if err != nil {
+		return s.failed(err)
+	}
+	switch c.State {
+	case customer.Sold:
+		reference := s.cfg.Customers.Reference(c.Purchase).String()
+		if w.PayWith == catalogue.Balance {
+			return s.end("sold_balance", "Reference", reference)
+		}
+		return s.end("sold_wallet", "Payer", s.paying(w.PayWith), "Reference", reference)
+	case customer.Refused:
+		return Screen{s.cfg.Sales.Message(c.Problem, c.Earlier, s.code), true}
+	case customer.Selling:
+		return s.end("selling")
+	}
+	return s.end("lapsed")
+}
+
+// balance tells what the line holds.
+func (s *session) balance() (Screen, bool) {
+	held, err := s.cfg.Customers.Balance(s.ctx, s.turn.Number)
+	if text, refused := s.refused(err); refused {
+		return Screen{text, true}, false
+	}
+	if err != nil {
+		return s.failed(err), false
+	}
+	text := s.say("balance", "Amount", held.Main.String())
+	for _, b := range held.Bundles {
+		line := "\n" + s.product(b.Code) + ": " + strconv.FormatInt(b.Left, 10) + " " + b.Unit
+		if b.Expires != 0 {
+			line += " " + s.say("till", "Time", b.Expires.Time().In(s.cfg.Location).Format("02/01 15:04"))
+		}
+		if !fits(text + line) {
+			break
+		}
+		text += line
+	}
+	return Screen{text, true}, false
+}
+
+// last lists the last purchases.
+func (s *session) last() (Screen, bool) {
+	views, err := s.cfg.Customers.Last(s.ctx, s.turn.Number, 0, 3)
+	if err != nil {
+		return s.failed(err), false
+	}
+	if len(views) == 0 {
+		return s.end("none"), false
+	}
+	text := ""
+	for i := range views {
+		line := s.line(&views[i]) + " " + views[i].Reference.String()
+		if i > 0 {
+			line = "\n" + line
+		}
+		if !fits(text + line) {
+			break
+		}
+		text += line
+	}
+	return Screen{text, true}, false
+}
