@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -78,12 +79,12 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, errors.Join(ctx.Err(), closed(r))
 	}
 	c, err := p.take(ctx, r)
 	if err != nil {
 		<-p.slots
-		return nil, err
+		return nil, errors.Join(err, closed(r))
 	}
 	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.conn})
@@ -106,6 +107,14 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	answer.Body = &body{ReadCloser: answer.Body, link: c, stop: stop, again: !answer.Close}
 	return answer, nil
+}
+
+// closed closes the body of a request that is not sent.
+func closed(r *http.Request) error {
+	if r.Body == nil {
+		return nil
+	}
+	return r.Body.Close()
 }
 
 // exchange sends the request and reads the head of the answer.
@@ -153,7 +162,7 @@ func (b *body) Close() error {
 	}
 	c := b.link
 	b.link = nil
-	if b.stop() && b.whole && b.again && c.in.Buffered() == 0 {
+	if b.stop() && b.whole && b.again && c.in.Buffered() == 0 && c.conn.SetDeadline(time.Time{}) == nil {
 		c.pool.keep(c)
 	} else {
 		c.drop()
@@ -202,7 +211,15 @@ func (c *link) alive() bool {
 		quiet = errors.Is(err, syscall.EAGAIN)
 		return true
 	})
-	return err == nil && quiet
+	if err != nil || !quiet || c.conn == c.raw {
+		return err == nil && quiet
+	}
+	// TLS may hold more than was asked of it. What is not there already is not waited for.
+	if err := c.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return false
+	}
+	_, err = c.conn.Read(one[:])
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // open makes a connection for a request.
