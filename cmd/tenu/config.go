@@ -30,6 +30,7 @@ type config struct {
 	SMS       smsConfig       `yaml:"sms"`
 	App       appConfig       `yaml:"app"`
 	Callbacks callbacksConfig `yaml:"callbacks"`
+	USSD      ussdConfig      `yaml:"ussd"`
 	Clients   []clientConfig  `yaml:"clients"`
 	Log       logConfig       `yaml:"log"`
 
@@ -41,6 +42,7 @@ type listenConfig struct {
 	API            string    `yaml:"api"`
 	Admin          string    `yaml:"admin"`
 	App            string    `yaml:"app"`
+	USSD           string    `yaml:"ussd"`
 	MaxConnections int       `yaml:"max_connections"`
 	TLS            tlsConfig `yaml:"tls"`
 }
@@ -152,7 +154,7 @@ func (c *config) checkNode() error {
 }
 
 func (c *config) checkListen() error {
-	for key, address := range map[string]string{"listen.api": c.Listen.API, "listen.admin": c.Listen.Admin, "listen.app": c.Listen.App} {
+	for key, address := range map[string]string{"listen.api": c.Listen.API, "listen.admin": c.Listen.Admin, "listen.app": c.Listen.App, "listen.ussd": c.Listen.USSD} {
 		if address == "" && key != "listen.api" {
 			continue
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"tenu/internal/notify"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
+	"tenu/internal/ussd"
 	"tenu/internal/web"
 )
 
@@ -76,7 +78,10 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 		Send: sender.send, Sessions: n.store, Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock,
 		Random: n.app.random, Secret: secret, Log: n.log, Services: n.services, CancelFor: n.cfg.App.CancelFor.Duration,
 		Secure: n.cfg.App.HTTPS, Source: n.source()})
-	return err
+	if err != nil {
+		return err
+	}
+	return n.buildUSSD(desk)
 }
 
 // source is where a request comes from: the header that a proxy in front sets, or
@@ -153,4 +158,43 @@ func (n *node) health(name string) web.Health {
 // waits tells the log what customers' purchases wait for.
 func (n *node) waits(err error) {
 	n.log.Warn("customers' purchases wait", slog.Any("error", err))
+}
+
+// ussdConfig is of the USSD gateway's turns.
+type ussdConfig struct {
+	Key    string `yaml:"key"`
+	Within span   `yaml:"within"`
+}
+
+// minGatewayKey is how many characters a gateway's key has at least.
+const minGatewayKey = 16
+
+// buildUSSD builds the menus, and the site that a gateway asks: POST /ussd/KEY.
+func (n *node) buildUSSD(desk *care.Desk) error {
+	key, err := n.cfg.secret(n.app.env, "ussd.key", n.cfg.USSD.Key)
+	if err != nil {
+		return usage(err)
+	}
+	if n.cfg.Listen.USSD != "" && len(key) < minGatewayKey {
+		return usage(n.cfg.file.Errorf("ussd.key", "a key of at least %d characters is needed: whoever has it can buy for any number", minGatewayKey))
+	}
+	_, payers := n.parts.catalogue.Labels()
+	menu, err := ussd.New(ussd.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk,
+		Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock})
+	if err != nil {
+		return err
+	}
+	gateway := &ussd.Gateway{Menu: menu, Numbers: n.parts.directory}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /ussd/{key}", func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.PathValue("key")), []byte(key)) != 1 {
+			http.NotFound(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), orElse(n.cfg.USSD.Within.Duration, 5*time.Second))
+		defer cancel()
+		gateway.ServeHTTP(w, r.WithContext(ctx))
+	})
+	n.ussd = mux
+	return nil
 }

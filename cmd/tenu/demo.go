@@ -94,7 +94,7 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	var lc net.ListenConfig
-	for i, listener := range []*net.Listener{&d.at.api, &d.at.admin, &d.at.app} {
+	for i, listener := range []*net.Listener{&d.at.api, &d.at.admin, &d.at.app, &d.at.ussd} {
 		port := d.Port
 		if port != 0 {
 			port += i
@@ -129,7 +129,7 @@ func (d *demo) configure() (*config, error) {
 	at := d.sandbox.addresses()
 	path := filepath.Join(d.Dir, "tenu.yaml")
 	text := strings.NewReplacer(
-		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{wallet}", at.Wallet,
+		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{ussd}", d.at.ussd.Addr().String(), "{wallet}", at.Wallet,
 		"{charging}", at.Charging, "{sms}", at.SMS, "{callback}", d.remote.URL+"/callbacks/wallet",
 		"{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -274,7 +274,8 @@ func (d *demo) close() error {
 // demoConfig is the demonstration's configuration.
 const demoConfig = `# Written by tenu demo at each start. tenu.example.yaml explains every key.
 node: demo
-listen: {api: "{api}", admin: "{admin}", app: "{app}"}
+listen: {api: "{api}", admin: "{admin}", app: "{app}", ussd: "{ussd}"}
+ussd: {key: "file:ussd-key"}
 store: {dsn: "sqlite:tenu.db"}
 profile:
   deliver_within: 20s

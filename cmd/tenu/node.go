@@ -46,6 +46,7 @@ type node struct {
 	api       *api.API
 	customers *customer.Desk
 	pages     *web.Web
+	ussd      http.Handler
 	metrics   *telemetry.Metrics
 	sms       *partner.Pool
 	tls       *tls.Config
@@ -214,8 +215,8 @@ func (n *node) partnerStates() []telemetry.Partner {
 	return states
 }
 
-// listeners are where a node is reached; admin and app may be nil.
-type listeners struct{ api, admin, app net.Listener }
+// listeners are where a node is reached; all but the first may be nil.
+type listeners struct{ api, admin, app, ussd net.Listener }
 
 // listen opens the listeners that the configuration names.
 func (n *node) listen(ctx context.Context) (l listeners, err error) {
@@ -223,7 +224,7 @@ func (n *node) listen(ctx context.Context) (l listeners, err error) {
 	for _, each := range []struct {
 		to            *net.Listener
 		address, what string
-	}{{&l.api, n.cfg.Listen.API, "the API"}, {&l.admin, n.cfg.Listen.Admin, "the administration"}, {&l.app, n.cfg.Listen.App, "the app"}} {
+	}{{&l.api, n.cfg.Listen.API, "the API"}, {&l.admin, n.cfg.Listen.Admin, "the administration"}, {&l.app, n.cfg.Listen.App, "the app"}, {&l.ussd, n.cfg.Listen.USSD, "the USSD gateway"}} {
 		if each.address == "" {
 			continue
 		}
@@ -237,7 +238,7 @@ func (n *node) listen(ctx context.Context) (l listeners, err error) {
 // close closes those that are open.
 func (l *listeners) close() error {
 	var errs []error
-	for _, each := range []net.Listener{l.api, l.admin, l.app} {
+	for _, each := range []net.Listener{l.api, l.admin, l.app, l.ussd} {
 		if each != nil {
 			if err := each.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
@@ -295,6 +296,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	most := orElse(n.cfg.Listen.MaxConnections, maxConnections)
 	beside("administration", api.Site{Listener: at.admin, Handler: n.adminRoutes(), MaxConns: 64, Log: n.log}, time.Second, working)
 	beside("app", api.Site{Listener: at.app, Handler: n.pages, TLS: n.tls, MaxConns: most, Drain: n.pages.Drain, Log: n.log}, drainWithin/2, serving)
+	beside("USSD", api.Site{Listener: at.ussd, Handler: n.ussd, TLS: n.tls, MaxConns: most, Log: n.log}, drainWithin/2, serving)
 	site := api.Site{Listener: at.api, Handler: n.api, TLS: n.tls, MaxConns: most, Drain: n.api.Drain, Log: n.log}
 	err := api.Serve(serving, site, drainWithin/2)
 	stopWorking()

@@ -3,7 +3,6 @@ package ussd
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"tenu/internal/numbering"
 )
@@ -18,8 +17,6 @@ const maxBody = 8 << 10
 type Gateway struct {
 	Menu    *Menu
 	Numbers *numbering.Directory
-	// Within is how long a turn may take: a gateway gives up soon after.
-	Within time.Duration
 }
 
 // ServeHTTP answers a turn.
