@@ -285,7 +285,7 @@ listen: {api: "{api}", admin: "{admin}"}
 store: {dsn: "sqlite:tenu.db"}
 profile:
   deliver_within: 20s
-  retry_most: 15s # what is in doubt is asked after while somebody watches
+  retry_most: 15s # somebody watches
 partners:
   - name: wallet
     url: {wallet}
