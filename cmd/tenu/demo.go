@@ -279,7 +279,7 @@ ussd: {key: "file:ussd-key"}
 store: {dsn: "sqlite:tenu.db"}
 profile:
   deliver_within: 20s
-  retry_most: 15s # what is in doubt is asked after while somebody watches
+  retry_most: 15s # somebody watches
 partners:
   - name: wallet
     url: {wallet}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -67,9 +66,6 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	dsn, err := cfg.dsn(a.env)
 	if err != nil {
 		return n, usage(err)
-	}
-	if cfg.Store.Committers == 0 && strings.HasPrefix(dsn, "sqlite:") {
-		cfg.Store.Committers = 1 // it writes one batch after the other: more would only make them smaller
 	}
 	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers,
 		Damaged: func(err error) { n.damage <- err }})
@@ -167,7 +163,7 @@ func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err er
 		Store: n.store, Keys: keys, Clock: n.app.clock, Wording: n.parts.wording, Node: n.cfg.Node, Shard: n.cfg.Shard,
 		Rules: n.parts.rules, Partners: n.parts.members, Log: n.log,
 		Alternates: func(p *purchase.Purchase) []string { return desk.Alternates(p) },
-		Admit:      n.admit, Notices: n.outbox.Wake, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.cfg.Store.Committers, LeaseTTL: n.cfg.Store.Lease.Duration,
+		Admit:      n.admit, Notices: n.outbox.Wake, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.store.Committers(), LeaseTTL: n.cfg.Store.Lease.Duration,
 	})
 	if err != nil {
 		return err

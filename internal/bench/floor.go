@@ -83,6 +83,7 @@ func (b *Bed) floorOn(ctx context.Context, d *database, purchases, batch, commit
 		defer pool.Close()
 		return f.postgres(ctx, pool)
 	}
+	// As the store sets it.
 	db, err := openSQLite(d.dsn, "&_pragma=synchronous(FULL)&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(16000)")
 	if err != nil {
 		return at, err

@@ -65,9 +65,8 @@ func (l *Limits) fill() error {
 }
 
 // Guard is a Partner within limits: time and number of calls, a budget of
-// retries, a circuit breaker. What it holds back has not left, and is Unsent; a
-// query or cancellation that it holds back is Unknown, since that says nothing of
-// the leg. Safe for concurrent use.
+// retries, a circuit breaker. What it holds back has not left, and is Unsent. Safe
+// for concurrent use.
 type Guard struct {
 	partner purchase.Partner
 	limits  Limits
@@ -114,23 +113,22 @@ func (g *Guard) Capability(leg purchase.Leg) purchase.Capability {
 
 // Do asks the partner, or returns Unsent when the limits hold the try back.
 func (g *Guard) Do(ctx context.Context, o purchase.Order) purchase.Outcome {
-	return g.call(ctx, &o, purchase.Unsent, o.Try > 1, func(ctx context.Context) purchase.Outcome { return g.partner.Do(ctx, o) })
+	return g.call(ctx, &o, o.Try > 1, func(ctx context.Context) purchase.Outcome { return g.partner.Do(ctx, o) })
 }
 
-// Query asks the partner, or returns Unknown when the limits hold the query back.
+// Query asks the partner, or returns Unsent when the limits hold the query back.
 func (g *Guard) Query(ctx context.Context, o purchase.Order) purchase.Outcome {
-	return g.call(ctx, &o, purchase.Unknown, false, func(ctx context.Context) purchase.Outcome { return g.partner.Query(ctx, o) })
+	return g.call(ctx, &o, false, func(ctx context.Context) purchase.Outcome { return g.partner.Query(ctx, o) })
 }
 
-// Cancel asks the partner, or returns Unknown when the limits hold the cancellation back.
+// Cancel asks the partner, or returns Unsent when the limits hold the cancellation back.
 func (g *Guard) Cancel(ctx context.Context, o purchase.Order) purchase.Outcome {
-	return g.call(ctx, &o, purchase.Unknown, false, func(ctx context.Context) purchase.Outcome { return g.partner.Cancel(ctx, o) })
+	return g.call(ctx, &o, false, func(ctx context.Context) purchase.Outcome { return g.partner.Cancel(ctx, o) })
 }
 
-func (g *Guard) call(ctx context.Context, o *purchase.Order, otherwise purchase.Kind, retry bool,
-	ask func(context.Context) purchase.Outcome) purchase.Outcome {
+func (g *Guard) call(ctx context.Context, o *purchase.Order, retry bool, ask func(context.Context) purchase.Outcome) purchase.Outcome {
 	if why := g.enter(ctx, retry); why != "" {
-		return purchase.Outcome{Kind: otherwise, Reason: purchase.ReasonClosed, Detail: "held back: " + why}
+		return purchase.Outcome{Kind: purchase.Unsent, Reason: purchase.ReasonClosed, Detail: "held back: " + why}
 	}
 	failed, known := true, true // as for a call that panics
 	defer func() { g.leave(failed, known) }()

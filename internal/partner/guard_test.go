@@ -134,8 +134,8 @@ func TestCircuit(t *testing.T) {
 	is(Open, 6, "three failures")
 
 	held := g.Do(t.Context(), first)
-	if held.Kind != purchase.Unsent || held.Detail == "" || g.Query(t.Context(), first).Kind != purchase.Unknown ||
-		g.Cancel(t.Context(), first).Kind != purchase.Unknown {
+	if held.Kind != purchase.Unsent || held.Detail == "" || g.Query(t.Context(), first).Kind != purchase.Unsent ||
+		g.Cancel(t.Context(), first).Kind != purchase.Unsent {
 		t.Errorf("held back as %+v", held)
 	}
 	var paused *purchase.PausedError
@@ -259,7 +259,7 @@ func TestConcurrency(t *testing.T) {
 	if out := g.Do(ctx, first); out.Kind != purchase.Unsent || g.State().UnderWay != 2 {
 		t.Errorf("got %+v, %+v", out, g.State())
 	}
-	if out := g.Query(ctx, first); out.Kind != purchase.Unknown {
+	if out := g.Query(ctx, first); out.Kind != purchase.Unsent {
 		t.Errorf("got %+v", out)
 	}
 	close(release)

@@ -446,3 +446,31 @@ func TestUnsentQueryIsNoUnsentTry(t *testing.T) {
 		t.Errorf("%d attempts", tries)
 	}
 }
+
+// Queries that our own limits held back tire nobody: once the partner can be asked
+// again, it is asked within seconds. A partner that was asked in vain is asked less
+// and less often.
+func TestHeldBackQueriesAreNotFruitless(t *testing.T) {
+	for said, most := range map[purchase.Kind]time.Duration{purchase.Unsent: 16 * time.Second, purchase.Unknown: time.Minute} {
+		n := alone(t, newPartner("wallet", able, silent), newPartner("ocs", able, obey))
+		n.buy()
+		n.call("wallet")
+		var pause time.Duration
+		for range 12 {
+			pause = 0
+			x, ok := n.Take("wallet")
+			for ; !ok && pause <= time.Hour; x, ok = n.Take("wallet") {
+				n.turn(time.Second)
+				pause += time.Second
+			}
+			if !ok || x.Call().Op != purchase.OpQuery {
+				t.Fatalf("%s: asked %v after %s", said, x, pause)
+			}
+			x.Answer(purchase.Outcome{Kind: said})
+			n.commit()
+		}
+		if pause > most || pause < most*3/4 {
+			t.Errorf("queries that are %s come %s apart, not %s", said, pause, most)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tenu/internal/purchase"
@@ -112,7 +113,9 @@ func TestBuyAllInterrupted(t *testing.T) {
 }
 
 // Settle waits for all, tells what became of each, and says which are not here.
-func TestSettle(t *testing.T) {
+func TestSettle(t *testing.T) { synctest.Test(t, settles) }
+
+func settles(t *testing.T) {
 	gate := make(chan struct{})
 	slow := newPartner("ocs", full, func(p *partner, o purchase.Order) purchase.Outcome {
 		<-gate
@@ -127,7 +130,10 @@ func TestSettle(t *testing.T) {
 	if elsewhere := r.Settle(over, ps); elsewhere != 1 || ps[0].State.Final() {
 		t.Errorf("given up: %d elsewhere, the first is %s", elsewhere, ps[0].State)
 	}
-	close(gate)
+	go func() {
+		synctest.Wait() // it watches: what ends before is not its to tell
+		close(gate)
+	}()
 	if elsewhere := r.Settle(t.Context(), ps); elsewhere != 1 {
 		t.Errorf("%d are elsewhere, want the one that is nowhere", elsewhere)
 	}

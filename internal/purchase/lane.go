@@ -112,8 +112,9 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 	if c.open[it.p.ID] != it {
 		return
 	}
+	unasked := false
 	if k.Op != OpDo && o.Kind == Unsent { // that says nothing of the try
-		o.Kind = Unknown
+		o.Kind, unasked = Unknown, true
 	}
 	source := FromAnswer
 	switch k.Op {
@@ -126,5 +127,5 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 			source = FromNode
 		}
 	}
-	c.event(it, Event{Leg: k.Leg, Source: source, Outcome: o, AskedAt: k.at}, now)
+	c.event(it, Event{Leg: k.Leg, Source: source, Outcome: o, AskedAt: k.at, Unasked: unasked}, now)
 }

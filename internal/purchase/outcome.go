@@ -131,6 +131,9 @@ type Event struct {
 	// AskedAt is when the try, query or cancellation that this answers was
 	// sent; zero for news that the partner brought by itself.
 	AskedAt Instant
+	// Unasked: a query or cancellation that never left, so that the partner was
+	// not bothered with it.
+	Unasked bool
 }
 
 // Timer is the event of a purchase whose due time has come.

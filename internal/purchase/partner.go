@@ -50,11 +50,12 @@ type Partner interface {
 	Do(context.Context, Order) Outcome
 	// Query asks what became of the order's key without any effect. It is
 	// called only where Capability.Query is set. Absent means that the partner
-	// answered and has no trace of the key.
+	// answered and has no trace of the key, Unsent that it was not asked.
 	Query(context.Context, Order) Outcome
 	// Cancel makes the order's key impossible to execute. It is called only
 	// where Capability.Tombstone is set. Cancelled means not executed and never
-	// will be; Done means that it had been executed; anything else is Unknown.
+	// will be; Done means that it had been executed; Unsent that the partner was
+	// not asked; anything else is Unknown.
 	Cancel(context.Context, Order) Outcome
 }
 

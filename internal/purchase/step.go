@@ -244,13 +244,12 @@ func (s *step) ask(leg Leg, op Op) {
 // pause sets when the active leg is looked at again: after a growing backoff,
 // or just after the lateness bound if that is sooner.
 func (s *step) pause(leg Leg) {
-	l := &s.p.Legs[leg]
-	patience := l.Queries
-	if l.Unsent { // the partner was not bothered
-		patience = min(patience, unsentPatience)
+	l, most := &s.p.Legs[leg], int16(maxPatience)
+	if l.Unsent || s.ev.Unasked { // the partner was not bothered
+		most = unsentPatience
 	}
-	s.p.ActAt = s.now.Add(s.terms.backoff(s.p.ID, patience))
-	if l.Queries < 1000 {
+	s.p.ActAt = s.now.Add(s.terms.backoff(s.p.ID, min(l.Queries, most)))
+	if l.Queries < most {
 		l.Queries++
 	}
 	if h := s.capability(leg).Lateness; h > 0 && l.Doubt {
@@ -263,8 +262,8 @@ func (s *step) pause(leg Leg) {
 	}
 }
 
-// unsentPatience bounds the backoff of a try that never left, as an exponent.
-const unsentPatience = 4
+// The bounds of the backoff, as exponents: of what never left, and of the rest.
+const unsentPatience, maxPatience = 4, 1000
 
 // sendLimit is until when a leg that never left this node is tried.
 func (t *Terms) sendLimit(p *Purchase, leg Leg) Instant {

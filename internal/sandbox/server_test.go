@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,13 @@ func (c *handClock) After(d time.Duration) <-chan time.Time {
 	over := make(chan time.Time, 1)
 	over <- c.at.Time()
 	return over
+}
+
+// waited is what was waited for, but for the rests of a book.
+func (c *handClock) waited() []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(c.waits), func(d time.Duration) bool { return d == restBetween })
 }
 
 func (c *handClock) forward(d time.Duration) {

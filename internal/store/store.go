@@ -24,7 +24,8 @@ import (
 type Options struct {
 	// Log is told of what no caller can act on; nil discards it.
 	Log *slog.Logger
-	// Committers is how many Commits PostgreSQL runs at once (default 2); more wait.
+	// Committers is how many Commits are wanted at once; more wait. By default 2 on
+	// PostgreSQL, and 1 on SQLite, which writes one after the other anyway.
 	Committers int
 	// Readers is how many reads run at once (default 4); more wait.
 	Readers int
@@ -41,9 +42,6 @@ func (o *Options) fill() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Committers <= 0 {
-		o.Committers = 2
-	}
 	if o.Readers <= 0 {
 		o.Readers = 4
 	}
@@ -55,10 +53,11 @@ func (o *Options) fill() {
 // Store is a database of purchases. It is a purchase.Store, and safe for
 // concurrent use.
 type Store struct {
-	db      database
-	log     *slog.Logger
-	told    func(error)
-	damaged atomic.Bool
+	db         database
+	log        *slog.Logger
+	told       func(error)
+	damaged    atomic.Bool
+	committers int
 }
 
 // ErrDamaged says that the database found its own data to be damaged. The store
@@ -110,8 +109,12 @@ func connect(dsn string, options Options) (*Store, error) {
 	var err error
 	switch kind {
 	case "sqlite":
+		options.Committers = max(options.Committers, 1)
 		db, err = openSQLite(path, options)
 	case "postgres", "postgresql":
+		if options.Committers <= 0 {
+			options.Committers = 2
+		}
 		db, err = openPostgres(dsn, options)
 	default:
 		err = errors.New("its address must begin with sqlite: or postgres:, as in sqlite:tenu.db")
@@ -119,8 +122,11 @@ func connect(dsn string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, log: options.Log, told: options.Damaged}, nil
+	return &Store{db: db, log: options.Log, told: options.Damaged, committers: options.Committers}, nil
 }
+
+// Committers is how many Commits are worth having under way at once.
+func (s *Store) Committers() int { return s.committers }
 
 // Close ends the store. Calls under way must have returned.
 func (s *Store) Close() error {
