@@ -11,7 +11,7 @@ import (
 
 	"tenu/internal/auth"
 	"tenu/internal/bench"
-	"tenu/internal/purchase"
+	"tenu/internal/notify"
 	"tenu/internal/sandbox"
 	"tenu/internal/telemetry"
 )
@@ -96,7 +96,7 @@ func (n *benchNode) open(ctx context.Context, r *benchRun, dsn string, partners 
 type deaf struct{}
 
 // Send is notify.Centre.
-func (deaf) Send(context.Context, string, purchase.MSISDN, string) error { return nil }
+func (deaf) Send(context.Context, notify.Message) error { return nil }
 
 // run serves until ctx ends, and closes everything.
 func (n *benchNode) run(ctx context.Context) error {

@@ -115,7 +115,7 @@ func (s codeSender) send(number purchase.MSISDN, language, code string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	id := "code-" + strconv.FormatInt(int64(number), 36) + "-" + strconv.FormatInt(int64(s.n.app.clock.Now()), 36)
-	if err := s.centre.Send(ctx, id, number, fmt.Sprintf(text, orElse(s.n.cfg.App.Brand, "tenu"), code)); err != nil {
+	if err := s.centre.Send(ctx, notify.Message{ID: id, To: number, Text: fmt.Sprintf(text, orElse(s.n.cfg.App.Brand, "tenu"), code)}); err != nil {
 		return fmt.Errorf("send a code: %w", err)
 	}
 	return nil

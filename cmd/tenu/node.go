@@ -154,7 +154,9 @@ func (n *node) centre() (notify.Centre, error) {
 
 func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err error) {
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
-		Concurrency: smsAtOnce})
+		Concurrency: smsAtOnce, Standing: func(ctx context.Context) (bool, bool, error) {
+			return n.store.Standing(ctx, n.engine.Stats().Epoch)
+		}})
 	if err != nil {
 		return err
 	}

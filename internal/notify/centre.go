@@ -11,15 +11,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-
-	"tenu/internal/purchase"
 )
 
 // maxAnswer bounds how much of a centre's answer is read.
 const maxAnswer = 64 << 10
 
 // SandboxCentre hands messages to the sandbox's message centre over HTTP: POST
-// BASE/messages with {"id", "to", "text"}. It is safe for concurrent use.
+// BASE/messages with {"id", "to", "text"}, and
+// "resend" where it may have it already. It is safe for concurrent use.
 type SandboxCentre struct {
 	messages string
 	client   *http.Client
@@ -42,15 +41,16 @@ func NewSandboxCentre(base string, client *http.Client) (*SandboxCentre, error) 
 }
 
 type message struct {
-	ID   string `json:"id"`
-	To   string `json:"to"`
-	Text string `json:"text"`
+	ID     string `json:"id"`
+	To     string `json:"to"`
+	Text   string `json:"text"`
+	Resend bool   `json:"resend,omitempty"`
 }
 
 // Send is Centre. Any answer of 200 to 299 means that the centre has the
 // message; 400, 409, 413 and 422 that it will not take it.
-func (c *SandboxCentre) Send(ctx context.Context, id string, to purchase.MSISDN, text string) error {
-	body, err := json.Marshal(message{id, to.String(), text})
+func (c *SandboxCentre) Send(ctx context.Context, m Message) error {
+	body, err := json.Marshal(message{m.ID, m.To.String(), m.Text, m.Resend})
 	if err != nil {
 		return fmt.Errorf("write message: %w", err)
 	}
@@ -81,6 +81,9 @@ func (c *SandboxCentre) Send(ctx context.Context, id string, to purchase.MSISDN,
 func failure(err error) error {
 	var network *net.OpError
 	if errors.As(err, &network) {
+		if network.Op == "dial" { // nothing has left
+			return fmt.Errorf("%w: %w", ErrNotTaken, network)
+		}
 		return network
 	}
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {

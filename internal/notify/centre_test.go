@@ -46,7 +46,7 @@ func TestSandboxCentreSpeaks(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusAccepted)
 	})
-	if err := centre.Send(t.Context(), "K7M2Q4XD9T-credited", 22670112233, "C'est crédité & là"); err != nil {
+	if err := centre.Send(t.Context(), Message{ID: "K7M2Q4XD9T-credited", To: 22670112233, Text: "C'est crédité & là"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -63,7 +63,7 @@ func TestSandboxCentreAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat("x", 3*maxAnswer)) // the client leaves early
 			}
 		})
-		err := centre.Send(t.Context(), "id", 22670112233, "text")
+		err := centre.Send(t.Context(), Message{ID: "id", To: 22670112233, Text: "text"})
 		if (err == nil) != want.taken || errors.Is(err, ErrRefused) != want.refused {
 			t.Errorf("%d: got %v", status, err)
 		}
@@ -83,12 +83,12 @@ func TestSandboxCentreFails(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := centre.Send(ctx, "id", 1, "text"); !errors.Is(err, context.Canceled) {
+	if err := centre.Send(ctx, Message{ID: "id", To: 1, Text: "text"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: %v", err)
 	}
 	close(stuck)
 	server.Close()
-	if err := centre.Send(t.Context(), "id", 1, "text"); err == nil || errors.Is(err, ErrRefused) {
+	if err := centre.Send(t.Context(), Message{ID: "id", To: 1, Text: "text"}); err == nil || errors.Is(err, ErrRefused) {
 		t.Errorf("no server: %v", err)
 	}
 
@@ -109,7 +109,7 @@ func TestSandboxCentreFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := centre.Send(t.Context(), "id", 1, "text"); err == nil || errors.Is(err, ErrRefused) {
+	if err := centre.Send(t.Context(), Message{ID: "id", To: 1, Text: "text"}); err == nil || errors.Is(err, ErrRefused) {
 		t.Errorf("garbage: %v", err)
 	}
 	serving.Wait()

@@ -61,7 +61,7 @@ func FuzzCentre(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fuzztest.Within(t, 2*maxAnswer+64*len(location), func() { err = centre.Send(t.Context(), "id", 22670112233, "text") })
+		fuzztest.Within(t, 2*maxAnswer+64*len(location), func() { err = centre.Send(t.Context(), Message{ID: "id", To: 22670112233, Text: "text"}) })
 		refused := status == 400 || status == 409 || status == 413 || status == 422
 		if (err == nil) != (status/100 == 2) || errors.Is(err, ErrRefused) != refused {
 			t.Errorf("status %d: %v", status, err)

@@ -18,22 +18,40 @@ type Store interface {
 	// UnsentNotices returns up to limit notices that are not marked as sent,
 	// oldest fact first.
 	UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error)
+	// NewestUnsent is when the newest fact was whose notice is not marked as sent;
+	// zero when all are.
+	NewestUnsent(ctx context.Context) (purchase.Instant, error)
 	// MarkSent marks notices, by purchase and fact, as taken over by a message
 	// centre. Durable on return; marking twice is harmless.
 	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
 }
 
-// Centre takes messages over for delivery.
-type Centre interface {
-	// Send hands one message over and returns nil when the centre has taken it.
-	// The same id may be sent again after any doubt, always with the same text;
-	// the centre delivers it once. An error wrapping ErrRefused is about this
-	// message alone; any other is about the centre, and ends soon after ctx.
-	Send(ctx context.Context, id string, to purchase.MSISDN, text string) error
+// Message is a text to a number.
+type Message struct {
+	// ID is ours, and the same for every try.
+	ID   string
+	To   purchase.MSISDN
+	Text string
+	// Resend says that the centre may have taken it before (invariant N3).
+	Resend bool
 }
 
-// ErrRefused says that the centre does not take this message, though it may take others.
-var ErrRefused = errors.New("message refused by the centre")
+// Centre takes messages over for delivery.
+type Centre interface {
+	// Send hands one message over and returns nil when the centre has taken it. It
+	// returns an error that wraps ErrRefused or ErrNotTaken when the centre has not;
+	// after any other it may have, and the same may be sent again as a resend.
+	// It ends soon after ctx.
+	Send(ctx context.Context, m Message) error
+}
+
+// What became of a message that a centre has not taken.
+var (
+	// ErrRefused says that the centre does not take this message, though it may take others.
+	ErrRefused = errors.New("message refused by the centre")
+	// ErrNotTaken says that the centre took no message now: the reason is not the message.
+	ErrNotTaken = errors.New("message not taken by the centre")
+)
 
 // OutboxConfig is what an outbox is built from. The first five are needed; the
 // rest has defaults.
@@ -44,23 +62,30 @@ type OutboxConfig struct {
 	Log    *slog.Logger
 	// Reference gives a purchase its public name; (*purchase.Keyring).Reference does.
 	Reference func(purchase.ID) purchase.Reference
+	// Standing tells whether this node is the one that delivers, and whether there is
+	// no other; nil: it is, and alone. Among all nodes it must be true of one at most,
+	// until Term after it was asked.
+	Standing func(ctx context.Context) (delivers, alone bool, err error)
 
 	Batch       int           // notices in one step (default 512)
 	Concurrency int           // messages under way at once (default 32)
 	Timeout     time.Duration // of one message or one marking (default 10 s)
 	Pause       time.Duration // between steps, so that they gather (default 50 ms)
 	Sweep       time.Duration // between looks that nothing woke (default 30 s)
+	Others      time.Duration // the same while there are other nodes, which wake only themselves (default 1 s)
+	Term        time.Duration // how long a standing is good for (default 2 s)
 	RetryFirst  time.Duration // backoff after a failure (default 1 s) ...
-	RetryMost   time.Duration // ... doubled up to this (default 5 min)
+	RetryMost   time.Duration // ... doubled up to this (default 30 s)
 }
 
 // maxRefused bounds the messages that the centre refused and that are
 // remembered, so that they do not stand in the way of others.
 const maxRefused = 10_000
 
-// Outbox delivers notices from the store to a message centre, at least once and
-// under a stable id, so that the centre delivers them once. Step and Run must
-// not be called concurrently; Wake may be, at any time.
+// Outbox delivers notices from the store to a message centre, at least once, under
+// a stable id, and marked when the centre may have taken it before. Of several
+// nodes one delivers. Step and Run must not be called concurrently; Wake may be, at
+// any time.
 type Outbox struct {
 	cfg  OutboxConfig
 	wake chan struct{}
@@ -69,6 +94,16 @@ type Outbox struct {
 	refused  map[key]refusal
 	failures int // steps in a row that store or centre failed
 	until    purchase.Instant
+
+	term  term
+	doubt map[key]bool // begun in this term, and what became of it is not known
+}
+
+// term is the time in which this node delivers without a break.
+type term struct {
+	on, alone bool
+	till      purchase.Instant // messages are begun until then
+	before    purchase.Instant // notices up to this one may have been sent by whoever delivered before
 }
 
 // key identifies a notice (invariant N3).
@@ -104,8 +139,10 @@ func NewOutbox(cfg OutboxConfig) (*Outbox, error) {
 	orDefault(&cfg.Pause, 50*time.Millisecond)
 	orDefault(&cfg.Sweep, 30*time.Second)
 	orDefault(&cfg.RetryFirst, time.Second)
-	orDefault(&cfg.RetryMost, 5*time.Minute)
-	return &Outbox{cfg: cfg, wake: make(chan struct{}, 1), refused: map[key]refusal{}}, nil
+	orDefault(&cfg.Others, time.Second)
+	orDefault(&cfg.Term, 2*time.Second)
+	orDefault(&cfg.RetryMost, 30*time.Second)
+	return &Outbox{cfg: cfg, wake: make(chan struct{}, 1), refused: map[key]refusal{}, doubt: map[key]bool{}}, nil
 }
 
 func orDefault[T int | time.Duration](v *T, d T) {
@@ -170,8 +207,15 @@ func (o *Outbox) Step(ctx context.Context, now purchase.Instant) (next purchase.
 	if now < o.until {
 		return o.until, nil
 	}
+	if err := o.stand(ctx); err != nil {
+		return o.failed(now, err)
+	}
 	if err := o.mark(ctx); err != nil {
 		return o.failed(now, err)
+	}
+	if !o.term.on {
+		o.failures, o.until = 0, 0
+		return now.Add(o.cfg.Others), nil
 	}
 	limit := o.cfg.Batch + len(o.refused)*len(purchase.Facts) // a refused one holds up the rest of its thread
 	notices, err := o.cfg.Store.UnsentNotices(ctx, limit)
@@ -180,19 +224,44 @@ func (o *Outbox) Step(ctx context.Context, now purchase.Instant) (next purchase.
 	}
 	due := o.due(notices, now, len(notices) < limit)
 	more := len(notices) == limit || len(due) > o.cfg.Batch
-	sendErr := o.send(ctx, now, due[:min(len(due), o.cfg.Batch)])
+	left, sendErr := o.send(ctx, now, due[:min(len(due), o.cfg.Batch)])
 	if err := errors.Join(sendErr, o.mark(ctx)); err != nil {
 		return o.failed(now, err)
 	}
 	o.failures, o.until = 0, 0
-	if more {
+	if more || left {
 		return now, nil
 	}
 	next = now.Add(o.cfg.Sweep)
+	if !o.term.alone {
+		next = now.Add(o.cfg.Others)
+	}
 	for _, r := range o.refused {
 		next = min(next, r.until)
 	}
 	return next, nil
+}
+
+// stand finds out whether this node delivers. What is unsent when its term begins
+// may have been sent by another, or by an earlier process of its own.
+func (o *Outbox) stand(ctx context.Context) error {
+	asked, delivers, alone := o.cfg.Clock.Now(), true, true
+	if o.cfg.Standing != nil {
+		var err error
+		if delivers, alone, err = o.cfg.Standing(ctx); err != nil {
+			return fmt.Errorf("ask who delivers: %w", err)
+		}
+	}
+	if delivers && !o.term.on {
+		before, err := o.cfg.Store.NewestUnsent(ctx)
+		if err != nil {
+			return fmt.Errorf("read the newest unsent notice: %w", err)
+		}
+		o.term.before = before
+		clear(o.doubt)
+	}
+	o.term.on, o.term.alone, o.term.till = delivers, alone, asked.Add(o.cfg.Term)
+	return nil
 }
 
 // failed backs off, a little longer after each failure.
@@ -234,9 +303,9 @@ func (o *Outbox) due(notices []purchase.Notice, now purchase.Instant, whole bool
 // send hands notices over: those to one number one after the other, so that a
 // customer reads them in the order of the facts, those to several at once. What
 // was taken over is in unmarked afterwards. It returns the first error that is the
-// centre's; the messages not begun by then are left.
-func (o *Outbox) send(ctx context.Context, now purchase.Instant, due []purchase.Notice) error {
-	var failed atomic.Bool
+// centre's; the messages not begun by then, or by the end of the term, are left.
+func (o *Outbox) send(ctx context.Context, now purchase.Instant, due []purchase.Notice) (left bool, err error) {
+	var failed, over atomic.Bool
 	var next atomic.Int64
 	var senders sync.WaitGroup
 	chains, tries := byNumber(due), make([]try, len(due))
@@ -249,7 +318,10 @@ func (o *Outbox) send(ctx context.Context, now purchase.Instant, due []purchase.
 				}
 				held := map[thread]bool{}
 				for _, i := range chains[chain] {
-					if failed.Load() || ctx.Err() != nil {
+					if o.cfg.Clock.Now() >= o.term.till {
+						over.Store(true)
+					}
+					if failed.Load() || over.Load() || ctx.Err() != nil {
 						return
 					}
 					if held[threadOf(&due[i])] {
@@ -267,7 +339,7 @@ func (o *Outbox) send(ctx context.Context, now purchase.Instant, due []purchase.
 		})
 	}
 	senders.Wait()
-	return o.learn(ctx, now, due, tries)
+	return over.Load(), o.learn(ctx, now, due, tries)
 }
 
 // try is what became of one message in a step.
@@ -302,10 +374,16 @@ func (o *Outbox) learn(ctx context.Context, now purchase.Instant, due []purchase
 		case t.err == nil:
 			o.unmarked = append(o.unmarked, due[i])
 			delete(o.refused, keyOf(&due[i]))
+			delete(o.doubt, keyOf(&due[i]))
 		case errors.Is(t.err, ErrRefused):
 			o.refuse(ctx, &due[i], now, t.err)
-		case first == nil:
-			first = t.err
+		default:
+			if !errors.Is(t.err, ErrNotTaken) {
+				o.doubt[keyOf(&due[i])] = true
+			}
+			if first == nil {
+				first = t.err
+			}
 		}
 	}
 	switch {
@@ -321,11 +399,14 @@ func (o *Outbox) sendOne(ctx context.Context, n *purchase.Notice) error {
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
 	defer cancel()
 	id := o.messageID(n)
-	if err := o.cfg.Centre.Send(ctx, id, n.To, n.Text); err != nil {
+	if err := o.cfg.Centre.Send(ctx, Message{ID: id, To: n.To, Text: n.Text, Resend: o.inDoubt(n)}); err != nil {
 		return fmt.Errorf("send %s: %w", id, err)
 	}
 	return nil
 }
+
+// inDoubt reports whether the centre may have taken a notice before.
+func (o *Outbox) inDoubt(n *purchase.Notice) bool { return n.At <= o.term.before || o.doubt[keyOf(n)] }
 
 // messageID is stable for a notice, so that the centre knows a resend for one.
 func (o *Outbox) messageID(n *purchase.Notice) string {

@@ -44,6 +44,17 @@ func (s *shelf) UnsentNotices(_ context.Context, limit int) ([]purchase.Notice, 
 	return unsent, s.readErr
 }
 
+func (s *shelf) NewestUnsent(context.Context) (newest purchase.Instant, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.notices {
+		if n.SentAt == 0 {
+			newest = max(newest, n.At)
+		}
+	}
+	return newest, s.readErr
+}
+
 func (s *shelf) MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,13 +98,15 @@ func (s *shelf) looks() int {
 type desk struct {
 	mu       sync.Mutex
 	order    []string       // ids, each time that they came
+	resends  map[string]int // those of them that were marked
 	texts    map[string]int // by id
 	under    int
 	most     int
 	refusing func(id string) error
 }
 
-func (d *desk) Send(_ context.Context, id string, _ purchase.MSISDN, _ string) error {
+func (d *desk) Send(_ context.Context, m Message) error {
+	id := m.ID
 	d.mu.Lock()
 	d.under++
 	d.most = max(d.most, d.under)
@@ -112,9 +125,12 @@ func (d *desk) Send(_ context.Context, id string, _ purchase.MSISDN, _ string) e
 	}
 	d.order = append(d.order, id)
 	if d.texts == nil {
-		d.texts = map[string]int{}
+		d.texts, d.resends = map[string]int{}, map[string]int{}
 	}
 	d.texts[id]++
+	if m.Resend {
+		d.resends[id]++
+	}
 	return nil
 }
 
@@ -503,4 +519,91 @@ func TestOutboxProperty(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whoever begins to deliver marks what another may have sent, and nothing newer;
+// whoever does not deliver sends nothing.
+func TestOnlyOneDelivers(t *testing.T) {
+	store, centre := &shelf{}, &desk{}
+	store.add(notice(1, purchase.FactCredited, noon), notice(2, purchase.FactCredited, noon+5))
+	delivers, alone := false, false
+	o := outbox(t, OutboxConfig{Store: store, Centre: centre, Concurrency: 1,
+		Standing: func(context.Context) (bool, bool, error) { return delivers, alone, nil }})
+	if next := step(t, o, noon); next != noon.Add(time.Second) || centre.deliveries() != 0 {
+		t.Errorf("another delivers: next at %s, %d messages", next, centre.deliveries())
+	}
+	delivers = true
+	if next := step(t, o, noon); next != noon.Add(time.Second) {
+		t.Errorf("beside others: next at %s", next)
+	}
+	alone = true
+	store.add(notice(3, purchase.FactCredited, noon+6))
+	if next := step(t, o, noon); next != noon.Add(30*time.Second) {
+		t.Errorf("alone: next at %s", next)
+	}
+	delivers = false
+	step(t, o, noon)
+	delivers = true
+	store.add(notice(4, purchase.FactCredited, noon+7))
+	step(t, o, noon)
+	want := messageIDs(store.notices)
+	if !slices.Equal(centre.order, want) {
+		t.Errorf("delivered %v", centre.order)
+	}
+	if marked := slices.Sorted(maps.Keys(centre.resends)); !slices.Equal(marked, []string{want[0], want[1], want[3]}) {
+		t.Errorf("marked are %v", marked)
+	}
+}
+
+// What a centre may have taken is marked when it is sent again; what it has not, is not.
+func TestDoubtIsMarked(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		marked int
+	}{"unheard": {errDown, 1}, "not taken": {fmt.Errorf("%w: busy", ErrNotTaken), 0}, "refused": {ErrRefused, 0}} {
+		store, centre := &shelf{}, &desk{}
+		o := outbox(t, OutboxConfig{Store: store, Centre: centre, Concurrency: 1})
+		step(t, o, noon)
+		store.add(notice(1, purchase.FactCredited, noon))
+		centre.refuse(func(string) error { return c.err })
+		_, _ = o.Step(t.Context(), noon)
+		centre.refuse(nil)
+		step(t, o, noon.Add(time.Minute))
+		if len(centre.order) != 1 || len(centre.resends) != c.marked {
+			t.Errorf("%s: sent %v, marked %v", name, centre.order, centre.resends)
+		}
+	}
+}
+
+// ticking is a clock that moves on each time it is read.
+type ticking struct {
+	mu  sync.Mutex
+	now purchase.Instant
+	by  time.Duration
+}
+
+func (c *ticking) Now() purchase.Instant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(c.by)
+	return c.now
+}
+func (c *ticking) After(time.Duration) <-chan time.Time { return nil }
+
+// A standing is good for a while only: what is not begun by then waits for the next.
+func TestTermEnds(t *testing.T) {
+	store, centre, asked := &shelf{}, &desk{}, 0
+	for i := range 10 {
+		store.add(notice(i, purchase.FactCredited, noon))
+	}
+	o := outbox(t, OutboxConfig{Store: store, Centre: centre, Concurrency: 1, Clock: &ticking{now: noon, by: 500 * time.Millisecond},
+		Standing: func(context.Context) (bool, bool, error) { asked++; return true, true, nil }})
+	for steps := 1; store.unsent() > 0; steps++ {
+		if next := step(t, o, noon); store.unsent() > 0 && next != noon {
+			t.Fatalf("step %d: next at %s", steps, next)
+		}
+		if centre.deliveries() > 3*steps || asked != steps {
+			t.Fatalf("%d messages after %d steps and %d standings", centre.deliveries(), steps, asked)
+		}
+	}
 }

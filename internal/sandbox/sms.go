@@ -83,6 +83,8 @@ type Message struct {
 	ID   string `json:"id"`
 	To   string `json:"to"` // with the plus sign
 	Text string `json:"text"`
+	// Resend says that the sender may have handed it over before.
+	Resend bool `json:"resend,omitempty"`
 	// State is accepted or delivered.
 	State string `json:"state,omitempty"`
 	// Stranger says that the number belonged to somebody else when it arrived.

@@ -34,8 +34,8 @@ func (c *centre) of(n *node) notify.Centre { return line{c, n} }
 var errCentre = errors.New("the centre does not answer")
 
 // Send is notify.Centre.
-func (l line) Send(_ context.Context, id string, to purchase.MSISDN, text string) error {
-	c, w := l.centre, l.w
+func (l line) Send(_ context.Context, m notify.Message) error {
+	c, w, id, to := l.centre, l.w, m.ID, m.To
 	c.tries[id]++
 	d := w.dice(6, uint64(len(id)), uint64(c.tries[id]), uint64(to)) //nolint:gosec // small numbers
 	meets := func(f Fault, percent int) bool {
@@ -57,7 +57,7 @@ func (l line) Send(_ context.Context, id string, to purchase.MSISDN, text string
 	case meets(MessageRefused, 3):
 		return fmt.Errorf("%w: try later", notify.ErrRefused)
 	}
-	c.take(id, to, text)
+	c.take(m)
 	if crash {
 		c.died = l.n
 		return fmt.Errorf("%w: the process ended", errCentre)
@@ -79,13 +79,15 @@ func (c *centre) purchase(message string) purchase.ID {
 }
 
 // take delivers a message, once.
-func (c *centre) take(id string, to purchase.MSISDN, text string) {
-	was, known := c.texts[id]
+func (c *centre) take(m notify.Message) {
+	was, known := c.texts[m.ID]
 	switch {
-	case known && was != text:
-		c.w.fail("N3", 0, "message %s was sent with two texts: %q and %q", id, was, text)
+	case known && was != m.Text:
+		c.w.fail("N3", 0, "message %s was sent with two texts: %q and %q", m.ID, was, m.Text)
+	case known && !m.Resend:
+		c.w.fail("N3", 0, "message %s was sent again without a mark", m.ID)
 	case !known:
-		c.texts[id] = text
-		c.w.book.delivered(id, to, text)
+		c.texts[m.ID] = m.Text
+		c.w.book.delivered(m.ID, m.To, m.Text)
 	}
 }

@@ -185,10 +185,13 @@ var defects = []defect{
 		{"purchase/core.go", "	for _, fact := range s.Facts {\n", "	for _, fact := range s.Facts {\n		if $ && now.Language == \"en\" {\n			continue\n		}\n"},
 	}},
 	{"marked_before_sent", "A notice is marked as sent before the message centre has it.", []hunk{
-		{"notify/outbox.go", "	sendErr := o.send(", "	if $ {\n		o.unmarked = append(o.unmarked, o.due(notices, now, len(notices) < limit)...)\n		if err := o.mark(ctx); err != nil {\n			return o.failed(now, err)\n		}\n	}\n	sendErr := o.send("},
+		{"notify/outbox.go", "	left, sendErr := o.send(", "	if $ {\n		o.unmarked = append(o.unmarked, o.due(notices, now, len(notices) < limit)...)\n		if err := o.mark(ctx); err != nil {\n			return o.failed(now, err)\n		}\n	}\n	left, sendErr := o.send("},
 	}},
 	{"message_id_by_try", "A message that is sent again has another name, so that the centre delivers it twice.", []hunk{
 		{"notify/outbox.go", "	id := o.messageID(n)\n", "	id := o.messageID(n)\n	if $ && o.failures > 0 {\n		id = fmt.Sprintf(\"%s-%d\", id, o.failures)\n	}\n"},
+	}},
+	{"resend_unmarked", "A message that the centre may have taken is sent again without saying so.", []hunk{
+		{"notify/outbox.go", "Resend: o.inDoubt(n)", "Resend: !$ && o.inDoubt(n)"},
 	}},
 	{"never_marked", "What the message centre took is not marked as sent.", []hunk{
 		{"notify/outbox.go", "			o.unmarked = append(o.unmarked, due[i])\n", "			if !$ {\n				o.unmarked = append(o.unmarked, due[i])\n			}\n"},

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -32,6 +33,7 @@ type node struct {
 	tickAt  purchase.Instant
 	drain   bool
 	noticed bool
+	looksAt purchase.Instant // when the outbox looks next, zero for never
 }
 
 func newNode(w *world, index int) *node {
@@ -80,7 +82,7 @@ func (n *node) start() {
 		return
 	}
 	n.life++
-	n.commits, n.tickAt, n.drain, n.noticed, n.later = 0, 0, false, false, nil
+	n.commits, n.tickAt, n.looksAt, n.drain, n.noticed, n.later = 0, 0, 0, false, false, nil
 	engine, err := purchase.New(n.config())
 	if err != nil {
 		w.fail("start", 0, "node %s: %v", n.name, err)
@@ -94,7 +96,8 @@ func (n *node) start() {
 	}
 	n.steps, n.epoch = steps, engine.Stats().Epoch
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: w.store.of(n), Centre: w.centre.of(n), Clock: clock{n},
-		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1})
+		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1, Others: outboxLooks,
+		Standing: func(ctx context.Context) (bool, bool, error) { return w.store.of(n).Standing(ctx, n.epoch) }})
 	if err != nil {
 		w.fail("start", 0, "node %s: %v", n.name, err)
 		return
@@ -154,6 +157,11 @@ func (n *node) pump() {
 	if n.noticed {
 		n.noticed = false
 		n.deliver(50 * time.Millisecond)
+		for _, other := range n.w.nodes { // one of them delivers, and looks by itself
+			if other != n && other.steps != nil {
+				other.deliver(outboxLooks)
+			}
+		}
 	}
 	if next == 0 || n.drain {
 		return
@@ -316,16 +324,28 @@ func (w *world) parked() {
 	}
 }
 
-// deliver lets the outbox work.
+// outboxLooks is how often an outbox looks that does not work alone.
+const outboxLooks = time.Second
+
+// deliver lets the outbox work, and again while there is something to do.
 func (n *node) deliver(d time.Duration) {
+	at := n.w.now.Add(d)
+	if n.looksAt != 0 && n.looksAt <= at {
+		return
+	}
+	n.looksAt = at
 	n.then(d, func() {
+		if n.looksAt != at {
+			return // it looks at another time
+		}
+		n.looksAt = 0
 		next, err := n.outbox.Step(n.w.ctx, clock{n}.Now())
 		if n.w.centre.died == n {
 			n.w.centre.died = nil
 			n.end(CrashInOutbox)
 			return
 		}
-		if wait := next.Sub(clock{n}.Now()); err != nil || wait <= 0 {
+		if wait := next.Sub(clock{n}.Now()); err != nil || wait <= 0 || len(n.w.book.unsent) > 0 {
 			n.deliver(max(wait, time.Millisecond))
 		}
 	})

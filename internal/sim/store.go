@@ -14,6 +14,7 @@ import (
 type Store interface {
 	purchase.Store
 	notify.Store
+	Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error)
 }
 
 // storage is a world's store and what befalls it.
@@ -288,6 +289,22 @@ func (f *flaky) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice
 		return nil, err
 	}
 	return f.Backing.UnsentNotices(ctx, limit)
+}
+
+// NewestUnsent is notify.Store.
+func (f *flaky) NewestUnsent(ctx context.Context) (purchase.Instant, error) {
+	if err := f.read(); err != nil {
+		return 0, err
+	}
+	return f.Backing.NewestUnsent(ctx)
+}
+
+// Standing is that of a node's lease.
+func (f *flaky) Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error) {
+	if err := f.read(); err != nil {
+		return false, false, err
+	}
+	return f.Backing.Standing(ctx, epoch)
 }
 
 // MarkSent is notify.Store.

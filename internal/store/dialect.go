@@ -20,6 +20,8 @@ type dialect struct {
 	triples string
 	// zip makes the parameters of triples.
 	zip func([][3]int64) []any
+	// rows reads the arrays of a JSON array, which is the first parameter, as value.
+	rows string
 	// share and drain follow a SELECT of a lease: hold it against fencing, and
 	// wait for all who hold it. SQLite has one writer at a time and needs neither.
 	share, drain string
@@ -41,6 +43,7 @@ var sqliteDialect = dialect{
 	list:      func(values []int64) any { return jsonText(values) },
 	triples:   `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
 	zip:       func(rows [][3]int64) []any { return []any{jsonText(rows)} },
+	rows:      `json_each($1)`,
 	tables:    `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
 	integrity: `PRAGMA integrity_check`,
 }
@@ -53,6 +56,7 @@ var postgresDialect = dialect{
 	list:     func(values []int64) any { return values },
 	triples:  `SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[])`,
 	zip:      columnsOf,
+	rows:     `jsonb_array_elements(CAST($1 AS jsonb)) AS each(value)`,
 	share:    ` FOR KEY SHARE`,
 	drain:    ` FOR UPDATE`,
 	bytewise: ` COLLATE "C"`,
@@ -62,7 +66,7 @@ var postgresDialect = dialect{
 
 func jsonText(values any) string {
 	text, err := json.Marshal(values)
-	if err != nil { // integers always have a text
+	if err != nil { // numbers and texts always have one
 		return "[]"
 	}
 	return string(text)

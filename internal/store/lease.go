@@ -70,6 +70,19 @@ func (s *Store) Leases(ctx context.Context) ([]purchase.Lease, error) {
 	return leases, nil
 }
 
+// Standing tells whether a lease is the oldest that may write, and whether there is
+// no other. It is false of a lease once it is fenced, before another can take over.
+func (s *Store) Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error) {
+	var first, count int64
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT coalesce(min(epoch), 0), count(*) FROM lease WHERE fenced = 0`).Scan(&first, &count)
+	})
+	if err != nil {
+		return false, false, fmt.Errorf("read the leases' standing: %w", err)
+	}
+	return count > 0 && first == epoch, count <= 1, nil
+}
+
 // errRenewed says that a lease to be taken over lives.
 var errRenewed = errors.New("lease was renewed")
 

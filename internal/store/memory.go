@@ -366,6 +366,31 @@ func (m *Memory) UnsentNotices(_ context.Context, limit int) ([]purchase.Notice,
 	return notices[:min(limit, len(notices))], nil
 }
 
+// NewestUnsent is notify.Store.
+func (m *Memory) NewestUnsent(context.Context) (newest purchase.Instant, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, place := range m.unsent {
+		newest = max(newest, m.records[place.id].Notices[place.at].At)
+	}
+	return newest, nil
+}
+
+// Standing tells whether a lease is the oldest that may write, and whether there is no other.
+func (m *Memory) Standing(_ context.Context, epoch int64) (oldest, alone bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first, count := int64(0), 0
+	for i := range m.leases {
+		if l := &m.leases[i]; !l.Fenced {
+			if count++; first == 0 || l.Epoch < first {
+				first = l.Epoch
+			}
+		}
+	}
+	return count > 0 && first == epoch, count <= 1, nil
+}
+
 // MarkSent is notify.Store.
 func (m *Memory) MarkSent(_ context.Context, notices []purchase.Notice, at purchase.Instant) error {
 	m.mu.Lock()

@@ -24,6 +24,17 @@ func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice
 	return notices, nil
 }
 
+// NewestUnsent is notify.Store.
+func (s *Store) NewestUnsent(ctx context.Context) (at purchase.Instant, err error) {
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM notice WHERE sent_at = 0`).Scan(&at)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read the newest unsent notice: %w", err)
+	}
+	return at, nil
+}
+
 // MarkSent records that an SMS centre took over those notices, named by
 // purchase, fact and number, at an instant. All are marked, or none. One that
 // was marked before keeps its first instant. Durable.

@@ -37,7 +37,14 @@ func outboxOldestFirst(t *testing.T, s DatabaseSubject) {
 		}
 		return notices
 	}
+	newest := func(want purchase.Instant) {
+		t.Helper()
+		if at, err := s.NewestUnsent(t.Context()); err != nil || at != want {
+			t.Errorf("newest unsent at %s, %v, want %s", at, err, want)
+		}
+	}
 	all := unsent(10)
+	newest(all[len(all)-1].At)
 	want := []purchase.Fact{purchase.FactCredited, purchase.FactReceived, purchase.FactDeclined, purchase.FactRefunded}
 	if len(all) != len(want) {
 		t.Fatalf("unsent are %+v", all)
@@ -64,9 +71,39 @@ func outboxOldestFirst(t *testing.T, s DatabaseSubject) {
 	if left := unsent(10); len(left) != 2 || left[0] != all[1] || left[1] != all[3] {
 		t.Errorf("left are %+v", left)
 	}
-	if r := load(t, s, all[0].Purchase); r.Notices[0].SentAt != dawn+7 || r.Notices[1].SentAt != 0 {
+	if err := s.MarkSent(t.Context(), all, dawn+11); err != nil {
+		t.Fatal(err)
+	}
+	newest(0)
+	if r := load(t, s, all[0].Purchase); r.Notices[0].SentAt != dawn+7 || r.Notices[1].SentAt != dawn+11 {
 		t.Errorf("notices of the record: %+v", r.Notices)
 	}
+}
+
+// Of the leases that may write the oldest stands first, and a fenced one no more.
+func oldestLeaseStandsFirst(t *testing.T, s DatabaseSubject) {
+	stands := func(epoch int64, oldest, alone bool) {
+		t.Helper()
+		if o, a, err := s.Standing(t.Context(), epoch); err != nil || o != oldest || a != alone {
+			t.Errorf("lease %d: oldest %v, alone %v, %v", epoch, o, a, err)
+		}
+	}
+	stands(0, false, true)
+	first, err := s.Acquire(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Acquire(t.Context(), "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stands(first.Epoch, true, false)
+	stands(second.Epoch, false, false)
+	if _, err := s.Takeover(t.Context(), first, second.Epoch, 10); err != nil {
+		t.Fatal(err)
+	}
+	stands(first.Epoch, false, true)
+	stands(second.Epoch, true, true)
 }
 
 func secretNeverChanges(t *testing.T, s DatabaseSubject) {

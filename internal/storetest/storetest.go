@@ -58,6 +58,8 @@ func Run(t *testing.T, open func(testing.TB) Subject) {
 type Database interface {
 	purchase.Store
 	UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error)
+	NewestUnsent(ctx context.Context) (purchase.Instant, error)
+	Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error)
 	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
 	Secret(ctx context.Context, fresh []byte) ([]byte, error)
 	Verify(ctx context.Context, v store.Verification) ([]store.Violation, error)
@@ -80,6 +82,7 @@ func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
 	}{
 		{"CommitRejectsNonsense", commitRejectsNonsense},
 		{"OutboxOldestFirst", outboxOldestFirst},
+		{"OldestLeaseStandsFirst", oldestLeaseStandsFirst},
 		{"SecretNeverChanges", secretNeverChanges},
 		{"VerifyPassesWhatTheTableMakes", verifyPassesWhatTheTableMakes},
 		{"VerifyFindsWhatIsPlanted", verifyFindsWhatIsPlanted},

@@ -19,6 +19,7 @@ type Node struct {
 	input  io.WriteCloser
 	output *bufio.Reader
 	reader *io.PipeReader
+	kill   func()
 }
 
 // RunNode runs a script of a folder of this repository that has a package.json,
@@ -57,8 +58,11 @@ func RunNode(t testing.TB, folder, script string, arguments ...string) *Node {
 			t.Logf("%s said: %s", script, p.Tail())
 		}
 	})
-	return &Node{t: t, input: input, output: bufio.NewReader(reader), reader: reader}
+	return &Node{t: t, input: input, output: bufio.NewReader(reader), reader: reader, kill: p.Kill}
 }
+
+// Kill ends the script at once, as SIGKILL does, and waits until it is gone.
+func (n *Node) Kill() { n.kill() }
 
 // Ask writes a line and returns the line that comes back.
 func (n *Node) Ask(line string) string {

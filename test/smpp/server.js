@@ -1,6 +1,7 @@
-// An SMS centre. It writes its port on the first line. Every line that it reads is
-// a JSON object that asks something of it; it answers with a line of JSON, and ends
-// with its input.
+// An SMS centre: node server.js PORT JOURNAL [KEY CERTIFICATE]. It listens on the port
+// (0 for any), writes it on the first line, and keeps what it takes in the journal, so
+// that it can be killed and started again. Every line that it reads is a JSON object
+// that asks something of it; it answers with a line of JSON, and ends with its input.
 //
 //   {"messages": true}        what it took, in order
 //   {"set": {...}}            how it behaves from now on: see `ways`
@@ -12,29 +13,32 @@ const readline = require('node:readline')
 const fs = require('node:fs')
 const smpp = require('smpp')
 
-const tls = process.argv[2] === 'tls'
+const [port, journal, key, cert] = process.argv.slice(2)
 const ways = {
   silent: 0, // every so many messages are taken and not answered
   status: {}, // by destination: the command_status of the answer
   throttle: 0, // so many messages are answered with ESME_RTHROTTLED
   receipts: true,
+  backwards: false, // ENROUTE is told after DELIVRD
   hex: false, // names of messages in hexadecimal in answers, in decimal in receipts
   transceivers: true, // whether bind_transceiver is known
 }
-const messages = []
+const messages = fs.existsSync(journal)
+  ? fs.readFileSync(journal, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line))
+  : []
 const sessions = new Set()
-let taken = 0
+let taken = messages.length
 
-smpp.addTLV?.('tenu_resend', { id: 0x1400, type: smpp.types?.tlv?.int8 })
+smpp.addTLV('tenu_resend', { id: 0x1400, type: smpp.types.tlv.int8 })
 
-function receipt(session, pdu, id) {
+function receipt(session, pdu, id, stat) {
   const name = ways.hex ? String(id) : 'm' + id
   const to = receiver() || session
   to.deliver_sm({
     source_addr: pdu.destination_addr,
     destination_addr: pdu.source_addr,
     esm_class: 4,
-    short_message: `id:${name} sub:001 dlvrd:001 submit date:2607091200 done date:2607091201 stat:DELIVRD err:000 text:`,
+    short_message: `id:${name} sub:001 dlvrd:001 submit date:2607091200 done date:2607091201 stat:${stat} err:000 text:`,
   })
 }
 
@@ -67,7 +71,7 @@ function serve(session) {
     const status = ways.status[pdu.destination_addr]
     if (status) return session.send(pdu.response({ command_status: status }))
     const id = ++taken
-    messages.push({
+    const message = {
       id: ways.hex ? String(id) : 'm' + id,
       to: pdu.destination_addr,
       from: pdu.source_addr,
@@ -78,10 +82,15 @@ function serve(session) {
       udh: pdu.short_message.udh ? [...[].concat(pdu.short_message.udh)].map((b) => Buffer.from(b).toString('hex')) : undefined,
       op: pdu.ussd_service_op === undefined ? undefined : Number(Buffer.isBuffer(pdu.ussd_service_op) ? pdu.ussd_service_op[0] : pdu.ussd_service_op),
       session: pdu.its_session_info === undefined ? undefined : Buffer.from(pdu.its_session_info).toString('hex'),
-    })
+    }
+    messages.push(message)
+    fs.appendFileSync(journal, JSON.stringify(message) + '\n')
     if (ways.silent && taken % ways.silent === 0) return
     session.send(pdu.response({ message_id: ways.hex ? id.toString(16).toUpperCase() : 'm' + id }))
-    if (ways.receipts && pdu.registered_delivery) setImmediate(() => receipt(session, pdu, id))
+    if (ways.receipts && pdu.registered_delivery) {
+      setImmediate(() => receipt(session, pdu, id, 'DELIVRD'))
+      if (ways.backwards) setImmediate(() => receipt(session, pdu, id, 'ENROUTE'))
+    }
   })
 }
 
@@ -117,7 +126,7 @@ function ask(line) {
   answer(null)
 }
 
-const options = tls ? { tls: true, key: fs.readFileSync(process.argv[3]), cert: fs.readFileSync(process.argv[4]) } : {}
+const options = key ? { tls: true, key: fs.readFileSync(key), cert: fs.readFileSync(cert) } : {}
 const server = smpp.createServer(options, serve)
-server.listen(0, '127.0.0.1', () => process.stdout.write(server.address().port + '\n'))
+server.listen(Number(port), '127.0.0.1', () => process.stdout.write(server.address().port + '\n'))
 readline.createInterface({ input: process.stdin }).on('line', ask).on('close', () => process.exit(0))

@@ -6,7 +6,7 @@
 // PDUs are encoded and decoded by gosmpp; the binds are kept here, because a bind
 // must survive a PDU that cannot be understood and tell what left from what did not.
 //
-// It knows nothing of purchases, of what is said, or of how it is stored.
+// It knows nothing of what is said, or of how it is stored.
 package smpp
 
 import (
@@ -26,16 +26,8 @@ import (
 	"github.com/linxGnu/gosmpp/pdu"
 	"golang.org/x/time/rate"
 
+	"tenu/internal/notify"
 	"tenu/internal/purchase"
-)
-
-// What became of a message that Send did not see taken. Any other error means that
-// it is not known whether the centre took it.
-var (
-	// ErrRefused: the centre does not take this message, though it may take others.
-	ErrRefused = errors.New("message refused by the centre")
-	// ErrNotTaken: the centre did not take the message, for a reason that is not the message.
-	ErrNotTaken = errors.New("message not taken by the centre")
 )
 
 // Config is what a client is built from. All but the first two and Clock, Log and
@@ -71,7 +63,7 @@ type Config struct {
 	// Inbound is given what customers write, Receipt what became of messages. An
 	// error makes the centre bring the same again.
 	Inbound func(ctx context.Context, in Inbound) error
-	Receipt func(ctx context.Context, r Receipt) error
+	Receipt func(ctx context.Context, r notify.Delivery) error
 }
 
 // IDs is how a centre writes the names of messages.
@@ -85,21 +77,9 @@ const (
 	DecimalThenHex IDs = "decimal_then_hex"
 )
 
-// Message is a text to a number.
-type Message struct {
-	// ID is ours, and the same for every try.
-	ID   string
-	To   purchase.MSISDN
-	Text string
-	// Resend says that an earlier try may have been taken. It goes along in the
-	// vendor's parameter ResendTag, and user_message_reference is the same for both.
-	Resend bool
-	// USSD makes it an answer in a USSD session.
-	USSD *USSD
-}
-
-// ResendTag is the optional parameter, one byte of value 1, that marks a message
-// which the centre may have taken before.
+// ResendTag is the optional parameter, of those left to vendors, that marks a message
+// which the centre may have taken before: one byte of value 1. The message's
+// user_message_reference is the same each time.
 const ResendTag pdu.Tag = 0x1400
 
 // Client keeps binds to one centre. It is safe for concurrent use.
@@ -311,20 +291,30 @@ func (c *Client) pick() *link {
 }
 
 // Send hands a message over and returns the centre's names of its parts. An error
-// that wraps ErrRefused or ErrNotTaken says that the centre did not take it; after
-// any other it may have. It waits for the rate, for room in a window and for the
-// answers, at most until ctx ends.
-func (c *Client) Send(ctx context.Context, m Message) (refs []string, err error) {
+// that wraps notify.ErrRefused or notify.ErrNotTaken says that the centre did not
+// take it; after any other it may have. It waits for the rate, for room in a window
+// and for the answers, at most until ctx ends.
+func (c *Client) Send(ctx context.Context, m notify.Message) (refs []string, err error) {
+	return c.send(ctx, m, nil)
+}
+
+// Answer shows a text in a USSD session. Errors are those of Send.
+func (c *Client) Answer(ctx context.Context, m notify.Message, turn USSD) error {
+	_, err := c.send(ctx, m, &turn)
+	return err
+}
+
+func (c *Client) send(ctx context.Context, m notify.Message, turn *USSD) (refs []string, err error) {
 	reference := fnv.New32a()
 	reference.Write([]byte(m.ID))
 	sum := reference.Sum32()
 	parts, err := segments(m.Text, byte(sum))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		return nil, fmt.Errorf("%w: %w", notify.ErrRefused, err)
 	}
 	to, err := pdu.NewAddressWithTonNpiAddr(tonInternational, npiISDN, strings.TrimPrefix(m.To.String(), "+"))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		return nil, fmt.Errorf("%w: %w", notify.ErrRefused, err)
 	}
 	for i := range parts {
 		submit, _ := pdu.NewSubmitSM().(*pdu.SubmitSM)
@@ -337,10 +327,10 @@ func (c *Client) Send(ctx context.Context, m Message) (refs []string, err error)
 		if m.Resend {
 			submit.RegisterOptionalParam(pdu.Field{Tag: ResendTag, Data: []byte{1}})
 		}
-		m.USSD.mark(submit)
+		turn.mark(submit)
 		ref, err := c.submit(ctx, submit)
 		switch {
-		case i > 0 && errors.Is(err, ErrNotTaken):
+		case i > 0 && errors.Is(err, notify.ErrNotTaken):
 			return nil, fmt.Errorf("part %d of %d, and those before it are out: %w", i+1, len(parts), doubtful{err})
 		case err != nil:
 			return nil, err
@@ -356,12 +346,12 @@ type doubtful struct{ error }
 // submit sends one part.
 func (c *Client) submit(ctx context.Context, p *pdu.SubmitSM) (ref string, err error) {
 	if err := c.pace(ctx); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNotTaken, err)
+		return "", fmt.Errorf("%w: %w", notify.ErrNotTaken, err)
 	}
 	for {
 		l := c.pick()
 		if l == nil {
-			return "", fmt.Errorf("%w: no bind is up", ErrNotTaken)
+			return "", fmt.Errorf("%w: no bind is up", notify.ErrNotTaken)
 		}
 		answer, err := l.request(ctx, p)
 		switch {
@@ -370,7 +360,7 @@ func (c *Client) submit(ctx context.Context, p *pdu.SubmitSM) (ref string, err e
 		case !errors.Is(err, errNotSent):
 			return "", fmt.Errorf("whether it was taken is not known: %w", err)
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("%w: %w", ErrNotTaken, err)
+			return "", fmt.Errorf("%w: %w", notify.ErrNotTaken, err)
 		}
 		c.remove(l) // it is broken; another may be up
 	}
@@ -410,10 +400,10 @@ func (c *Client) understood(answer pdu.PDU) (ref string, err error) {
 		c.mu.Lock()
 		c.quiet = c.cfg.Clock.Now().Time().Add(throttledFor)
 		c.mu.Unlock()
-		return "", fmt.Errorf("%w: %s", ErrNotTaken, status)
+		return "", fmt.Errorf("%w: %s", notify.ErrNotTaken, status)
 	case data.ESME_RSYSERR, data.ESME_RINVBNDSTS:
-		return "", fmt.Errorf("%w: %s", ErrNotTaken, status)
+		return "", fmt.Errorf("%w: %s", notify.ErrNotTaken, status)
 	default:
-		return "", fmt.Errorf("%w: %s", ErrRefused, status)
+		return "", fmt.Errorf("%w: %s", notify.ErrRefused, status)
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math/big"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/linxGnu/gosmpp/data"
 	"github.com/linxGnu/gosmpp/pdu"
 
+	"tenu/internal/notify"
 	"tenu/internal/purchase"
 )
 
@@ -51,45 +51,15 @@ func (u *USSD) mark(p *pdu.SubmitSM) {
 	}
 }
 
-// State is what became of a message. A greater one outranks a lesser: receipts may
-// come in any order, and more than once.
-type State uint8
-
-// The states (section 5.2.28), by rank.
-const (
-	Unknown       State = iota // the centre does not know
-	Enroute                    // under way
-	Accepted                   // taken by somebody on the customer's behalf
-	Undeliverable              // will not arrive
-	Rejected
-	Deleted
-	Expired
-	Delivered
-)
-
-// states are their names and codes.
+// states are how receipts say what became of a message: by the message_state of
+// section 5.2.28, and in the text of appendix B.
 var states = [...]struct {
-	name, stat string // ours, and that of appendix B, cut to 7 characters
-	code       byte   // message_state
+	stat string
+	code byte
 }{
-	Unknown: {"unknown", "UNKNOWN", 7}, Enroute: {"enroute", "ENROUTE", 1}, Accepted: {"accepted", "ACCEPTD", 6},
-	Undeliverable: {"undeliverable", "UNDELIV", 5}, Rejected: {"rejected", "REJECTD", 8}, Deleted: {"deleted", "DELETED", 4},
-	Expired: {"expired", "EXPIRED", 3}, Delivered: {"delivered", "DELIVRD", 2},
-}
-
-// String is the state's name.
-func (s State) String() string {
-	if int(s) < len(states) {
-		return states[s].name
-	}
-	return "state " + strconv.Itoa(int(s))
-}
-
-// Receipt is what the centre says became of a message.
-type Receipt struct {
-	Ref    string // as Send returned it
-	State  State
-	Detail string // the centre's error code, if it told one
+	notify.DeliveryUnknown: {"UNKNOWN", 7}, notify.Enroute: {"ENROUTE", 1}, notify.Accepted: {"ACCEPTD", 6},
+	notify.Undeliverable: {"UNDELIV", 5}, notify.Rejected: {"REJECTD", 8}, notify.Deleted: {"DELETED", 4},
+	notify.Expired: {"EXPIRED", 3}, notify.Delivered: {"DELIVRD", 2},
 }
 
 // maxInboxText bounds a text that was put together, in bytes.
@@ -185,6 +155,7 @@ func (c *Client) receive(ctx context.Context, p pdu.PDU) data.CommandStatusType 
 			c.cfg.Log.WarnContext(ctx, "receipt without a name", "centre", c.cfg.Address)
 			return data.ESME_ROK
 		}
+		receipt.ToldAt = c.cfg.Clock.Now()
 		return c.answer(ctx, c.cfg.Receipt(ctx, receipt))
 	}
 	text, err := textOf(r.coding, r.encoded)
@@ -224,8 +195,8 @@ func written(a pdu.Address) string {
 
 // receipt reads a delivery receipt: from the parameters made for it, and where
 // these are missing from the text of appendix B.
-func (r *received) receipt(ids IDs) (Receipt, bool) {
-	var out Receipt
+func (r *received) receipt(ids IDs) (notify.Delivery, bool) {
+	var out notify.Delivery
 	text := string(r.encoded)
 	ref := option(r.options, pdu.TagReceiptedMessageID)
 	if ref == "" {
@@ -239,7 +210,7 @@ func (r *received) receipt(ids IDs) (Receipt, bool) {
 	code, told := r.options[pdu.TagMessageStateOption]
 	for s := range states {
 		if told && len(code.Data) == 1 && states[s].code == code.Data[0] || !told && states[s].stat == stat {
-			out.State = State(s) //nolint:gosec // there are eight
+			out.State = notify.DeliveryState(s) //nolint:gosec // there are eight
 		}
 	}
 	return out, true

@@ -1,6 +1,7 @@
 package smpp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf16"
@@ -79,7 +80,12 @@ func split(text string, units, alone, part int, cost func(rune) int) []string {
 }
 
 // textOf is what a received message says. A coding that is not a text's is an error.
+// Some centres say ASCII and mean GSM 7-bit: no text has ASCII's control characters,
+// which are letters there.
 func textOf(coding data.Encoding, encoded []byte) (string, error) {
+	if coding == data.ASCII && bytes.ContainsFunc(encoded, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' }) {
+		coding = data.GSM7BIT
+	}
 	switch coding {
 	case data.GSM7BIT, data.ASCII, data.LATIN1, data.UCS2:
 		text, err := coding.Decode(encoded)

@@ -107,24 +107,6 @@ CREATE TABLE push_subscription (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX push_subscription_number ON push_subscription (number);
 
--- A text to a number that is not about a fact of a purchase: a one-time code, an
--- answer. It is not sent later than till.
-CREATE TABLE message (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    to_number INTEGER NOT NULL,
-    at        INTEGER NOT NULL,
-    till      INTEGER NOT NULL,
-    sent_at   INTEGER NOT NULL,
-    tries     INTEGER NOT NULL,
-    name      TEXT    NOT NULL, -- the same text twice has the same name, and is one message
-    text      TEXT    NOT NULL,
-    CONSTRAINT message_name UNIQUE (name)
-) STRICT;
-CREATE INDEX message_unsent ON message (at, id) WHERE sent_at = 0;
-
--- Handing a notice over was begun so often: more than once is a resend.
-ALTER TABLE notice ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
-
 -- What a message centre told of a message that it took over.
 CREATE TABLE delivery (
     centre  TEXT    NOT NULL,
@@ -134,13 +116,12 @@ CREATE TABLE delivery (
     state   INTEGER NOT NULL,
     message TEXT    NOT NULL, -- our name of it
     detail  TEXT    NOT NULL,
-    CONSTRAINT delivery_key PRIMARY KEY (centre, ref, at)
+    CONSTRAINT delivery_key PRIMARY KEY (centre, ref)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_message ON delivery (message);
 
 -- +goose Down
 DROP TABLE delivery;
-DROP TABLE message;
 DROP TABLE push_subscription;
 DROP TABLE favourite;
 DROP TABLE customer;
@@ -150,4 +131,3 @@ DROP TABLE one_time_code;
 DROP TABLE checkout;
 DROP TABLE callback;
 DROP TABLE report;
-ALTER TABLE notice DROP COLUMN tries;
