@@ -53,6 +53,17 @@ strace_tool() {
     command -v strace >/dev/null || debian strace || lacking strace "as root, 'apt-get install strace'"
 }
 
+# Kannel's SMS centre for tests. Debian's package would also start a gateway for WAP,
+# but not in runlevel 1.
+kannel() {
+    [ -x /usr/lib/kannel/test/drive_smpp ] || RUNLEVEL=1 debian kannel-extras || lacking Kannel "as root, 'apt-get install kannel-extras'"
+}
+
+# Chromium, for the pages.
+chromium() {
+    command -v chromium >/dev/null || debian chromium || lacking Chromium "as root, 'apt-get install chromium'"
+}
+
 # CGRateS 0.10, the charging system: compiled here, so that tests only link it.
 cgrates() {
     say "setup: building CGRateS (about two minutes the first time)"
@@ -77,6 +88,8 @@ node_peers() {
 
 postgres
 strace_tool
+kannel
+chromium
 cgrates
 node_peers
 
