@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"tenu/internal/auth"
-	"tenu/internal/notify"
 	"tenu/internal/purchase"
 	"tenu/internal/yamlfile"
 )
@@ -77,13 +76,6 @@ type profileConfig struct {
 type numberingConfig struct {
 	Plan   string `yaml:"plan"`
 	Ported string `yaml:"ported"`
-}
-
-type smsConfig struct {
-	URL     string `yaml:"url"`
-	Timeout span   `yaml:"timeout"`
-
-	inside notify.Centre // one in the process, in the place of that (benchmarks)
 }
 
 type clientConfig struct {

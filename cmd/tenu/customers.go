@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -81,7 +82,7 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	if err != nil {
 		return err
 	}
-	return n.buildUSSD(desk)
+	return errors.Join(n.buildUSSD(desk), n.buildTexts(desk))
 }
 
 // source is where a request comes from: the header that a proxy in front sets, or

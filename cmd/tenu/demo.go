@@ -44,6 +44,7 @@ type demo struct {
 	node    *node
 	at      listeners
 	remote  remote
+	adapt   func(configuration string) string // before it is used; nil: as it is
 }
 
 // Run sells to partners started beside it, and keeps running until ctx ends.
@@ -107,6 +108,9 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if _, err := keptSecret(filepath.Join(d.Dir, "ussd-key"), func() (string, error) { return auth.NewKey("ussd", d.app.random) }); err != nil {
+		return err
+	}
 	d.remote = remote{URL: "http://" + d.at.api.Addr().String(), Key: string(key)}
 	cfg, err := d.configure()
 	if err != nil {
@@ -132,6 +136,9 @@ func (d *demo) configure() (*config, error) {
 		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{ussd}", d.at.ussd.Addr().String(), "{wallet}", at.Wallet,
 		"{charging}", at.Charging, "{sms}", at.SMS, "{callback}", d.remote.URL+"/callbacks/wallet",
 		"{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
+	if d.adapt != nil {
+		text = d.adapt(text)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write the demonstration's configuration: %w", err)
 	}

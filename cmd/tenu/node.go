@@ -16,9 +16,11 @@ import (
 	"tenu/internal/api"
 	"tenu/internal/customer"
 	"tenu/internal/notify"
+	"tenu/internal/notify/smpp"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
+	"tenu/internal/sms"
 	"tenu/internal/store"
 	"tenu/internal/telemetry"
 	"tenu/internal/web"
@@ -46,6 +48,8 @@ type node struct {
 	customers *customer.Desk
 	pages     *web.Web
 	ussd      http.Handler
+	texts     *sms.Desk
+	smpp      *smpp.Client // nil where messages go another way
 	metrics   *telemetry.Metrics
 	sms       *partner.Pool
 	tls       *tls.Config
@@ -138,18 +142,6 @@ func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, er
 		return nil, err
 	}
 	return purchase.NewKeyring(secret)
-}
-
-// centre is where notices are handed over.
-func (n *node) centre() (notify.Centre, error) {
-	if n.cfg.SMS.inside != nil {
-		return n.cfg.SMS.inside, nil
-	}
-	centre, err := notify.NewSandboxCentre(n.cfg.SMS.URL, &http.Client{Transport: n.sms, Timeout: orElse(n.cfg.SMS.Timeout.Duration, 10*time.Second)})
-	if err != nil {
-		return nil, usage(n.cfg.file.Errorf("sms.url", "%w", err))
-	}
-	return centre, nil
 }
 
 func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err error) {
@@ -264,8 +256,15 @@ func (n *node) run(ctx context.Context, at listeners) error {
 		engine <- err
 		stopServing() // without an engine there is nothing to serve
 	}()
-	var loops sync.WaitGroup
+	var loops, binds sync.WaitGroup
+	bound, unbind := context.WithCancel(context.WithoutCancel(ctx)) // until the last message is out
+	defer binds.Wait()
+	defer unbind()
+	if n.smpp != nil {
+		binds.Go(func() { n.smpp.Run(bound) })
+	}
 	loops.Go(func() { n.outbox.Run(working) })
+	loops.Go(func() { n.tidy(working) })
 	var damage error
 	loops.Go(func() {
 		select {
@@ -301,6 +300,23 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	err = errors.Join(<-engine, err)
 	loops.Wait()
 	return errors.Join(damage, err)
+}
+
+// tidyEvery is how often what is of no more use is forgotten.
+const tidyEvery = time.Hour
+
+// tidy forgets what is of no more use, for as long as ctx lasts.
+func (n *node) tidy(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.app.clock.After(tidyEvery):
+		}
+		if err := n.store.Tidy(ctx, n.app.clock.Now()); err != nil && ctx.Err() == nil {
+			n.log.Warn("the store is not tidied up", slog.Any("error", err))
+		}
+	}
 }
 
 // probe asks after a partner's health for as long as ctx lasts.

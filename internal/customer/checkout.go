@@ -54,6 +54,8 @@ type Store interface {
 	AddCheckout(ctx context.Context, c Checkout) error
 	// Checkout returns a number's checkout, or ErrNotFound.
 	Checkout(ctx context.Context, key string, number purchase.MSISDN) (Checkout, error)
+	// LastCheckout returns a number's newest checkout whose key begins so, or ErrNotFound.
+	LastCheckout(ctx context.Context, number purchase.MSISDN, prefix string) (Checkout, error)
 	// MoveCheckout replaces a checkout if it still is in a state, and reports whether
 	// it was.
 	MoveCheckout(ctx context.Context, from CheckoutState, c Checkout) (moved bool, err error)
@@ -142,6 +144,16 @@ func (d *Desk) Checkout(ctx context.Context, number purchase.MSISDN, key string)
 		c.State = Lapsed
 	}
 	return Recap{c, request}, err
+}
+
+// LastCheckout returns the newest that a number began under keys that begin so, or
+// ErrNotFound. One that was shown too long ago is Lapsed.
+func (d *Desk) LastCheckout(ctx context.Context, number purchase.MSISDN, prefix string) (Checkout, error) {
+	c, err := d.cfg.Store.LastCheckout(ctx, number, prefix)
+	if err == nil && c.State == Shown && d.cfg.Clock.Now() >= c.At.Add(ShownFor) {
+		c.State = Lapsed
+	}
+	return c, err
 }
 
 // Confirm has a checkout bought after a while in which it can be cancelled, and

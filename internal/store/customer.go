@@ -56,6 +56,21 @@ func (s *Store) Checkout(ctx context.Context, key string, number purchase.MSISDN
 	return c, nil
 }
 
+// LastCheckout is customer.Store.
+func (s *Store) LastCheckout(ctx context.Context, number purchase.MSISDN, prefix string) (c customer.Checkout, err error) {
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return scanCheckout(tx.QueryRowContext(ctx, `SELECT `+checkoutColumns+` FROM checkout
+			WHERE number = $1 AND substr(key, 1, $2) = $3 ORDER BY at DESC, key DESC LIMIT 1`, int64(number), len(prefix), clean(prefix)), &c)
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return customer.Checkout{}, customer.ErrNotFound
+	case err != nil:
+		return customer.Checkout{}, fmt.Errorf("read a checkout: %w", err)
+	}
+	return c, nil
+}
+
 // MoveCheckout is customer.Store.
 func (s *Store) MoveCheckout(ctx context.Context, from customer.CheckoutState, c customer.Checkout) (moved bool, err error) {
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {

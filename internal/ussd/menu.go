@@ -267,7 +267,7 @@ func (s *session) who(w *wish) (screen Screen, back, done bool) {
 }
 
 func (s *session) other(w *wish) (screen Screen, back, done bool) {
-	heading := s.say("other")
+	heading := s.say("other_number")
 	for {
 		typed, more := s.next()
 		if !more {

@@ -119,13 +119,13 @@ func (v *visit) good(w *sale.Ware) good {
 	currency := v.cfg.Sales.Catalogue().Currency()
 	g := good{Code: w.Code, Name: v.speaker.product(w.Code, v.lang)}
 	if !w.Bundle {
-		g.Hint = v.say("buy_between", "Min", v.amount(money.Amount{Minor: w.Offer.Min, Currency: currency}),
+		g.Hint = v.Say("buy_between", "Min", v.amount(money.Amount{Minor: w.Offer.Min, Currency: currency}),
 			"Max", v.amount(money.Amount{Minor: w.Offer.Max, Currency: currency}))
 		return g
 	}
 	g.Price = v.amount(money.Amount{Minor: w.Quote.Total, Currency: currency})
 	if w.Offer.Validity > 0 {
-		g.Hint = v.say("buy_valid", "Time", v.lasting(w.Offer.Validity))
+		g.Hint = v.Say("buy_valid", "Time", v.lasting(w.Offer.Validity))
 	}
 	return g
 }
@@ -133,7 +133,7 @@ func (v *visit) good(w *sale.Ware) good {
 // lasting is a validity in days or hours.
 func (v *visit) lasting(d time.Duration) string {
 	if d >= 48*time.Hour && d%(24*time.Hour) == 0 {
-		return strconv.Itoa(int(d/(24*time.Hour))) + " " + v.say("days")
+		return strconv.Itoa(int(d/(24*time.Hour))) + " " + v.Say("days")
 	}
 	return strconv.Itoa(int(d/time.Hour)) + " h"
 }
@@ -194,12 +194,12 @@ type recap struct{ Item, For, Operator, Validity, With, Price, Fee, Total, Then 
 func (v *visit) recap(wish *sale.Wish, r *purchase.Request) recap {
 	amount := func(minor int64) string { return v.amount(money.Amount{Minor: minor, Currency: r.Currency}) }
 	x := recap{Item: v.item(r.Bundle, r.Product, money.Amount{Minor: r.Units, Currency: r.Currency}), For: v.phone(r.Recipient),
-		With: v.paying(wish.PayWith), Price: amount(r.Total - r.Fee), Fee: amount(r.Fee), Total: amount(r.Total), Then: v.say("recap_then_balance")}
+		With: v.paying(wish.PayWith), Price: amount(r.Total - r.Fee), Fee: amount(r.Fee), Total: amount(r.Total), Then: v.Say("recap_then_balance")}
 	if operator, err := v.cfg.Numbers.Operator(r.Recipient); err == nil {
 		x.Operator = v.cfg.Numbers.Name(operator)
 	}
 	if wish.PayWith != catalogue.Balance {
-		x.Then = v.say("recap_then_wallet", "Payer", x.With)
+		x.Then = v.Say("recap_then_wallet", "Payer", x.With)
 	}
 	if product, known := v.cfg.Sales.Catalogue().Product(r.Product); known && r.Bundle {
 		if offer, on := product.Offer(v.cfg.Clock.Now()); on && offer.Validity > 0 {
@@ -233,7 +233,7 @@ func (w *Web) checkout(v *visit) {
 	status := http.StatusOK
 	switch {
 	case refused:
-		p.Title, p.Text, p.State, status = v.say("refused_title"), wrong.Text, looks[customer.Declined], http.StatusUnprocessableEntity
+		p.Title, p.Text, p.State, status = v.Say("refused_title"), wrong.Text, looks[customer.Declined], http.StatusUnprocessableEntity
 		p.Problem = nil
 	case c.State == customer.Shown:
 		p.Shown, p.Recap = true, v.recap(&c.Wish, &c.Request)
@@ -250,7 +250,7 @@ func (v *visit) waiting(p *checkoutPage, c *customer.Recap) {
 	left := c.GoAt.Sub(v.cfg.Clock.Now())
 	p.Refresh = max(int(left.Seconds())+1, 1)
 	if c.State == customer.Selling || left <= 0 {
-		p.Title, p.Text, p.State = v.say("selling_title"), v.say("selling"), looks[customer.Paid]
+		p.Title, p.Text, p.State = v.Say("selling_title"), v.Say("selling"), looks[customer.Paid]
 		return
 	}
 	p.Waiting, p.Seconds = true, strconv.Itoa(int((left + time.Second - 1).Seconds()))
@@ -264,14 +264,14 @@ func (v *visit) ended(p *checkoutPage, c *customer.Checkout) {
 	p.State = looks[customer.Declined]
 	switch c.State {
 	case customer.Cancelled:
-		p.Title, p.Text = v.say("cancelled_title"), v.say("cancelled")
+		p.Title, p.Text = v.Say("cancelled_title"), v.Say("cancelled")
 	case customer.Refused:
-		p.Title, p.Text = v.say("refused_title"), v.cfg.Sales.Message(c.Problem, c.Earlier, v.lang)
+		p.Title, p.Text = v.Say("refused_title"), v.cfg.Sales.Message(c.Problem, c.Earlier, v.lang)
 		if c.Problem == sale.CodeAskFirst {
 			p.Ask, p.State = string(c.Earlier), looks[customer.Asking]
 		}
 	default:
-		p.Title, p.Text = v.say("lapsed_title"), v.say("lapsed")
+		p.Title, p.Text = v.Say("lapsed_title"), v.Say("lapsed")
 	}
 }
 

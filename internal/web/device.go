@@ -45,5 +45,5 @@ func (w *Web) worker(rw http.ResponseWriter, r *http.Request) {
 
 // offline is what is shown when nothing else was kept.
 func (w *Web) offline(v *visit) {
-	v.show(http.StatusOK, "message", &messagePage{v.page(""), v.say("error_title"), v.say("offline"), "/", v.say("nav_home"), badge{Icon: "cloud", Tone: "wait"}})
+	v.show(http.StatusOK, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("offline"), "/", v.Say("nav_home"), badge{Icon: "cloud", Tone: "wait"}})
 }

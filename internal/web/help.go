@@ -50,7 +50,7 @@ type matter struct{ Code, Name, Hint string }
 func (v *visit) reportPage(view *customer.View) *reportPage {
 	p := &reportPage{page: v.page("help"), View: v.speaker.purchase(view)}
 	for _, m := range care.Matters {
-		p.Matters = append(p.Matters, matter{string(m), v.say("matter_" + string(m)), v.say("matter_" + string(m) + "_hint")})
+		p.Matters = append(p.Matters, matter{string(m), v.Say("matter_" + string(m)), v.Say("matter_" + string(m) + "_hint")})
 	}
 	return p
 }
@@ -76,7 +76,7 @@ func (w *Web) report(v *visit) {
 	r := care.Report{Purchase: view.ID, Number: v.number, Matter: purchase.Matter(p.Form.Matter), Channel: "app", Detail: p.Form.Detail}
 	if r.Matter == care.MatterWrongNumber {
 		if p.Form.Meant == "" {
-			p.Problem = &problem{"meant", v.say("report_meant_missing")}
+			p.Problem = &problem{"meant", v.Say("report_meant_missing")}
 		} else if r.Meant, err = w.cfg.Sales.Number(p.Form.Meant); err != nil {
 			refused, _ := v.refusal(err)
 			p.Problem = &problem{"meant", refused.Text}
@@ -84,7 +84,7 @@ func (w *Web) report(v *visit) {
 	}
 	if p.Problem == nil {
 		if _, _, err = w.cfg.Care.Report(v.r.Context(), r); errors.Is(err, care.ErrMatter) {
-			p.Problem = &problem{"matter", v.say("report_choose")}
+			p.Problem = &problem{"matter", v.Say("report_choose")}
 		} else if err != nil {
 			v.fail(err)
 			return
@@ -121,7 +121,7 @@ var callbackLooks = map[care.State]struct{ word, icon, tone string }{
 
 func (v *visit) promisedOf(c *care.Callback) promised {
 	look := callbackLooks[c.State]
-	return promised{c.ID, v.window(c.WindowAt), badge{v.say("callback_state_" + look.word), look.icon, look.tone}}
+	return promised{c.ID, v.window(c.WindowAt), badge{v.Say("callback_state_" + look.word), look.icon, look.tone}}
 }
 
 // promisedNow is the number's open callback, or nil.
@@ -208,7 +208,7 @@ func (w *Web) promise(v *visit) {
 	}
 	switch _, _, err = w.cfg.Care.Promise(ctx, c); {
 	case errors.Is(err, care.ErrFull), errors.Is(err, care.ErrWindow):
-		v.showCallback(http.StatusConflict, &problem{Text: v.say("callback_full")})
+		v.showCallback(http.StatusConflict, &problem{Text: v.Say("callback_full")})
 	case err != nil:
 		v.fail(err)
 	default:
@@ -235,7 +235,7 @@ func (v *visit) services() []service {
 	var all []service
 	for _, s := range v.cfg.Services() {
 		look := healthLooks[s.Health]
-		look.Word = v.say(look.Word)
+		look.Word = v.Say(look.Word)
 		all = append(all, service{v.nameOf(s.Names), look})
 	}
 	return all
@@ -253,14 +253,14 @@ func (v *visit) pauses() []string {
 	var all []string
 	for _, s := range v.cfg.Services() {
 		if s.Health == Down {
-			all = append(all, v.say("status_paused", "Service", v.nameOf(s.Names)))
+			all = append(all, v.Say("status_paused", "Service", v.nameOf(s.Names)))
 		}
 	}
 	return all
 }
 
 func (v *visit) statusPage() *statusPage {
-	return &statusPage{page: v.page("help"), Services: v.services(), At: v.clock(v.cfg.Clock.Now())}
+	return &statusPage{page: v.page("help"), Services: v.services(), At: v.Time(v.cfg.Clock.Now())}
 }
 
 func (w *Web) status(v *visit) { v.show(http.StatusOK, "status", v.statusPage()) }
@@ -272,7 +272,7 @@ func (w *Web) affected(v *visit) {
 	stage, by, err := w.cfg.Customers.Affected(v.r.Context(), p.Form.Reference)
 	switch {
 	case errors.Is(err, customer.ErrNotFound):
-		p.Problem = &problem{"reference", v.say("affected_unknown")}
+		p.Problem = &problem{"reference", v.Say("affected_unknown")}
 		v.show(http.StatusUnprocessableEntity, "status", p)
 		return
 	case err != nil:
@@ -282,15 +282,15 @@ func (w *Web) affected(v *visit) {
 	answer := looks[stage]
 	switch stage {
 	case customer.Done:
-		answer.Word = v.say("affected_credited")
+		answer.Word = v.Say("affected_credited")
 	case customer.Back:
-		answer.Word = v.say("affected_refunded")
+		answer.Word = v.Say("affected_refunded")
 	case customer.Declined:
-		answer.Word = v.say("affected_declined")
+		answer.Word = v.Say("affected_declined")
 	case customer.Asking:
-		answer.Word = v.say("affected_asking")
+		answer.Word = v.Say("affected_asking")
 	case customer.Paid, customer.Late, customer.Refunding, customer.Unconfirmed:
-		answer.Word = v.say("affected_pending", "Time", v.clock(by))
+		answer.Word = v.Say("affected_pending", "Time", v.Time(by))
 	}
 	p.Answer = &answer
 	v.show(http.StatusOK, "status", p)
@@ -307,7 +307,7 @@ func (v *visit) balance(ctx context.Context) *balance {
 	if err != nil {
 		return nil
 	}
-	x := &balance{Main: v.amount(b.Main), At: v.clock(v.cfg.Clock.Now())}
+	x := &balance{Main: v.amount(b.Main), At: v.Time(v.cfg.Clock.Now())}
 	for _, pocket := range b.Bundles {
 		x.Others = append(x.Others, v.pocket(&pocket))
 	}
@@ -315,5 +315,5 @@ func (v *visit) balance(ctx context.Context) *balance {
 }
 
 func (v *visit) pocket(b *purchase.BundleBalance) pocket {
-	return pocket{v.speaker.product(b.Code, v.lang), fmt.Sprintf("%d %s", b.Left, b.Unit), v.clock(b.Expires)}
+	return pocket{v.speaker.product(b.Code, v.lang), fmt.Sprintf("%d %s", b.Left, b.Unit), v.Time(b.Expires)}
 }

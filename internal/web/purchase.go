@@ -66,7 +66,7 @@ func (w *Web) purchase(v *visit) {
 		p.Refresh = 3
 	}
 	for _, r := range view.Reports {
-		p.Reports = append(p.Reports, reported{v.say("matter_" + string(r.Matter)), v.clock(r.At), r.Detail})
+		p.Reports = append(p.Reports, reported{v.Say("matter_" + string(r.Matter)), v.Time(r.At), r.Detail})
 	}
 	v.show(http.StatusOK, "purchase", p)
 }
@@ -130,7 +130,7 @@ func (w *Web) events(v *visit) {
 // event is a purchase's state as one server-sent event.
 func (v *visit) event(part string, view *customer.View) (string, error) {
 	var b bytes.Buffer
-	v.speaker.now = v.cfg.Clock.Now().Time().In(v.cfg.Location)
+	v.speaker.Now = v.cfg.Clock.Now()
 	if err := v.pages[v.lang].part(&b, "purchase", part, v.speaker.purchase(view)); err != nil {
 		return "", err
 	}

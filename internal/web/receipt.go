@@ -84,7 +84,7 @@ func (w *Web) receiptPaper(v *visit) {
 
 func (v *visit) paper(x *shown) ([]byte, error) {
 	doc := fpdf.New("P", "mm", "A6", "")
-	doc.SetTitle(v.say("receipt")+" "+x.Reference, true)
+	doc.SetTitle(v.Say("receipt")+" "+x.Reference, true)
 	doc.SetLang(v.lang)
 	doc.SetCreationDate(v.cfg.Clock.Now().Time())
 	doc.SetModificationDate(v.cfg.Clock.Now().Time())
@@ -92,12 +92,12 @@ func (v *visit) paper(x *shown) ([]byte, error) {
 	doc.AddPage()
 	latin := doc.UnicodeTranslatorFromDescriptor("") // the built-in fonts have Windows-1252
 	doc.SetFont("Helvetica", "B", 14)
-	doc.CellFormat(0, 8, latin(v.cfg.Brand+" · "+v.say("receipt")), "", 1, "", false, 0, "")
+	doc.CellFormat(0, 8, latin(v.cfg.Brand+" · "+v.Say("receipt")), "", 1, "", false, 0, "")
 	doc.SetFont("Helvetica", "", 10)
 	doc.CellFormat(0, 6, latin(x.State.Word+" "+x.Closed), "", 1, "", false, 0, "")
 	doc.Ln(3)
-	for _, row := range [][2]string{{v.say("reference"), x.Reference}, {v.say("recap_item"), x.Item}, {v.say("recap_for"), x.For},
-		{v.say("recap_with"), x.With}, {v.say("recap_fee"), x.Fee}, {v.say("recap_total"), x.Total}} {
+	for _, row := range [][2]string{{v.Say("reference"), x.Reference}, {v.Say("recap_item"), x.Item}, {v.Say("recap_for"), x.For},
+		{v.Say("recap_with"), x.With}, {v.Say("recap_fee"), x.Fee}, {v.Say("recap_total"), x.Total}} {
 		doc.SetFont("Helvetica", "", 10)
 		doc.CellFormat(38, 7, latin(row[0]), "B", 0, "", false, 0, "")
 		doc.SetFont("Helvetica", "B", 10)
@@ -118,7 +118,7 @@ func (v *visit) paper(x *shown) ([]byte, error) {
 	}
 	doc.SetXY(10, at+edge+3)
 	doc.SetFont("Helvetica", "", 8)
-	doc.MultiCell(0, 4, latin(v.say("receipt_check")), "", "", false)
+	doc.MultiCell(0, 4, latin(v.Say("receipt_check")), "", "", false)
 	var b bytes.Buffer
 	if err := doc.Output(&b); err != nil {
 		return nil, err

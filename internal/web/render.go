@@ -30,9 +30,9 @@ type pages struct{ byName map[string]*template.Template }
 // parsePages reads every page. A page is the layout with a title and a main part;
 // parts that several pages show are in parts.html.
 func (w *Web) parsePages(code string) (*pages, error) {
-	t := w.texts.in(code)
+	t := w.texts.In(code)
 	base := template.New("").Funcs(template.FuncMap{
-		"t":      t.say,
+		"t":      t.Say,
 		"icon":   icon,
 		"asset":  w.assets.path,
 		"number": func(m purchase.MSISDN) string { return w.vocabulary.phone(m) },

@@ -53,7 +53,7 @@ func (w *Web) keepFavourite(v *visit) {
 	}
 	switch {
 	case errors.Is(err, customer.ErrFull):
-		p.Problem = &problem{Text: v.say("favourites_full")}
+		p.Problem = &problem{Text: v.Say("favourites_full")}
 		v.showFavourites(http.StatusConflict, p)
 	case err != nil:
 		v.fail(err)
@@ -85,18 +85,18 @@ func (w *Web) settings(v *visit) {
 		return
 	}
 	p := &settingsPage{page: v.page("help"), Saved: v.r.URL.Query().Has("saved")}
-	for _, code := range v.texts.book.Languages() {
+	for _, code := range v.texts.Languages() {
 		p.Languages = append(p.Languages, v.languageOf(code))
 	}
 	for _, f := range pushed {
-		p.Facts = append(p.Facts, fact{f.String(), v.say("fact_" + f.String()), !chosen.Muted.Has(f)})
+		p.Facts = append(p.Facts, fact{f.String(), v.Say("fact_" + f.String()), !chosen.Muted.Has(f)})
 	}
 	v.show(http.StatusOK, "settings", p)
 }
 
 // choose keeps what the customer chose.
 func (w *Web) setChoices(v *visit) {
-	lang := v.texts.choose(v.form("language"))
+	lang := v.texts.Choose(v.form("language"))
 	chosen := customer.Choices{Language: purchase.Language(lang)}
 	for _, f := range pushed {
 		if !slices.Contains(v.r.PostForm["push"], f.String()) {

@@ -41,7 +41,7 @@ func (w *Web) sendCode(v *visit) {
 	}
 	switch {
 	case errors.Is(err, auth.ErrTooMany):
-		p.Problem = &problem{Text: v.say("code_too_many")}
+		p.Problem = &problem{Text: v.Say("code_too_many")}
 		v.show(http.StatusTooManyRequests, "signin", p)
 		return
 	case err != nil:
@@ -62,7 +62,7 @@ func (w *Web) signIn(v *visit) {
 		err = w.cfg.Codes.Accept(v.r.Context(), number, v.form("code"))
 	}
 	if _, refused := v.refusal(err); refused || errors.Is(err, auth.ErrCode) {
-		p.Problem = &problem{"code", v.say("code_wrong")}
+		p.Problem = &problem{"code", v.Say("code_wrong")}
 		v.show(http.StatusUnprocessableEntity, "code", p)
 		return
 	}

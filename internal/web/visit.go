@@ -73,20 +73,20 @@ func (v *visit) begin() error {
 
 // speakFirst makes the visit able to say that nothing works.
 func (v *visit) speakFirst() {
-	v.lang = v.texts.choose(append([]string{v.sessions.read(v.r, "lang")}, accepted(v.r.Header.Get("Accept-Language"))...)...)
-	v.speaker = &speaker{v.texts.in(v.lang), v.vocabulary, v.cfg.Clock.Now().Time().In(v.cfg.Location)}
+	v.lang = v.texts.Choose(append([]string{v.sessions.read(v.r, "lang")}, accepted(v.r.Header.Get("Accept-Language"))...)...)
+	v.speaker = &speaker{v.texts.In(v.lang), v.vocabulary, customer.Calendar{Now: v.cfg.Clock.Now(), Location: v.cfg.Location}}
 }
 
 // chooseLanguage is what the visitor asks for now, or chose before, or the browser prefers.
 func (v *visit) chooseLanguage() error {
 	wanted := append([]string{v.sessions.read(v.r, "lang")}, accepted(v.r.Header.Get("Accept-Language"))...)
 	if asked := v.r.URL.Query().Get("lang"); asked != "" && v.r.Method == http.MethodGet {
-		lang := v.texts.choose(asked)
+		lang := v.texts.Choose(asked)
 		http.SetCookie(v.w, v.sessions.cookie("lang", lang, sessionLife))
 		wanted = []string{lang}
 	}
-	v.lang = v.texts.choose(wanted...)
-	v.speaker = &speaker{v.texts.in(v.lang), v.vocabulary, v.cfg.Clock.Now().Time().In(v.cfg.Location)}
+	v.lang = v.texts.Choose(wanted...)
+	v.speaker = &speaker{v.texts.In(v.lang), v.vocabulary, customer.Calendar{Now: v.cfg.Clock.Now(), Location: v.cfg.Location}}
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (p *page) Wrong(field string) *problem {
 
 func (v *visit) page(here string) page {
 	p := page{Brand: v.cfg.Brand, Language: v.lang, Token: v.token, Here: here, Number: v.number}
-	for _, code := range v.texts.book.Languages() {
+	for _, code := range v.texts.Languages() {
 		if code != v.lang {
 			p.Others = append(p.Others, v.languageOf(code))
 		}
@@ -154,7 +154,7 @@ func (v *visit) show(status int, name string, data any) {
 	var b bytes.Buffer
 	if err := v.pages[v.lang].render(&b, name, data); err != nil {
 		v.cfg.Log.Error("page cannot be shown", slog.String("page", name), slog.Any("error", err))
-		http.Error(v.w, v.say("error"), http.StatusInternalServerError)
+		http.Error(v.w, v.Say("error"), http.StatusInternalServerError)
 		return
 	}
 	h := v.w.Header()
@@ -193,12 +193,12 @@ type messagePage struct {
 
 // stale answers a form that was not ours, or was ours too long ago.
 func (v *visit) stale() {
-	v.show(http.StatusForbidden, "message", &messagePage{v.page(""), v.say("error_title"), v.say("form_old"), "/", v.say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
+	v.show(http.StatusForbidden, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("form_old"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
 }
 
 // missing answers what does not exist, and what is another's, alike.
 func (v *visit) missing() {
-	v.show(http.StatusNotFound, "message", &messagePage{v.page(""), v.say("not_found_title"), v.say("not_found"), "/", v.say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
+	v.show(http.StatusNotFound, "message", &messagePage{v.page(""), v.Say("not_found_title"), v.Say("not_found"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
 }
 
 func (w *Web) nowhere(v *visit) { v.missing() }
@@ -217,7 +217,7 @@ func (v *visit) fail(err error) {
 	if v.r.Context().Err() == nil {
 		v.cfg.Log.Error("page fails", slog.String("path", v.r.URL.Path), slog.Any("error", err))
 	}
-	v.show(status, "message", &messagePage{v.page(""), v.say("error_title"), v.say("error"), "/", v.say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
+	v.show(status, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("error"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
 }
 
 // refusal is a problem of the sales desk, as the page's fields are called.

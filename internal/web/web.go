@@ -20,6 +20,7 @@ import (
 	"tenu/internal/care"
 	"tenu/internal/customer"
 	"tenu/internal/numbering"
+	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
 )
@@ -75,7 +76,7 @@ const (
 // Web serves the pages. It is an http.Handler, safe for concurrent use.
 type Web struct {
 	cfg        Config
-	texts      *texts
+	texts      *phrase.Texts
 	vocabulary *names
 	pages      map[string]*pages // by language
 	assets     *assets
@@ -105,9 +106,9 @@ func New(cfg Config) (*Web, error) {
 	if w.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	w.vocabulary = &names{phone: func(m purchase.MSISDN) string { return unbroken(cfg.Numbers.Format(m)) }, location: cfg.Location, product: w.productName, payer: w.payerName}
+	w.vocabulary = &names{phone: func(m purchase.MSISDN) string { return unbroken(cfg.Numbers.Format(m)) }, product: w.productName, payer: w.payerName}
 	w.pages = map[string]*pages{}
-	for _, code := range w.texts.book.Languages() {
+	for _, code := range w.texts.Languages() {
 		if w.pages[code], err = w.parsePages(code); err != nil {
 			return nil, err
 		}

@@ -2,11 +2,11 @@ package web
 
 import (
 	"strings"
-	"time"
 
 	"tenu/internal/care"
 	"tenu/internal/customer"
 	"tenu/internal/money"
+	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 )
 
@@ -57,58 +57,42 @@ func (s *speaker) amount(a money.Amount) string { return unbroken(a.String()) }
 
 // speaker tells purchases in one language.
 type speaker struct {
-	*tongue
+	*phrase.Tongue
 	*names
-	now time.Time // in the country
+	customer.Calendar
 }
 
 // names are what customers call things, and how numbers and times are written.
 type names struct {
 	product, payer func(code, language string) string
 	phone          func(purchase.MSISDN) string
-	location       *time.Location
 }
 
-// clock is a time of today, or with its day of another.
-func (s *speaker) clock(at purchase.Instant) string {
-	if at == 0 {
-		return ""
-	}
-	local := at.Time().In(s.location)
-	if local.Year() == s.now.Year() && local.YearDay() == s.now.YearDay() {
-		return local.Format("15:04")
-	}
-	if local.Year() == s.now.Year() {
-		return local.Format("02/01 15:04")
-	}
-	return local.Format("02/01/2006 15:04")
-}
-
-func (s *speaker) at(t purchase.Instant) string { return s.say("at", "Time", s.clock(t)) }
+func (s *speaker) at(t purchase.Instant) string { return s.Say("at", "Time", s.Time(t)) }
 func (s *speaker) before(t purchase.Instant) string {
-	return s.say("before", "Time", s.clock(t))
+	return s.Say("before", "Time", s.Time(t))
 }
 
 // item is what was bought.
 func (s *speaker) item(bundle bool, product string, units money.Amount) string {
 	if bundle {
-		return s.say("item_bundle", "Product", s.product(product, s.code))
+		return s.Say("item_bundle", "Product", s.product(product, s.Code))
 	}
-	return s.say("item_airtime", "Units", s.amount(units))
+	return s.Say("item_airtime", "Units", s.amount(units))
 }
 
 // paying is what a customer pays with.
 func (s *speaker) paying(partner string) string {
-	if name := s.payer(partner, s.code); name != "" {
+	if name := s.payer(partner, s.Code); name != "" {
 		return name
 	}
-	return s.say("buy_balance")
+	return s.Say("buy_balance")
 }
 
 // purchase tells a purchase.
 func (s *speaker) purchase(v *customer.View) shown {
 	x := shown{Reference: v.Reference.String(), Item: s.item(v.Bundle, v.Product, v.Units), For: s.phone(v.Recipient),
-		When: s.clock(v.CreatedAt), Closed: s.clock(v.ClosedAt), State: s.state(v.Stage), Say: s.sentence(v), Steps: s.steps(v),
+		When: s.Time(v.CreatedAt), Closed: s.Time(v.ClosedAt), State: s.state(v.Stage), Say: s.sentence(v), Steps: s.steps(v),
 		Final: v.Final(), HasReceipt: v.Payer && (v.Stage == customer.Done || v.Stage == customer.Back)}
 	if v.Payer {
 		x.With, x.Fee, x.Total = s.paying(v.PayWith), s.amount(v.Fee), s.amount(v.Total)
@@ -121,36 +105,36 @@ func (s *speaker) purchase(v *customer.View) shown {
 
 func (s *speaker) state(stage customer.Stage) badge {
 	b := looks[stage]
-	b.Word = s.say("state_" + string(stage))
+	b.Word = s.Say("state_" + string(stage))
 	return b
 }
 
 // sentence says what is known, and what comes next by when.
 func (s *speaker) sentence(v *customer.View) string {
 	if !v.Payer && v.Stage != customer.Done {
-		return s.say("say_gift")
+		return s.Say("say_gift")
 	}
 	switch v.Stage {
 	case customer.Asking:
-		return s.say("say_asking", "Time", s.clock(v.ApproveBy))
+		return s.Say("say_asking", "Time", s.Time(v.ApproveBy))
 	case customer.Paid:
-		return s.say("say_paid", "Time", s.clock(v.DeliverBy))
+		return s.Say("say_paid", "Time", s.Time(v.DeliverBy))
 	case customer.Late:
-		return s.say("say_late", "Time", s.clock(v.ResolveBy))
+		return s.Say("say_late", "Time", s.Time(v.ResolveBy))
 	case customer.Refunding:
-		return s.say("say_refunding", "Time", s.clock(v.RefundBy))
+		return s.Say("say_refunding", "Time", s.Time(v.RefundBy))
 	case customer.Back:
-		return s.say("say_refunded", "Amount", s.amount(v.Charged), "Payer", s.paying(v.PayWith))
+		return s.Say("say_refunded", "Amount", s.amount(v.Charged), "Payer", s.paying(v.PayWith))
 	case customer.Declined:
-		if key := "reason_" + string(v.Reason); v.Reason != "" && s.has(key) {
-			return s.say("say_declined_reason", "Reason", s.say(key))
+		if key := "reason_" + string(v.Reason); v.Reason != "" && s.Has(key) {
+			return s.Say("say_declined_reason", "Reason", s.Say(key))
 		}
-		return s.say("say_declined")
+		return s.Say("say_declined")
 	case customer.Unconfirmed:
-		return s.say("say_unconfirmed")
+		return s.Say("say_unconfirmed")
 	case customer.Done:
 	}
-	return s.say("say_credited")
+	return s.Say("say_credited")
 }
 
 // steps are the course of a purchase: what is done, with its time, and what is to
@@ -159,31 +143,31 @@ func (s *speaker) steps(v *customer.View) []step {
 	if !v.Payer {
 		return nil
 	}
-	steps := []step{{badge{s.say("step_asked"), "check", "good"}, s.at(v.CreatedAt), true}}
+	steps := []step{{badge{s.Say("step_asked"), "check", "good"}, s.at(v.CreatedAt), true}}
 	switch {
 	case v.ChargedAt != 0:
-		steps = append(steps, step{badge{s.say("step_paid"), "check", "good"}, s.at(v.ChargedAt), true})
+		steps = append(steps, step{badge{s.Say("step_paid"), "check", "good"}, s.at(v.ChargedAt), true})
 	case v.Stage == customer.Declined, v.Stage == customer.Unconfirmed:
-		steps = append(steps, step{badge{s.say("step_declined"), "cross", "bad"}, s.at(v.ClosedAt), true})
+		steps = append(steps, step{badge{s.Say("step_declined"), "cross", "bad"}, s.at(v.ClosedAt), true})
 	default:
-		steps = append(steps, step{badge{s.say("step_paid"), "clock", "wait"}, s.before(v.ApproveBy), false})
+		steps = append(steps, step{badge{s.Say("step_paid"), "clock", "wait"}, s.before(v.ApproveBy), false})
 	}
 	if v.Case {
-		steps = append(steps, step{badge{s.say("step_case"), "folder", "case"}, s.at(v.CaseAt), true})
+		steps = append(steps, step{badge{s.Say("step_case"), "folder", "case"}, s.at(v.CaseAt), true})
 	}
 	switch v.Stage {
 	case customer.Asking:
-		steps = append(steps, step{badge{s.say("step_delivery"), "clock", "wait"}, "", false})
+		steps = append(steps, step{badge{s.Say("step_delivery"), "clock", "wait"}, "", false})
 	case customer.Paid:
-		steps = append(steps, step{badge{s.say("step_delivery"), "clock", "wait"}, s.before(v.DeliverBy), false})
+		steps = append(steps, step{badge{s.Say("step_delivery"), "clock", "wait"}, s.before(v.DeliverBy), false})
 	case customer.Late:
-		steps = append(steps, step{badge{s.say("step_delivery"), "clock", "bad"}, s.before(v.ResolveBy), false})
+		steps = append(steps, step{badge{s.Say("step_delivery"), "clock", "bad"}, s.before(v.ResolveBy), false})
 	case customer.Done:
-		steps = append(steps, step{badge{s.say("step_credited"), "check", "good"}, s.at(v.ClosedAt), true})
+		steps = append(steps, step{badge{s.Say("step_credited"), "check", "good"}, s.at(v.ClosedAt), true})
 	case customer.Refunding:
-		steps = append(steps, step{badge{s.say("step_refund"), "return", "back"}, s.before(v.RefundBy), false})
+		steps = append(steps, step{badge{s.Say("step_refund"), "return", "back"}, s.before(v.RefundBy), false})
 	case customer.Back:
-		steps = append(steps, step{badge{s.say("step_refunded"), "return", "back"}, s.at(v.ClosedAt), true})
+		steps = append(steps, step{badge{s.Say("step_refunded"), "return", "back"}, s.at(v.ClosedAt), true})
 	case customer.Declined, customer.Unconfirmed:
 	}
 	return steps
@@ -191,13 +175,13 @@ func (s *speaker) steps(v *customer.View) []step {
 
 // window is a callback's, in words.
 func (s *speaker) window(at purchase.Instant) string {
-	from := at.Time().In(s.location)
+	from := at.Time().In(s.Location)
 	day := from.Format("02/01")
-	switch tomorrow := s.now.AddDate(0, 0, 1); {
-	case from.Year() == s.now.Year() && from.YearDay() == s.now.YearDay():
-		day = s.say("today")
+	switch tomorrow := s.Now.Time().In(s.Location).AddDate(0, 0, 1); {
+	case s.Today(at):
+		day = s.Say("today")
 	case from.Year() == tomorrow.Year() && from.YearDay() == tomorrow.YearDay():
-		day = s.say("tomorrow")
+		day = s.Say("tomorrow")
 	}
-	return s.say("callback_between", "Day", day, "From", from.Format("15:04"), "Till", from.Add(care.Window).Format("15:04"))
+	return s.Say("callback_between", "Day", day, "From", from.Format("15:04"), "Till", from.Add(care.Window).Format("15:04"))
 }

@@ -50,7 +50,7 @@ function serve(session) {
   session.on('close', gone)
   session.on('error', gone)
   const bind = (receives) => (pdu) => {
-    if (pdu.password !== 'secret') return session.send(pdu.response({ command_status: smpp.ESME_RINVPASWD }))
+    if (!pdu.password || pdu.password === "wrong") return session.send(pdu.response({ command_status: smpp.ESME_RINVPASWD }))
     session.receives = receives
     session.send(pdu.response({ system_id: 'centre' }))
   }

@@ -48,6 +48,7 @@ CREATE TABLE checkout (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX checkout_due ON checkout (go_at) WHERE state IN (2, 3);
 CREATE INDEX checkout_at ON checkout (at);
+CREATE INDEX checkout_number ON checkout (number, at);
 
 -- The one-time code that signs a number in. Only the newest of a number counts.
 CREATE TABLE one_time_code (

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"tenu/internal/notify"
+	"tenu/internal/testpeer"
+)
+
+// phone is what a customer's phone has of an SMS centre that is not ours.
+type phone struct {
+	t      *testing.T
+	centre *testpeer.Node
+	number string // without plus
+	read   int    // messages to it that were looked at
+}
+
+// got waits for the phone's next message.
+func (p *phone) got() string {
+	p.t.Helper()
+	for late := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var all []struct{ To, Text string }
+		if err := json.Unmarshal([]byte(p.centre.Ask(`{"messages": true}`)), &all); err != nil {
+			p.t.Fatal(err)
+		}
+		n := 0
+		for _, m := range all {
+			if m.To != p.number {
+				continue
+			}
+			if n++; n > p.read {
+				p.read++
+				return m.Text
+			}
+		}
+		if time.Now().After(late) {
+			p.t.Fatalf("no message came to %s", p.number)
+		}
+	}
+}
+
+// send writes to the short code, and returns the status that the centre was answered.
+func (p *phone) send(text string) string {
+	p.t.Helper()
+	ask, err := json.Marshal(map[string]any{"deliver": map[string]any{
+		"source_addr": p.number, "source_addr_ton": 1, "destination_addr": "1210", "short_message": text}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return p.centre.Ask(string(ask))
+}
+
+// asks writes, and returns what comes back.
+func (p *phone) asks(text string) string {
+	p.t.Helper()
+	if status := p.send(text); status != "0" {
+		p.t.Fatalf("%q gets status %s", text, status)
+	}
+	return p.got()
+}
+
+// smppSite is an installation whose messages go over SMPP.
+func smppSite(t *testing.T) (*site, *testpeer.Node) {
+	t.Helper()
+	centre := testpeer.RunNode(t, "test/smpp", "server.js", "0", filepath.Join(t.TempDir(), "journal"))
+	port := centre.Line()
+	s := startSite(t, func(text string) string {
+		return regexp.MustCompile(`(?m)^sms: .*$`).ReplaceAllString(text,
+			`sms: {smpp: {name: peer, address: "127.0.0.1:`+port+`", system_id: tenu, password: "file:api-key", sender: "1210", binds: 2}}`)
+	})
+	for late := time.Now().Add(30 * time.Second); s.node.smpp.Bound() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("not bound")
+		}
+	}
+	return s, centre
+}
+
+// A customer without data buys, asks and complains by SMS alone.
+func TestSMSKeywords(t *testing.T) {
+	s, centre := smppSite(t)
+	asker := &phone{t: t, centre: centre, number: "22670445566"}
+	for _, c := range []struct{ text, want string }{
+		{"bonjour", "Envoyez SOLDE"},
+		{"statut", "Pas encore d'achat"},
+		{"Oui", "Rien à confirmer"},
+		{"rappel non", "Pas de rappel promis"},
+		{"SOLDE", "Solde : "},
+		{"forfaits", "DATA-DAY"},
+		{"achat", "Envoyez ACHAT 1000"},
+		{"achat trente", "Envoyez ACHAT 1000"},
+		{"ACHAT 1", "montant"},
+		{"ACHAT 1000 7011223", "numéro"},
+		{"ACHAT 1 000", "950 F CFA pour le 70 44 55 66. Total 1 000"},
+		{"non", "Annulé. Rien"},
+		{"OUI", "Annulé. Rien"},
+		{"ACHAT 500 F pour 70 11 22 33", "450 F CFA pour le 70 11 22 33"},
+		{"ACHAT DATA-DAY", "forfait"},
+	} {
+		asker.asksFor(c.text, c.want)
+	}
+	p := &phone{t: t, centre: centre, number: "22670112233"}
+	p.asksFor("ACHAT 1 050", "1 000 F CFA pour le 70 11 22 33. Total 1 050")
+	first := p.asks("OUI")
+	found := regexp.MustCompile(`[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}`).FindString(first)
+	if found == "" {
+		t.Fatalf("OUI is answered %q", first)
+	}
+	receipt := ""
+	for receipt == "" {
+		if text := p.got(); strings.Contains(text, "crédité") {
+			receipt = text
+		}
+	}
+	if again := p.asks("oui"); !strings.Contains(again, found) {
+		t.Errorf("OUI again is answered %q", again)
+	}
+	if status := p.asks("STATUT"); !strings.Contains(status, "crédité à") || !strings.Contains(status, found) {
+		t.Errorf("STATUT is answered %q", status)
+	}
+	stranger := &phone{t: t, centre: centre, number: "22670999999"}
+	if status := stranger.asks("STATUT " + found); !strings.Contains(status, "n'est pas connue") {
+		t.Errorf("a stranger is told %q", status)
+	}
+	if answer := stranger.asks(receipt); strings.Contains(answer, "ouvert") {
+		t.Errorf("a stranger opens a case: %q", answer)
+	}
+	// Forwarding the receipt opens the case, and again shows it; so does answering it.
+	opened := p.asks("Fwd: " + receipt)
+	if !strings.Contains(opened, "dossier "+found) {
+		t.Errorf("the receipt is answered %q", opened)
+	}
+	if again := p.asks("je n'ai rien reçu !"); again != opened {
+		t.Errorf("first %q, then %q", opened, again)
+	}
+	if s.count(t, "report") != 1 || s.count(t, "purchase") != 1 {
+		t.Errorf("%d reports, %d purchases", s.count(t, "report"), s.count(t, "purchase"))
+	}
+	p.asksFor("RAPPEL", "Rappel promis ")
+	p.asksFor("rappel", "Rappel promis ")
+	p.asksFor("RAPPEL NON", "Rappel annulé")
+	if s.count(t, "callback") != 1 {
+		t.Errorf("%d callbacks", s.count(t, "callback"))
+	}
+}
+
+// Languages, and a machine that answers answers.
+func TestSMSLanguageAndLimit(t *testing.T) {
+	_, centre := smppSite(t)
+	p := &phone{t: t, centre: centre, number: "22670112233"}
+	p.asksFor("english", "in English")
+	p.asksFor("status", "No purchase")
+	answers := 2
+	for range 40 {
+		if status := p.send("This is an automatic answer"); status != "0" {
+			t.Fatalf("status %s", status)
+		}
+	}
+	other := &phone{t: t, centre: centre, number: "22670445566"}
+	other.asksFor("SOLDE", "Solde")
+	var all []struct{ To string }
+	if err := json.Unmarshal([]byte(centre.Ask(`{"messages": true}`)), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.To == p.number {
+			answers++
+		}
+	}
+	if answers -= 2; answers != 20 {
+		t.Errorf("%d answers", answers)
+	}
+}
+
+func (p *phone) asksFor(text, want string) {
+	p.t.Helper()
+	if answer := p.asks(text); !strings.Contains(answer, want) {
+		p.t.Errorf("%q is answered %q, not %q", text, answer, want)
+	}
+}
+
+// Receipts are matched to the notice that they are about.
+func TestSMSReceipts(t *testing.T) {
+	s, centre := smppSite(t)
+	p := &phone{t: t, centre: centre, number: "22670112233"}
+	p.asksFor("ACHAT 500", "500 F CFA")
+	p.asks("OUI")
+	text := p.got()
+	found := regexp.MustCompile(`[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}`).FindString(text)
+	name := strings.ReplaceAll(found, "-", "") + "-credited"
+	for late := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		all, err := s.node.store.Deliveries(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 1 && all[0].State == notify.Delivered && all[0].Centre == "peer" {
+			return
+		}
+		if time.Now().After(late) {
+			t.Fatalf("%s: %+v", name, all)
+		}
+	}
+}
