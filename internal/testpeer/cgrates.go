@@ -59,7 +59,7 @@ func CGRateS(t testing.TB) *CGR {
 	t.Helper()
 	binary, err := cgrBinary(t.Context())
 	if err != nil {
-		missing(t, "CGRateS 0.10 is not built and cannot be built here: run `go build github.com/cgrates/cgrates/cmd/cgr-engine` "+
+		Missing(t, "CGRateS 0.10 is not built and cannot be built here: run `go build github.com/cgrates/cgrates/cmd/cgr-engine` "+
 			"in test/cgrates with access to a Go module proxy: %v", err)
 	}
 	c := &CGR{t: t, binary: binary, dir: t.TempDir()}

@@ -19,7 +19,7 @@ const driveSMPP = "/usr/lib/kannel/test/drive_smpp"
 func RunKannel(t testing.TB, messages int) (address string) {
 	t.Helper()
 	if _, err := os.Stat(driveSMPP); err != nil {
-		missing(t, "Kannel's %s is not installed: as root, `apt-get install kannel-extras`", driveSMPP)
+		Missing(t, "Kannel's %s is not installed: as root, `apt-get install kannel-extras`", driveSMPP)
 	}
 	// It wants to reach Kannel's own box at this port, and waits for what comes from there.
 	box, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:13001")

@@ -31,14 +31,14 @@ func RunNode(t testing.TB, folder, script string, arguments ...string) *Node {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		missing(t, "Node.js is not installed: as root, `apt-get install nodejs npm` (any Node.js from 18 on will do)")
+		Missing(t, "Node.js is not installed: as root, `apt-get install nodejs npm` (any Node.js from 18 on will do)")
 	}
 	dir, err := moduleDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := installPackages(t, dir); err != nil {
-		missing(t, "the packages of %s are not installed and cannot be: run `npm ci` there: %v", folder, err)
+		Missing(t, "the packages of %s are not installed and cannot be: run `npm ci` there: %v", folder, err)
 	}
 	reader, writer := io.Pipe()
 	p := peer.Prepare(nil, dir, node, append([]string{filepath.Join(dir, script)}, arguments...)...)
@@ -74,9 +74,12 @@ func (n *Node) Ask(line string) string {
 }
 
 // Line returns the next line that the script writes, within half a minute.
-func (n *Node) Line() string {
+func (n *Node) Line() string { n.t.Helper(); return n.LineWithin(30 * time.Second) }
+
+// LineWithin returns the next line that the script writes within a while.
+func (n *Node) LineWithin(d time.Duration) string {
 	n.t.Helper()
-	late := time.AfterFunc(30*time.Second, func() { _ = n.reader.CloseWithError(io.ErrNoProgress) })
+	late := time.AfterFunc(d, func() { _ = n.reader.CloseWithError(io.ErrNoProgress) })
 	defer late.Stop()
 	line, err := n.output.ReadString('\n')
 	if err != nil {

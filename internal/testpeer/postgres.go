@@ -51,7 +51,7 @@ func OwnPostgres(t testing.TB) (server *peer.Postgres, dsn string) {
 	t.Helper()
 	server, err := peer.StartPostgres(true)
 	if errors.Is(err, peer.ErrNoPostgres) {
-		missing(t, "%v", err)
+		Missing(t, "%v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func (s *postgresServer) server(t testing.TB) *peer.Postgres {
 	if s.now == nil {
 		var err error
 		if s.now, err = peer.StartPostgres(s.durable); errors.Is(err, peer.ErrNoPostgres) {
-			missing(t, "%v", err)
+			Missing(t, "%v", err)
 		} else if err != nil {
 			t.Fatal(err)
 		}

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// missing skips the test for want of a peer, or fails it where peers are required.
-func missing(t testing.TB, format string, arguments ...any) {
+// Missing skips the test for want of a peer, or fails it where peers are required.
+func Missing(t testing.TB, format string, arguments ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" || os.Getenv("TENU_REQUIRE_PEERS") == "1" {
 		t.Fatalf(format, arguments...)

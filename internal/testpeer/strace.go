@@ -12,10 +12,10 @@ func Strace(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("strace")
 	if err != nil {
-		missing(t, "strace is not installed: as root, `apt-get install strace`")
+		Missing(t, "strace is not installed: as root, `apt-get install strace`")
 	}
 	if output, err := exec.CommandContext(t.Context(), path, "-f", "-e", "trace=none", "true").CombinedOutput(); err != nil { //nolint:gosec // what was found on the PATH
-		missing(t, "strace may not trace here (in a container, allow SYS_PTRACE): %v: %s", err, output)
+		Missing(t, "strace may not trace here (in a container, allow SYS_PTRACE): %v: %s", err, output)
 	}
 	return path
 }

@@ -50,6 +50,7 @@ func (w *Web) purchases(v *visit) {
 type purchasePage struct {
 	page
 	View    shown
+	Seen    string
 	Reports []reported
 }
 
@@ -61,7 +62,7 @@ func (w *Web) purchase(v *visit) {
 		v.fail(err)
 		return
 	}
-	p := &purchasePage{page: v.page("purchases"), View: v.speaker.purchase(&view)}
+	p := &purchasePage{page: v.page("purchases"), View: v.speaker.purchase(&view), Seen: v.Time(v.cfg.Clock.Now())}
 	if !p.View.Final {
 		p.Refresh = 3
 	}
@@ -123,6 +124,9 @@ func (w *Web) events(v *visit) {
 			return write(": still here\n\n")
 		}
 		event, err := v.event(part, view)
+		if err == nil && view.Final() {
+			event += "event: over\ndata:\n\n" // the browser need not come back
+		}
 		return err == nil && write(event) && !view.Final()
 	})
 }

@@ -32,17 +32,33 @@
     note.textContent = form.dataset.kept;
     form.replaceWith(note);
   }
+  let busy = false;
   async function flush() {
-    for (let list = kept(); navigator.onLine && list.length; list = kept()) {
-      try {
-        const answer = await fetch(list[0].to, { method: "POST", body: new URLSearchParams(list[0].body) });
-        if (answer.status >= 500) return;
-      } catch { return; }
-      keep(kept().slice(1));
-    }
+    if (busy || !navigator.onLine || !kept().length) return;
+    busy = true;
+    try {
+      for (let next; (next = kept()[0]); keep(kept().slice(1))) {
+        const form = await fetch(next.to); // for a token that is good now
+        if (form.redirected || form.status >= 500) break; // who signs in again sends it
+        const token = new DOMParser().parseFromString(await form.text(), "text/html").querySelector("[name=token]");
+        const body = new URLSearchParams(next.body);
+        if (token) body.set("token", token.value);
+        const answer = await fetch(next.to, { method: "POST", body });
+        if (answer.status >= 500) break;
+        if (answer.ok && location.href.startsWith(next.to.replace(/report$/, "").slice(0, -1))) location.replace(answer.url);
+      }
+    } catch { /* the network went again */ }
+    busy = false;
   }
   addEventListener("online", flush);
   flush();
+
+  // What is shown without network is what was seen last, and a problem can be
+  // reported then.
+  const again = (path) => "caches" in window && caches.open("pages-1").then((c) => c.add(path)).catch(() => {});
+  addEventListener("htmx:sseMessage", () => again(location.pathname));
+  const report = document.querySelector("a[data-ahead]");
+  if (report && !(navigator.connection && navigator.connection.saveData)) addEventListener("load", () => setTimeout(() => again(report.pathname), 1000));
 
   // Push messages, where the browser and the server have them.
   const push = document.querySelector("[data-push]");

@@ -6,7 +6,7 @@ self.addEventListener("activate", (e) => e.waitUntil((async () => {
   for (const name of await caches.keys()) if (name !== cache) await caches.delete(name);
   await self.clients.claim();
 })()));
-const readable = (path) => path === "/" || path === "/help" || path === "/offline" || /^\/purchases(\/[^/]+)?$/.test(path);
+const readable = (path) => path === "/" || path === "/help" || path === "/offline" || /^\/purchases(\/[^/]+(\/report)?)?$/.test(path);
 self.addEventListener("fetch", (e) => {
   const url = new URL(e.request.url);
   if (e.request.method !== "GET" || url.origin !== location.origin) return;
