@@ -17,18 +17,22 @@ import (
 
 type buyPage struct {
 	page
-	Own        string
-	Favourites []favourite
-	Goods      []good
-	Payers     []choice
-	Form       buyForm
+	Own              string
+	Favourites       []favourite
+	Airtime, Bundles []good
+	BundlesFirst     bool
+	Payers           []choice
+	Form             buyForm
 }
 
 type buyForm struct{ For, Other, Product, Amount, PayWith string }
 
 type favourite struct{ Number, Name, Shown string }
 
-type good struct{ Code, Name, Price, Hint string }
+type good struct {
+	Code, Name, Price, Hint string
+	Chosen                  bool
+}
 
 type choice struct{ Code, Name string }
 
@@ -61,9 +65,9 @@ func (v *visit) formOf(wish *sale.Wish) buyForm {
 
 // showBuy shows the form with what was typed.
 func (v *visit) showBuy(status int, form buyForm, wrong *problem, bundles bool) {
-	p := &buyPage{page: v.page("buy"), Own: v.number.String(), Form: form}
+	p := &buyPage{page: v.page("buy"), Own: v.number.String(), Form: form, BundlesFirst: bundles}
 	p.Problem = wrong
-	if err := v.goods(p, bundles); err != nil {
+	if err := v.goods(p); err != nil {
 		v.fail(err)
 		return
 	}
@@ -81,32 +85,35 @@ func (v *visit) showBuy(status int, form buyForm, wrong *problem, bundles bool) 
 	v.show(status, "buy", p)
 }
 
-// goods fills in what is on sale, airtime or bundles first, and how it can be paid.
-func (v *visit) goods(p *buyPage, bundles bool) error {
+// goods fills in what is on sale, and how it can be paid.
+func (v *visit) goods(p *buyPage) error {
 	wares, err := v.cfg.Sales.Products(v.number.String())
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(wares, func(a, b sale.Ware) int {
-		switch {
-		case a.Bundle == b.Bundle:
-			return 0
-		case a.Bundle == bundles:
-			return -1
-		}
-		return 1
-	})
 	for i := range wares {
-		ware := &wares[i]
-		p.Goods = append(p.Goods, v.good(ware))
+		ware, group := &wares[i], &p.Airtime
+		if ware.Bundle {
+			group = &p.Bundles
+		}
+		*group = append(*group, v.good(ware))
 		for _, payer := range ware.Payers {
 			if !slices.ContainsFunc(p.Payers, func(c choice) bool { return c.Code == payer }) {
 				p.Payers = append(p.Payers, choice{payer, v.paying(payer)})
 			}
 		}
 	}
-	if p.Form.Product == "" && len(p.Goods) > 0 {
-		p.Form.Product = p.Goods[0].Code
+	groups := [][]good{p.Airtime, p.Bundles}
+	if p.BundlesFirst {
+		slices.Reverse(groups)
+	}
+	for _, group := range groups {
+		for i := range group {
+			if p.Form.Product == "" {
+				p.Form.Product = group[i].Code
+			}
+			group[i].Chosen = p.Form.Product == group[i].Code
+		}
 	}
 	if p.Form.PayWith == "" && len(p.Payers) > 0 {
 		p.Form.PayWith = p.Payers[0].Code

@@ -161,7 +161,7 @@ func (s *speaker) steps(v *customer.View) []step {
 	case customer.Paid:
 		steps = append(steps, step{badge{s.Say("step_delivery"), "clock", "wait"}, s.before(v.DeliverBy), false})
 	case customer.Late:
-		steps = append(steps, step{badge{s.Say("step_delivery"), "clock", "bad"}, s.before(v.ResolveBy), false})
+		steps = append(steps, step{badge{s.Say("step_either"), "clock", "bad"}, s.before(v.ResolveBy), false})
 	case customer.Done:
 		steps = append(steps, step{badge{s.Say("step_credited"), "check", "good"}, s.at(v.ClosedAt), true})
 	case customer.Refunding:
