@@ -16,6 +16,7 @@ import (
 	"tenu/internal/notify"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
+	"tenu/internal/push"
 	"tenu/internal/ussd"
 	"tenu/internal/web"
 )
@@ -27,6 +28,13 @@ type appConfig struct {
 	CancelFor span        `yaml:"cancel_for"`
 	Source    string      `yaml:"source"`
 	Codes     codesConfig `yaml:"codes"`
+	Push      pushConfig  `yaml:"push"`
+}
+
+// pushConfig is of push messages to browsers; without a contact there are none.
+type pushConfig struct {
+	Contact  string   `yaml:"contact"`
+	Services []string `yaml:"services"`
 }
 
 // codesConfig bounds the one-time codes that are sent.
@@ -75,7 +83,11 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	}
 	_, payers := n.parts.catalogue.Labels()
 	sender := codeSender{n, centre}
-	n.pages, err = web.New(web.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: codes,
+	var told web.Push // stays nil where nothing is pushed
+	if n.push != nil {
+		told = n.push
+	}
+	n.pages, err = web.New(web.Config{Push: told, Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: codes,
 		Send: sender.send, Sessions: n.store, Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock,
 		Random: n.app.random, Secret: secret, Log: n.log, Services: n.services, CancelFor: n.cfg.App.CancelFor.Duration,
 		Secure: n.cfg.App.HTTPS, Source: n.source()})
@@ -83,6 +95,31 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 		return err
 	}
 	return errors.Join(n.buildUSSD(desk), n.buildTexts(desk))
+}
+
+// buildPush builds what tells browsers, where somebody answers for it.
+func (n *node) buildPush(keys *purchase.Keyring, secret []byte) (err error) {
+	cfg := &n.cfg.App.Push
+	if cfg.Contact == "" {
+		return nil
+	}
+	services := cfg.Services
+	if len(services) == 0 {
+		services = push.KnownServices
+	}
+	n.push, err = push.New(push.Config{Store: n.store, Clock: n.app.clock, Log: n.log, Secret: secret, Brand: orElse(n.cfg.App.Brand, "tenu"),
+		Contact: cfg.Contact, Services: services, Reference: keys.Reference})
+	if err != nil {
+		return usage(n.cfg.file.Errorf("app.push", "%w", err))
+	}
+	return nil
+}
+
+// taken tells browsers of notices whose messages are out.
+func (n *node) taken(notices []purchase.Notice) {
+	if n.push != nil {
+		n.push.Tell(notices)
+	}
 }
 
 // source is where a request comes from: the header that a proxy in front sets, or

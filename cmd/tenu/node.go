@@ -19,6 +19,7 @@ import (
 	"tenu/internal/notify/smpp"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
+	"tenu/internal/push"
 	"tenu/internal/sale"
 	"tenu/internal/sms"
 	"tenu/internal/store"
@@ -49,6 +50,7 @@ type node struct {
 	pages     *web.Web
 	ussd      http.Handler
 	texts     *sms.Desk
+	push      *push.Sender // nil where nothing is pushed
 	smpp      *smpp.Client // nil where messages go another way
 	metrics   *telemetry.Metrics
 	sms       *partner.Pool
@@ -92,6 +94,9 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 		return n, err
 	}
 	if err = n.buildEngine(keys, centre); err != nil {
+		return n, err
+	}
+	if err = n.buildPush(keys, secret); err != nil {
 		return n, err
 	}
 	if err = n.buildCustomers(keys, secret, centre); err != nil {
@@ -146,7 +151,7 @@ func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, er
 
 func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err error) {
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
-		Concurrency: smsAtOnce, Standing: func(ctx context.Context) (bool, bool, error) {
+		Concurrency: smsAtOnce, Taken: n.taken, Standing: func(ctx context.Context) (bool, bool, error) {
 			return n.store.Standing(ctx, n.engine.Stats().Epoch)
 		}})
 	if err != nil {
@@ -265,6 +270,9 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	}
 	loops.Go(func() { n.outbox.Run(working) })
 	loops.Go(func() { n.tidy(working) })
+	if n.push != nil {
+		loops.Go(func() { n.push.Run(working) })
+	}
 	var damage error
 	loops.Go(func() {
 		select {

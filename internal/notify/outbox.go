@@ -62,6 +62,9 @@ type OutboxConfig struct {
 	Log    *slog.Logger
 	// Reference gives a purchase its public name; (*purchase.Keyring).Reference does.
 	Reference func(purchase.ID) purchase.Reference
+	// Taken is told of notices that the centre took over, before they are marked; nil:
+	// nobody is. It must not wait.
+	Taken func([]purchase.Notice)
 	// Standing tells whether this node is the one that delivers, and whether there is
 	// no other; nil: it is, and alone. Among all nodes it must be true of one at most,
 	// until Term after it was asked.
@@ -368,6 +371,7 @@ func byNumber(due []purchase.Notice) [][]int {
 // error that is neither.
 func (o *Outbox) learn(ctx context.Context, now purchase.Instant, due []purchase.Notice, tries []try) error {
 	var first error
+	before := len(o.unmarked)
 	for i, t := range tries {
 		switch {
 		case !t.begun:
@@ -385,6 +389,9 @@ func (o *Outbox) learn(ctx context.Context, now purchase.Instant, due []purchase
 				first = t.err
 			}
 		}
+	}
+	if o.cfg.Taken != nil && len(o.unmarked) > before {
+		o.cfg.Taken(o.unmarked[before:])
 	}
 	switch {
 	case first != nil:

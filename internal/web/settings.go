@@ -7,6 +7,7 @@ import (
 
 	"tenu/internal/customer"
 	"tenu/internal/purchase"
+	"tenu/internal/push"
 )
 
 type favouritesPage struct {
@@ -85,6 +86,9 @@ func (w *Web) settings(v *visit) {
 		return
 	}
 	p := &settingsPage{page: v.page("help"), Saved: v.r.URL.Query().Has("saved")}
+	if w.cfg.Push != nil {
+		p.PushKey = w.cfg.Push.Key()
+	}
 	for _, code := range v.texts.Languages() {
 		p.Languages = append(p.Languages, v.languageOf(code))
 	}
@@ -109,4 +113,24 @@ func (w *Web) setChoices(v *visit) {
 	}
 	http.SetCookie(v.w, v.sessions.cookie("lang", lang, sessionLife))
 	v.see("/settings?saved")
+}
+
+// push has a browser told, or no more.
+func (w *Web) push(v *visit) {
+	if w.cfg.Push == nil {
+		v.fail(customer.ErrNotFound)
+		return
+	}
+	change := w.cfg.Push.Subscribe
+	if v.form("do") == "off" {
+		change = w.cfg.Push.Unsubscribe
+	}
+	switch err := change(v.r.Context(), v.number, v.form("subscription")); {
+	case errors.Is(err, push.ErrSubscription):
+		http.Error(v.w, v.Say("push_denied"), http.StatusUnprocessableEntity)
+	case err != nil:
+		v.fail(err)
+	default:
+		v.w.WriteHeader(http.StatusNoContent)
+	}
 }

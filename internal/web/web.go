@@ -4,6 +4,7 @@
 package web
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,8 +26,8 @@ import (
 	"tenu/internal/sale"
 )
 
-// Config is what the pages are built from. All of it is needed but Languages,
-// Secure and CancelFor.
+// Config is what the pages are built from. All of it is needed but Push, CancelFor,
+// Secure, Source and Languages.
 type Config struct {
 	Brand     string // what the service is called
 	Customers *customer.Desk
@@ -46,6 +47,8 @@ type Config struct {
 	// Services tells whether each thing that is sold works now.
 	Services func() []Service
 
+	// Push tells browsers; nil: it is not offered.
+	Push Push
 	// CancelFor is how long a confirmed purchase can be cancelled (default 5 s).
 	CancelFor time.Duration
 	// Secure: the pages are reached by HTTPS only.
@@ -55,6 +58,16 @@ type Config struct {
 	Source func(*http.Request) string
 	// Languages may hold further languages, one file each.
 	Languages []fs.FS
+}
+
+// Push sends push messages to browsers; *push.Sender is one.
+type Push interface {
+	// Key is what browsers subscribe to.
+	Key() string
+	// Subscribe and Unsubscribe keep and forget a browser of a number's, as the Push
+	// API gives it in JSON. They return push.ErrSubscription for what is none.
+	Subscribe(ctx context.Context, number purchase.MSISDN, subscription string) error
+	Unsubscribe(ctx context.Context, number purchase.MSISDN, subscription string) error
 }
 
 // Service is something that customers depend on, by its names, and how it is.
@@ -176,6 +189,7 @@ func (w *Web) routes() http.Handler {
 	own("POST /favourites", w.keepFavourite)
 	own("GET /settings", w.settings)
 	own("POST /settings", w.setChoices)
+	own("POST /push", w.push)
 	open("/", w.nowhere)
 	return w.guard(mux)
 }

@@ -65,8 +65,11 @@
   if (push && push.dataset.push && "PushManager" in window) {
     const button = push.querySelector("button");
     const token = document.querySelector("[name=token]").value;
-    const tell = (subscription, on) => fetch("/push", { method: "POST",
-      body: new URLSearchParams({ token, do: on ? "on" : "off", subscription: JSON.stringify(subscription) }) });
+    const tell = async (subscription, on) => {
+      const answer = await fetch("/push", { method: "POST",
+        body: new URLSearchParams({ token, do: on ? "on" : "off", subscription: JSON.stringify(subscription) }) });
+      if (!answer.ok) throw new Error(answer.statusText);
+    };
     navigator.serviceWorker.ready.then(async (worker) => {
       let subscription = await worker.pushManager.getSubscription();
       const show = () => { button.textContent = subscription ? button.dataset.off : button.dataset.on; };
