@@ -138,22 +138,11 @@ type codeSender struct {
 	centre notify.Centre
 }
 
-// codeTexts are short, and begin with what they are, for a phone's lock screen. The
-// last line lets a browser fill in the code by itself.
-var codeTexts = map[string]string{
-	"fr": "%s : votre code est %s. Ne le donnez a personne, pas meme a un agent.",
-	"en": "%s: your code is %s. Give it to nobody, not even to an agent.",
-}
-
 func (s codeSender) send(number purchase.MSISDN, language, code string) error {
-	text := codeTexts[language]
-	if text == "" {
-		text = codeTexts["fr"]
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	id := "code-" + strconv.FormatInt(int64(number), 36) + "-" + strconv.FormatInt(int64(s.n.app.clock.Now()), 36)
-	if err := s.centre.Send(ctx, notify.Message{ID: id, To: number, Text: fmt.Sprintf(text, orElse(s.n.cfg.App.Brand, "tenu"), code)}); err != nil {
+	if err := s.centre.Send(ctx, notify.Message{ID: id, To: number, Text: s.n.texts.CodeText(language, code)}); err != nil {
 		return fmt.Errorf("send a code: %w", err)
 	}
 	return nil

@@ -142,7 +142,7 @@ func (n *node) smppTLS(cfg *smppConfig) (*tls.Config, error) {
 // buildTexts builds what answers customers' texts.
 func (n *node) buildTexts(desk *care.Desk) (err error) {
 	_, payers := n.parts.catalogue.Labels()
-	n.texts, err = sms.New(sms.Config{Customers: n.customers, Sales: n.desk, Care: desk, Numbers: n.parts.directory, Payers: payers,
+	n.texts, err = sms.New(sms.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Numbers: n.parts.directory, Payers: payers,
 		Location: n.parts.zone, Clock: n.app.clock})
 	return err
 }

@@ -41,6 +41,7 @@ const standard = "fr"
 
 // Config is what a desk is built from. All of it is needed.
 type Config struct {
+	Brand     string
 	Customers *customer.Desk
 	Sales     *sale.Desk
 	Care      *care.Desk
@@ -134,7 +135,7 @@ func (d *Desk) Answer(ctx context.Context, from purchase.MSISDN, text string) (s
 	case !d.afford(from):
 		return "", nil
 	}
-	return fit(answer), nil
+	return gsm7.Fit(answer), nil
 }
 
 // answer finds out what is wanted: a keyword, a purchase's reference anywhere, or a
@@ -201,16 +202,9 @@ func plain(text string) string {
 var accents = strings.NewReplacer("À", "A", "Â", "A", "Ç", "C", "É", "E", "È", "E", "Ê", "E", "Ë", "E", "Î", "I", "Ï", "I", "Ô", "O",
 	"Û", "U", "Ù", "U", "Ü", "U", "\u00a0", " ", "\u202f", " ", "’", "'")
 
-// fit cuts a text to one message. Only what others named, a product or a wallet, can
-// make it too long.
-func fit(text string) string {
-	for runes := []rune(text); len(runes) > 0; runes = runes[:len(runes)-1] {
-		text = string(runes)
-		if n, err := gsm7.Septets(text); err == nil && n <= gsm7.MaxSeptets {
-			break
-		}
-	}
-	return text
+// CodeText is the message of a one-time code.
+func (d *Desk) CodeText(language, code string) string {
+	return gsm7.Fit(d.texts.In(language).Say("code", "Brand", d.cfg.Brand, "Code", code))
 }
 
 func (l *letter) help() (string, error) { return l.Say("help"), nil }
@@ -251,7 +245,7 @@ func (l *letter) balance() (string, error) {
 		if b.Expires != 0 {
 			line += " " + l.Say("till", "Time", l.Time(b.Expires))
 		}
-		if fit(text+line) != text+line {
+		if !gsm7.Fits(text + line) {
 			break
 		}
 		text += line
@@ -290,7 +284,7 @@ func (l *letter) bundles() (string, error) {
 			how = "\n" + l.Say("buy_bundles_how", "Code", strings.ToUpper(w.Code))
 		}
 		line := "\n" + strings.ToUpper(w.Code) + " " + l.product(w.Code) + " " + price.Number() + " F"
-		if fit(text+line+how) != text+line+how {
+		if !gsm7.Fits(text + line + how) {
 			break
 		}
 		text += line

@@ -3,7 +3,13 @@
 // of what is said in it.
 package gsm7
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
 
 // MaxSeptets is how many septets one short message holds (3GPP TS 23.040).
 const MaxSeptets = 160
@@ -52,4 +58,47 @@ func Septets(text string) (int, error) {
 		n += int(cost)
 	}
 	return n, nil
+}
+
+// Fits reports whether a text is one message of the alphabet.
+func Fits(text string) bool {
+	n, err := Septets(text)
+	return err == nil && n <= MaxSeptets
+}
+
+// written are characters outside the alphabet that are no letters with marks.
+var written = map[rune]string{'œ': "oe", 'Œ': "OE", '’': "'", '‘': "'", '“': `"`, '”': `"`, '«': `"`, '»': `"`, '–': "-", '—': "-", '…': "...",
+	'\u00a0': " ", '\u202f': " ", '\t': " "}
+
+// Fit makes a text one message of the alphabet: letters that are not in it lose their
+// marks, what cannot be written becomes a question mark, and what is too long is cut.
+// It is for texts that hold what others named; our own fit as they are.
+func Fit(text string) string {
+	var b strings.Builder
+	room := MaxSeptets
+	for _, ch := range text {
+		as := nearest(ch)
+		n, err := Septets(as)
+		if err != nil || n > room {
+			break
+		}
+		room -= n
+		b.WriteString(as)
+	}
+	return b.String()
+}
+
+// nearest is a character as the alphabet can write it.
+func nearest(ch rune) string {
+	if _, err := Septets(string(ch)); err == nil {
+		return string(ch)
+	}
+	if as, known := written[ch]; known {
+		return as
+	}
+	base, _ := utf8.DecodeRuneInString(norm.NFD.String(string(ch)))
+	if _, err := Septets(string(base)); err == nil {
+		return string(base)
+	}
+	return "?"
 }

@@ -58,3 +58,20 @@ func BenchmarkSeptets(b *testing.B) {
 		}
 	}
 }
+
+// What others named is written as well as the alphabet can.
+func TestFit(t *testing.T) {
+	for text, want := range map[string]string{
+		"forfait même, façon œuf «là»":    `forfait meme, facon oeuf "là"`,
+		"Crédit à 14:00":                  "Crédit à 14:00",
+		"1\u00a0050\u202fF CFA":           "1 050 F CFA",
+		"日本 \x00 \xff":                    "?? ? ?",
+		strings.Repeat("é", 200):          strings.Repeat("é", 160),
+		strings.Repeat("a", 159) + "€":    strings.Repeat("a", 159),
+		strings.Repeat("a", 158) + "€end": strings.Repeat("a", 158) + "€",
+	} {
+		if got := Fit(text); got != want {
+			t.Errorf("%q is written as %q, not %q", text, got, want)
+		}
+	}
+}
