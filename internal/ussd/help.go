@@ -27,6 +27,9 @@ func (s *session) report() (Screen, bool) {
 			for i := range views {
 				names = append(names, s.line(&views[i]))
 			}
+			for !fits(s.wait(heading, names...).Text) && len(names) > 1 {
+				names = names[:len(names)-1]
+			}
 			return s.wait(heading, names...), false
 		}
 		n, err := strconv.Atoi(typed)
@@ -84,6 +87,11 @@ func (s *session) reported(v *customer.View, m purchase.Matter) Screen {
 	return s.end("reported", "Reference", v.Reference.String())
 }
 
+// cancelCall is what cancels a callback. It is none of the choices of a window: a
+// gateway that asks again for the turn that promised one does not cancel it, nor the
+// other way round.
+const cancelCall = maxChoice
+
 // callback asks when, and promises a callback. Who has one open may cancel it.
 func (s *session) callback() (Screen, bool) {
 	list, err := s.cfg.Care.Callbacks(s.ctx, s.turn.Number, 1)
@@ -117,6 +125,8 @@ func (s *session) callback() (Screen, bool) {
 			return Screen{}, true
 		case err == nil && n >= 1 && n <= len(windows):
 			return s.promise(windows[n-1]), false
+		case err == nil && n == cancelCall && len(list) > 0 && list[0].State == care.Cancelled:
+			return s.end("callback_cancelled"), false
 		}
 		heading = s.say("wrong")
 	}
@@ -134,18 +144,22 @@ func (s *session) promise(at purchase.Instant) Screen {
 }
 
 func (s *session) promised(c *care.Callback) (Screen, bool) {
-	heading := s.say("callback_promised", "Window", s.window(c.WindowAt))
+	told := s.say("callback_promised", "Window", s.window(c.WindowAt))
+	heading := told
 	for {
 		typed, more := s.next()
 		if !more {
-			return s.wait(heading, s.say("callback_keep"), s.say("callback_cancel")), false
+			screen := s.wait(heading, s.say("callback_keep"))
+			screen.Text += "\n" + strconv.Itoa(cancelCall) + " " + s.say("callback_cancel")
+			return screen, false
 		}
-		switch typed {
-		case "0":
+		n, err := strconv.Atoi(typed)
+		switch {
+		case typed == "0":
 			return Screen{}, true
-		case "1":
-			return Screen{heading, true}, false
-		case "2":
+		case err == nil && n >= 1 && n < cancelCall:
+			return Screen{told, true}, false
+		case err == nil && n == cancelCall:
 			if _, err := s.cfg.Care.Cancel(s.ctx, c.ID, s.turn.Number); err != nil {
 				return s.failed(err), false
 			}

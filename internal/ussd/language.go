@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 
 	"tenu/internal/notify/gsm7"
 	"tenu/internal/phrase"
+	"tenu/internal/purchase"
 )
 
 //go:embed phrases/*.yaml
@@ -58,6 +60,32 @@ func (t *tongue) say(key string, pairs ...string) string {
 		values[slices.Index(t.placeholders, pairs[i])] = pairs[i+1]
 	}
 	return string(t.phrases[key].Say(nil, values))
+}
+
+// choose asks for the language, and goes on in it. It is kept with the customer's
+// other choices.
+func (s *session) choose() (Screen, bool) {
+	heading, codes := s.say("language"), s.book.Languages()
+	codes = codes[:min(len(codes), maxChoice)]
+	for {
+		typed, more := s.next()
+		if !more {
+			var names []string
+			for _, code := range codes {
+				names = append(names, s.in(code).say("language_name"))
+			}
+			return s.wait(heading, names...), false
+		}
+		n, err := strconv.Atoi(typed)
+		switch {
+		case typed == "0":
+			return Screen{}, true
+		case err == nil && n >= 1 && n <= len(codes):
+			s.language, s.tongue = purchase.Language(codes[n-1]), s.in(codes[n-1])
+			return Screen{}, true
+		}
+		heading = s.say("wrong")
+	}
 }
 
 // fits reports whether a screen has room for a text.

@@ -5,7 +5,8 @@
 // A session has no state of its own: what was typed since its beginning says where
 // it is, and is gone through anew at each turn. So a gateway that asks the same
 // twice gets the same screen, and whatever moves money is done under a key that
-// follows from session and typing.
+// follows from session and typing. A session that was dropped goes on in the next
+// one under the same keys, for what was typed in it is kept for a while.
 package ussd
 
 import (
@@ -15,6 +16,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tenu/internal/care"
@@ -52,6 +54,7 @@ type Config struct {
 	Sales     *sale.Desk
 	Care      *care.Desk
 	Numbers   *numbering.Directory
+	Store     Store
 	Payers    map[string]map[string]string // names of wallets by partner and language
 	Location  *time.Location
 	Clock     purchase.Clock
@@ -61,31 +64,60 @@ type Config struct {
 type Menu struct {
 	cfg   Config
 	texts *texts
+	swept atomic.Int64 // when old sessions were dropped last
 }
 
 // New returns the menus, or an error that says what cannot be.
 func New(cfg Config) (*Menu, error) {
-	if cfg.Customers == nil || cfg.Sales == nil || cfg.Care == nil || cfg.Numbers == nil || cfg.Location == nil || cfg.Clock == nil {
+	if cfg.Customers == nil || cfg.Sales == nil || cfg.Care == nil || cfg.Numbers == nil || cfg.Store == nil || cfg.Location == nil || cfg.Clock == nil {
 		return nil, errors.New("ussd: something that is needed is missing")
 	}
 	texts, err := loadTexts()
 	if err != nil {
 		return nil, err
 	}
-	return &Menu{cfg, texts}, nil
+	return &Menu{cfg: cfg, texts: texts}, nil
 }
 
 // Answer returns the screen of a turn. The same turn has the same screen, but for
 // what changed meanwhile.
 func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
-	s := &session{Menu: m, ctx: ctx, turn: turn, now: m.cfg.Clock.Now().Time().In(m.cfg.Location)}
+	now := m.cfg.Clock.Now()
+	s := &session{Menu: m, ctx: ctx, turn: turn, asked: turn.Session, now: now.Time().In(m.cfg.Location)}
 	chosen, err := m.cfg.Customers.Choices(ctx, turn.Number)
 	s.tongue = m.texts.in(string(chosen.Language))
-	if err != nil || len(turn.Typed) > maxTyped {
-		return s.end("failed")
+	if err != nil {
+		return s.failed(err)
 	}
-	screen := s.home()
+	if len(turn.Typed) > maxTyped {
+		return s.end("too_long")
+	}
+	kept, known, err := m.recall(ctx, &turn, now)
+	if err != nil {
+		return s.failed(err)
+	}
+	var screen Screen
+	at, decided := Base{turn.Session, turn.Typed}, true
+	if kept.Session == turn.Session {
+		at, decided = kept.resolve(turn.Session, turn.Typed)
+	}
+	s.turn.Session, s.turn.Typed = at.Session, at.Typed
+	switch {
+	case !decided:
+		screen = s.offer(len(turn.Typed) > 0)
+	case len(at.Typed) > maxTyped:
+		screen = s.end("too_long")
+	default:
+		screen = s.home()
+	}
 	screen.Text = fit(screen.Text)
+	if known {
+		s.keep(&kept, turn.Typed, screen.End || s.idle)
+	}
+	if s.language != "" && s.language != chosen.Language {
+		chosen.Language = s.language
+		_ = m.cfg.Customers.SetChoices(ctx, turn.Number, chosen) // the next turn tries again
+	}
 	return screen
 }
 
@@ -93,20 +125,24 @@ func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
 type session struct {
 	*Menu
 	*tongue
-	ctx  context.Context
-	turn Turn
-	at   int // how much of what was typed is used
-	now  time.Time
+	ctx      context.Context
+	turn     Turn   // of the session that is gone on with
+	asked    string // the session that the gateway asks for
+	at       int    // how much of what was typed is used
+	idle     bool   // it is at its first screen
+	language purchase.Language
+	now      time.Time
 }
+
+func trim(typed string) string { return strings.TrimSpace(typed) }
 
 // next is what was typed after what is used, false when that is all.
 func (s *session) next() (string, bool) {
 	if s.at >= len(s.turn.Typed) {
 		return "", false
 	}
-	typed := strings.TrimSpace(s.turn.Typed[s.at])
 	s.at++
-	return typed, true
+	return trim(s.turn.Typed[s.at-1]), true
 }
 
 // key names what the session does at this point of the typing.
@@ -151,7 +187,12 @@ func (s *session) home() Screen {
 			if heading == "" {
 				heading = s.greeting()
 			}
-			return s.wait(heading, s.say("home_buy"), s.say("home_balance"), s.say("home_last"), s.say("home_report"), s.say("home_callback"))
+			s.idle = true
+			screen := s.wait(heading, s.say("home_buy"), s.say("home_balance"), s.say("home_last"), s.say("home_report"), s.say("home_callback"))
+			if more := screen.Text + "\n" + s.say("home_language"); fits(more) {
+				screen.Text = more
+			}
+			return screen
 		}
 		var screen Screen
 		back := false
@@ -166,6 +207,8 @@ func (s *session) home() Screen {
 			screen, back = s.report()
 		case "5":
 			screen, back = s.callback()
+		case "8":
+			screen, back = s.choose()
 		default:
 			heading = s.say("wrong")
 			continue
@@ -292,6 +335,9 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 	if err != nil {
 		return s.failed(err), false, false
 	}
+	if len(wares) == 0 {
+		return Screen{s.cfg.Sales.Message(sale.CodeProductLine, "", s.code), true}, false, false
+	}
 	heading, first := s.say("what"), 0
 	const perScreen = maxChoice - 1
 	for {
@@ -408,50 +454,99 @@ func (s *session) recap(w *wish) (Screen, bool) {
 		return s.failed(err), false
 	}
 	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: c.Currency}.String() }
-	heading := s.say("recap", "Item", s.ware(w.product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
+	heading := s.say("recap", "Item", s.product(c.Wish.Product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
 	for {
 		typed, more := s.next()
-		if !more {
+		switch {
+		case !more && c.State == customer.Shown:
 			return s.wait(heading, s.say("recap_pay"), s.say("recap_cancel")), false
-		}
-		switch typed {
-		case "1":
-			return s.pay(key, w), false
-		case "0", "2":
-			if _, err := s.cfg.Customers.Cancel(s.ctx, s.turn.Number, key); err != nil {
+		case !more: // it went on under the same key, and the customer was not told
+			return s.outcome(c.Checkout), false
+		case typed == "1":
+			return s.pay(c.Checkout), false
+		case typed == "0", typed == "2":
+			c, err := s.cfg.Customers.Cancel(s.ctx, s.turn.Number, key)
+			if err != nil {
 				return s.failed(err), false
 			}
-			return s.end("cancelled"), false
+			return s.outcome(c), false
 		}
 		heading = s.say("wrong")
 	}
 }
 
 // pay buys, and says what the customer does next.
-func (s *session) pay(key string, w *wish) Screen {
-	c, err := s.cfg.Customers.Confirm(s.ctx, s.turn.Number, key, 0)
-	if err == nil {
-		c, err = s.cfg.Customers.Sell(s.ctx, c)
+func (s *session) pay(c customer.Checkout) Screen {
+	if c.State != customer.Shown {
+		return s.outcome(c)
 	}
+	c, err := s.cfg.Customers.Confirm(s.ctx, s.turn.Number, c.Key, 0)
 	if text, refused := s.refused(err); refused {
 		return Screen{text, true}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, purchase.ErrUnavailable):
 		return s.failed(err)
+	case err != nil: // it may be confirmed
+		return s.end("unsure")
+	}
+	return s.outcome(c)
+}
+
+// outcome says what became of a checkout. One that is confirmed is bought, here or
+// later.
+func (s *session) outcome(c customer.Checkout) Screen {
+	if c.State == customer.Confirmed || c.State == customer.Selling {
+		var err error
+		if c, err = s.cfg.Customers.Sell(s.ctx, c); err != nil {
+			return s.end("selling")
+		}
 	}
 	switch c.State {
 	case customer.Sold:
 		reference := s.cfg.Customers.Reference(c.Purchase).String()
-		if w.PayWith == catalogue.Balance {
+		if c.Wish.PayWith == catalogue.Balance {
 			return s.end("sold_balance", "Reference", reference)
 		}
-		return s.end("sold_wallet", "Payer", s.paying(w.PayWith), "Reference", reference)
+		return s.end("sold_wallet", "Payer", s.paying(c.Wish.PayWith), "Reference", reference)
 	case customer.Refused:
+		if c.Problem == sale.CodeAskFirst {
+			return s.again(c)
+		}
 		return Screen{s.cfg.Sales.Message(c.Problem, c.Earlier, s.code), true}
-	case customer.Selling:
+	case customer.Confirmed, customer.Selling:
 		return s.end("selling")
+	case customer.Cancelled:
+		return s.end("cancelled")
+	case customer.Shown, customer.Lapsed:
 	}
 	return s.end("lapsed")
+}
+
+// again asks whether a purchase like one of a moment ago is meant, and buys it then.
+func (s *session) again(c customer.Checkout) Screen {
+	heading := s.cfg.Sales.Message(c.Problem, c.Earlier, s.code)
+	for {
+		typed, more := s.next()
+		if !more {
+			return s.wait(heading, s.say("again_yes"), s.say("again_no"))
+		}
+		switch typed {
+		case "1":
+			c.Wish.Again = true
+			recap, err := s.cfg.Customers.BeginAs(s.ctx, s.turn.Number, s.key(), c.Wish)
+			if text, refused := s.refused(err); refused {
+				return Screen{text, true}
+			}
+			if err != nil {
+				return s.failed(err)
+			}
+			return s.pay(recap.Checkout)
+		case "0", "2":
+			return s.end("cancelled")
+		}
+		heading = s.say("wrong")
+	}
 }
 
 // balance tells what the line holds.
