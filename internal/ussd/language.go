@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"strings"
 
 	"tenu/internal/notify/gsm7"
 	"tenu/internal/phrase"
@@ -94,9 +95,15 @@ func fits(text string) bool {
 	return err == nil && n <= gsm7.MaxSeptets
 }
 
-// fit cuts a text to what a screen has room for. Only what others named, a product
-// or a brand, can make it too long.
+// fit makes a text one that a screen has room for. Only what others named, a product
+// or a brand, can make it too long, or hold what telephones do not show.
 func fit(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if _, err := gsm7.Septets(string(r)); err != nil {
+			return '?'
+		}
+		return r
+	}, text)
 	for runes := []rune(text); !fits(text) && len(runes) > 0; text = string(runes) {
 		runes = runes[:len(runes)-1]
 	}
