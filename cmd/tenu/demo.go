@@ -111,9 +111,6 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	if _, err := keptSecret(filepath.Join(d.Dir, "ussd-key"), func() (string, error) { return auth.NewKey("ussd", d.app.random) }); err != nil {
 		return err
 	}
-	if _, err := keptSecret(filepath.Join(d.Dir, "ussd-key"), func() (string, error) { return randomHex(d.app.random) }); err != nil {
-		return err
-	}
 	d.remote = remote{URL: "http://" + d.at.api.Addr().String(), Key: string(key)}
 	cfg, err := d.configure()
 	if err != nil {

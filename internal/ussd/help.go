@@ -19,7 +19,7 @@ func (s *session) report() (Screen, bool) {
 	if len(views) == 0 {
 		return s.end("none"), false
 	}
-	heading := s.say("report_which")
+	heading := s.Say("report_which")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -39,18 +39,18 @@ func (s *session) report() (Screen, bool) {
 		case err == nil && n >= 1 && n <= len(views):
 			return s.reportOf(&views[n-1])
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) reportOf(v *customer.View) (Screen, bool) {
-	heading := s.say("report_what")
+	heading := s.Say("report_what")
 	for {
 		typed, more := s.next()
 		if !more {
 			var names []string
 			for _, m := range care.Matters {
-				names = append(names, s.say("matter_"+string(m)))
+				names = append(names, s.Say("matter_"+string(m)))
 			}
 			return s.wait(heading, names...), false
 		}
@@ -61,14 +61,14 @@ func (s *session) reportOf(v *customer.View) (Screen, bool) {
 		case err == nil && n >= 1 && n <= len(care.Matters):
 			return s.reported(v, care.Matters[n-1]), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 // reported takes a report down. The right number is asked for where another was meant.
 func (s *session) reported(v *customer.View, m purchase.Matter) Screen {
 	r := care.Report{Purchase: v.ID, Number: s.turn.Number, Matter: m, Channel: "ussd"}
-	heading := s.say("report_meant")
+	heading := s.Say("report_meant")
 	for m == care.MatterWrongNumber && r.Meant == 0 {
 		typed, more := s.next()
 		if !more {
@@ -109,7 +109,7 @@ func (s *session) callback() (Screen, bool) {
 	if len(windows) == 0 {
 		return s.end("callback_none"), false
 	}
-	heading := s.say("callback_when")
+	heading := s.Say("callback_when")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -128,12 +128,12 @@ func (s *session) callback() (Screen, bool) {
 		case err == nil && n == cancelCall && len(list) > 0 && list[0].State == care.Cancelled:
 			return s.end("callback_cancelled"), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) promise(at purchase.Instant) Screen {
-	c, _, err := s.cfg.Care.Promise(s.ctx, care.Callback{Number: s.turn.Number, WindowAt: at, Channel: "ussd", Language: purchase.Language(s.code)})
+	c, _, err := s.cfg.Care.Promise(s.ctx, care.Callback{Number: s.turn.Number, WindowAt: at, Channel: "ussd", Language: purchase.Language(s.Code)})
 	switch {
 	case errors.Is(err, care.ErrFull), errors.Is(err, care.ErrWindow):
 		return s.end("callback_full")
@@ -144,13 +144,13 @@ func (s *session) promise(at purchase.Instant) Screen {
 }
 
 func (s *session) promised(c *care.Callback) (Screen, bool) {
-	told := s.say("callback_promised", "Window", s.window(c.WindowAt))
+	told := s.Say("callback_promised", "Window", s.window(c.WindowAt))
 	heading := told
 	for {
 		typed, more := s.next()
 		if !more {
-			screen := s.wait(heading, s.say("callback_keep"))
-			screen.Text += "\n" + strconv.Itoa(cancelCall) + " " + s.say("callback_cancel")
+			screen := s.wait(heading, s.Say("callback_keep"))
+			screen.Text += "\n" + strconv.Itoa(cancelCall) + " " + s.Say("callback_cancel")
 			return screen, false
 		}
 		n, err := strconv.Atoi(typed)
@@ -165,7 +165,7 @@ func (s *session) promised(c *care.Callback) (Screen, bool) {
 			}
 			return s.end("callback_cancelled"), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,62 +17,29 @@ var shipped embed.FS
 
 const standard = "fr"
 
-// texts are the menus' phrases in every language.
-type texts struct {
-	book         *phrase.Book
-	placeholders []string
-}
-
-func loadTexts() (*texts, error) {
+func loadTexts() (*phrase.Texts, error) {
 	dir, err := fs.Sub(shipped, "phrases")
 	if err != nil {
 		return nil, fmt.Errorf("ussd: %w", err)
 	}
-	schema, err := phrase.SchemaOf(standard, dir)
+	texts, err := phrase.LoadTexts(standard, dir)
 	if err != nil {
 		return nil, fmt.Errorf("ussd: %w", err)
 	}
-	book, err := phrase.Load(schema, dir)
-	if err != nil {
-		return nil, fmt.Errorf("ussd: %w", err)
-	}
-	return &texts{book, schema.Placeholders}, nil
-}
-
-// tongue speaks one language.
-type tongue struct {
-	code    string
-	phrases phrase.Phrases
-	*texts
-}
-
-func (t *texts) in(code string) *tongue {
-	if !slices.Contains(t.book.Languages(), code) {
-		code = standard
-	}
-	return &tongue{code, t.book.In(code), t}
-}
-
-// say is a phrase with its values, given as name, value, name, value.
-func (t *tongue) say(key string, pairs ...string) string {
-	values := make([]string, len(t.placeholders))
-	for i := 0; i+1 < len(pairs); i += 2 {
-		values[slices.Index(t.placeholders, pairs[i])] = pairs[i+1]
-	}
-	return string(t.phrases[key].Say(nil, values))
+	return texts, nil
 }
 
 // choose asks for the language, and goes on in it. It is kept with the customer's
 // other choices.
 func (s *session) choose() (Screen, bool) {
-	heading, codes := s.say("language"), s.book.Languages()
+	heading, codes := s.Say("language"), s.texts.Languages()
 	codes = codes[:min(len(codes), maxChoice)]
 	for {
 		typed, more := s.next()
 		if !more {
 			var names []string
 			for _, code := range codes {
-				names = append(names, s.in(code).say("language_name"))
+				names = append(names, s.texts.In(code).Say("language_name"))
 			}
 			return s.wait(heading, names...), false
 		}
@@ -82,10 +48,10 @@ func (s *session) choose() (Screen, bool) {
 		case typed == "0":
 			return Screen{}, true
 		case err == nil && n >= 1 && n <= len(codes):
-			s.language, s.tongue = purchase.Language(codes[n-1]), s.in(codes[n-1])
+			s.language, s.Tongue = purchase.Language(codes[n-1]), s.texts.In(codes[n-1])
 			return Screen{}, true
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"tenu/internal/customer"
 	"tenu/internal/money"
 	"tenu/internal/numbering"
+	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
 )
@@ -63,7 +64,7 @@ type Config struct {
 // Menu answers turns. It is safe for concurrent use.
 type Menu struct {
 	cfg   Config
-	texts *texts
+	texts *phrase.Texts
 	swept atomic.Int64 // when old sessions were dropped last
 }
 
@@ -85,7 +86,7 @@ func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
 	now := m.cfg.Clock.Now()
 	s := &session{Menu: m, ctx: ctx, turn: turn, asked: turn.Session, now: now.Time().In(m.cfg.Location)}
 	chosen, err := m.cfg.Customers.Choices(ctx, turn.Number)
-	s.tongue = m.texts.in(string(chosen.Language))
+	s.Tongue = m.texts.In(string(chosen.Language))
 	if err != nil {
 		return s.failed(err)
 	}
@@ -124,7 +125,7 @@ func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
 // session is one turn under way.
 type session struct {
 	*Menu
-	*tongue
+	*phrase.Tongue
 	ctx      context.Context
 	turn     Turn   // of the session that is gone on with
 	asked    string // the session that the gateway asks for
@@ -154,7 +155,7 @@ func (s *session) key() string {
 	return "ussd-" + base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:16])
 }
 
-func (s *session) end(key string, pairs ...string) Screen { return Screen{s.say(key, pairs...), true} }
+func (s *session) end(key string, pairs ...string) Screen { return Screen{s.Say(key, pairs...), true} }
 
 // wait is a screen that waits for a choice: a heading, and numbered choices.
 func (s *session) wait(heading string, choices ...string) Screen {
@@ -175,7 +176,7 @@ func (s *session) refused(err error) (string, bool) {
 	if !errors.As(err, &p) || p.Code == sale.CodeInternal || p.Code == sale.CodeUnavailable {
 		return "", false
 	}
-	return p.Message(s.code), true
+	return p.Message(s.Code), true
 }
 
 // home is the first screen: it tells where the last purchase stands.
@@ -188,8 +189,8 @@ func (s *session) home() Screen {
 				heading = s.greeting()
 			}
 			s.idle = true
-			screen := s.wait(heading, s.say("home_buy"), s.say("home_balance"), s.say("home_last"), s.say("home_report"), s.say("home_callback"))
-			if more := screen.Text + "\n" + s.say("home_language"); fits(more) {
+			screen := s.wait(heading, s.Say("home_buy"), s.Say("home_balance"), s.Say("home_last"), s.Say("home_report"), s.Say("home_callback"))
+			if more := screen.Text + "\n" + s.Say("home_language"); fits(more) {
 				screen.Text = more
 			}
 			return screen
@@ -210,7 +211,7 @@ func (s *session) home() Screen {
 		case "8":
 			screen, back = s.choose()
 		default:
-			heading = s.say("wrong")
+			heading = s.Say("wrong")
 			continue
 		}
 		if !back {
@@ -231,7 +232,7 @@ func (s *session) greeting() string {
 
 // line is a purchase and its state in a line.
 func (s *session) line(v *customer.View) string {
-	return s.say("line", "Item", s.item(v), "State", s.say("state_"+string(v.Stage)), "Time", s.clock(v))
+	return s.Say("line", "Item", s.item(v), "State", s.Say("state_"+string(v.Stage)), "Time", s.clock(v))
 }
 
 func (s *session) item(v *customer.View) string {
@@ -243,7 +244,7 @@ func (s *session) item(v *customer.View) string {
 
 func (s *session) product(code string) string {
 	if p, known := s.cfg.Sales.Catalogue().Product(code); known {
-		if name := p.Names[s.code]; name != "" {
+		if name := p.Names[s.Code]; name != "" {
 			return name
 		}
 	}
@@ -279,7 +280,7 @@ type wish struct {
 
 // buy asks who for, what, how much and how paid, shows what it costs, and buys.
 func (s *session) buy() (Screen, bool) {
-	w := &wish{Wish: sale.Wish{Channel: "ussd", Language: s.code}}
+	w := &wish{Wish: sale.Wish{Channel: "ussd", Language: s.Code}}
 	for _, ask := range []func(*wish) (Screen, bool, bool){s.who, s.what, s.amount, s.payer} {
 		if screen, back, done := ask(w); !done {
 			return screen, back
@@ -290,11 +291,11 @@ func (s *session) buy() (Screen, bool) {
 
 // who asks whom it is for.
 func (s *session) who(w *wish) (screen Screen, back, done bool) {
-	heading := s.say("who")
+	heading := s.Say("who")
 	for {
 		typed, more := s.next()
 		if !more {
-			return s.wait(heading, s.say("who_me"), s.say("who_other")), false, false
+			return s.wait(heading, s.Say("who_me"), s.Say("who_other")), false, false
 		}
 		switch typed {
 		case "0":
@@ -305,12 +306,12 @@ func (s *session) who(w *wish) (screen Screen, back, done bool) {
 		case "2":
 			return s.other(w)
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) other(w *wish) (screen Screen, back, done bool) {
-	heading := s.say("other_number")
+	heading := s.Say("other_number")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -336,9 +337,9 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 		return s.failed(err), false, false
 	}
 	if len(wares) == 0 {
-		return Screen{s.cfg.Sales.Message(sale.CodeProductLine, "", s.code), true}, false, false
+		return Screen{s.cfg.Sales.Message(sale.CodeProductLine, "", s.Code), true}, false, false
 	}
-	heading, first := s.say("what"), 0
+	heading, first := s.Say("what"), 0
 	const perScreen = maxChoice - 1
 	for {
 		page := wares[first:min(first+perScreen, len(wares))]
@@ -349,7 +350,7 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 				names = append(names, s.ware(&page[i]))
 			}
 			if len(wares) > perScreen {
-				names = append(names, s.say("more"))
+				names = append(names, s.Say("more"))
 			}
 			return s.wait(heading, names...), false, false
 		}
@@ -364,9 +365,9 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 			if first += perScreen; first >= len(wares) {
 				first = 0
 			}
-			heading = s.say("what")
+			heading = s.Say("what")
 		default:
-			heading = s.say("wrong")
+			heading = s.Say("wrong")
 		}
 	}
 }
@@ -384,7 +385,7 @@ func (s *session) amount(w *wish) (screen Screen, back, done bool) {
 		return screen, false, true
 	}
 	currency := s.cfg.Sales.Catalogue().Currency()
-	heading := s.say("amount", "Min", money.Amount{Minor: w.product.Offer.Min, Currency: currency}.Number(),
+	heading := s.Say("amount", "Min", money.Amount{Minor: w.product.Offer.Min, Currency: currency}.Number(),
 		"Max", money.Amount{Minor: w.product.Offer.Max, Currency: currency}.Number())
 	for {
 		typed, more := s.next()
@@ -400,7 +401,7 @@ func (s *session) amount(w *wish) (screen Screen, back, done bool) {
 		if !errors.As(err, &p) || p.Field != "amount" {
 			return screen, false, true
 		}
-		heading = p.Message(s.code)
+		heading = p.Message(s.Code)
 	}
 }
 
@@ -411,7 +412,7 @@ func (s *session) payer(w *wish) (screen Screen, back, done bool) {
 		return screen, false, true
 	}
 	payers := w.product.Payers[:min(len(w.product.Payers), maxChoice)]
-	heading := s.say("pay")
+	heading := s.Say("pay")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -429,15 +430,15 @@ func (s *session) payer(w *wish) (screen Screen, back, done bool) {
 			w.PayWith = payers[n-1]
 			return screen, false, true
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) paying(payer string) string {
 	if payer == catalogue.Balance {
-		return s.say("pay_balance")
+		return s.Say("pay_balance")
 	}
-	if name := s.cfg.Payers[payer][s.code]; name != "" {
+	if name := s.cfg.Payers[payer][s.Code]; name != "" {
 		return name
 	}
 	return payer
@@ -454,12 +455,12 @@ func (s *session) recap(w *wish) (Screen, bool) {
 		return s.failed(err), false
 	}
 	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: c.Currency}.String() }
-	heading := s.say("recap", "Item", s.product(c.Wish.Product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
+	heading := s.Say("recap", "Item", s.product(c.Wish.Product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
 	for {
 		typed, more := s.next()
 		switch {
 		case !more && c.State == customer.Shown:
-			return s.wait(heading, s.say("recap_pay"), s.say("recap_cancel")), false
+			return s.wait(heading, s.Say("recap_pay"), s.Say("recap_cancel")), false
 		case !more: // it went on under the same key, and the customer was not told
 			return s.outcome(c.Checkout), false
 		case typed == "1":
@@ -471,7 +472,7 @@ func (s *session) recap(w *wish) (Screen, bool) {
 			}
 			return s.outcome(c), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
@@ -513,7 +514,7 @@ func (s *session) outcome(c customer.Checkout) Screen {
 		if c.Problem == sale.CodeAskFirst {
 			return s.again(c)
 		}
-		return Screen{s.cfg.Sales.Message(c.Problem, c.Earlier, s.code), true}
+		return Screen{s.cfg.Sales.Message(c.Problem, c.Earlier, s.Code), true}
 	case customer.Confirmed, customer.Selling:
 		return s.end("selling")
 	case customer.Cancelled:
@@ -525,11 +526,11 @@ func (s *session) outcome(c customer.Checkout) Screen {
 
 // again asks whether a purchase like one of a moment ago is meant, and buys it then.
 func (s *session) again(c customer.Checkout) Screen {
-	heading := s.cfg.Sales.Message(c.Problem, c.Earlier, s.code)
+	heading := s.cfg.Sales.Message(c.Problem, c.Earlier, s.Code)
 	for {
 		typed, more := s.next()
 		if !more {
-			return s.wait(heading, s.say("again_yes"), s.say("again_no"))
+			return s.wait(heading, s.Say("again_yes"), s.Say("again_no"))
 		}
 		switch typed {
 		case "1":
@@ -545,7 +546,7 @@ func (s *session) again(c customer.Checkout) Screen {
 		case "0", "2":
 			return s.end("cancelled")
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
@@ -558,11 +559,11 @@ func (s *session) balance() (Screen, bool) {
 	if err != nil {
 		return s.failed(err), false
 	}
-	text := s.say("balance", "Amount", held.Main.String())
+	text := s.Say("balance", "Amount", held.Main.String())
 	for _, b := range held.Bundles {
 		line := "\n" + s.product(b.Code) + ": " + strconv.FormatInt(b.Left, 10) + " " + b.Unit
 		if b.Expires != 0 {
-			line += " " + s.say("till", "Time", b.Expires.Time().In(s.cfg.Location).Format("02/01 15:04"))
+			line += " " + s.Say("till", "Time", b.Expires.Time().In(s.cfg.Location).Format("02/01 15:04"))
 		}
 		if !fits(text + line) {
 			break

@@ -115,7 +115,7 @@ func (s *session) keep(kept *Kept, typed []string, ended bool) {
 func (s *session) offer(wrong bool) Screen {
 	heading := s.greeting()
 	if wrong {
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
-	return s.wait(heading, s.say("resume_yes"), s.say("resume_no"))
+	return s.wait(heading, s.Say("resume_yes"), s.Say("resume_no"))
 }
