@@ -11,6 +11,8 @@ import (
 	"tenu/internal/ussd"
 )
 
+const ussdColumns = `number, at, began, dropped_began, ended, session, typed, dropped, dropped_typed`
+
 const star = "*" // between what was typed on one screen and on the next
 
 func unstarred(typed string) []string {
@@ -23,10 +25,10 @@ func unstarred(typed string) []string {
 // USSDSession is ussd.Store.
 func (s *Store) USSDSession(ctx context.Context, number purchase.MSISDN) (k ussd.Kept, err error) {
 	var ended int
-	var typed, base string
+	var typed, dropped string
 	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `SELECT number, at, ended, session, typed, base_session, base_typed FROM ussd_session WHERE number = $1`,
-			int64(number)).Scan(&k.Number, &k.At, &ended, &k.Session, &typed, &k.Base.Session, &base)
+		err := tx.QueryRowContext(ctx, `SELECT `+ussdColumns+` FROM ussd_session WHERE number = $1`, int64(number)).Scan(
+			&k.Number, &k.At, &k.Began, &k.Dropped.Began, &ended, &k.Session, &typed, &k.Dropped.Session, &dropped)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -35,7 +37,7 @@ func (s *Store) USSDSession(ctx context.Context, number purchase.MSISDN) (k ussd
 	if err != nil {
 		return ussd.Kept{}, fmt.Errorf("read a USSD session: %w", err)
 	}
-	k.Ended, k.Typed, k.Base.Typed = ended == 1, unstarred(typed), unstarred(base)
+	k.Ended, k.Typed, k.Dropped.Typed = ended == 1, unstarred(typed), unstarred(dropped)
 	return k, nil
 }
 
@@ -46,12 +48,12 @@ func (s *Store) KeepUSSDSession(ctx context.Context, k ussd.Kept) error {
 		ended = 1
 	}
 	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := change(ctx, tx, `INSERT INTO ussd_session (number, at, ended, session, typed, base_session, base_typed) VALUES (`+places(7)+`)
-			ON CONFLICT (number) DO UPDATE SET at = excluded.at, ended = excluded.ended, session = excluded.session,
-			typed = excluded.typed, base_session = excluded.base_session, base_typed = excluded.base_typed
+		_, err := change(ctx, tx, `INSERT INTO ussd_session (`+ussdColumns+`) VALUES (`+places(9)+`)
+			ON CONFLICT (number) DO UPDATE SET at = excluded.at, began = excluded.began, dropped_began = excluded.dropped_began,
+			ended = excluded.ended, session = excluded.session, typed = excluded.typed, dropped = excluded.dropped, dropped_typed = excluded.dropped_typed
 			WHERE ussd_session.session <> excluded.session OR length(ussd_session.typed) <= length(excluded.typed)`,
-			int64(k.Number), int64(k.At), ended, clean(k.Session), clean(strings.Join(k.Typed, star)),
-			clean(k.Base.Session), clean(strings.Join(k.Base.Typed, star)))
+			int64(k.Number), int64(k.At), int64(k.Began), int64(k.Dropped.Began), ended, clean(k.Session), clean(strings.Join(k.Typed, star)),
+			clean(k.Dropped.Session), clean(strings.Join(k.Dropped.Typed, star)))
 		return err
 	})
 	if err != nil {

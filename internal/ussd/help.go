@@ -2,6 +2,7 @@ package ussd
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 
 	"tenu/internal/care"
@@ -12,10 +13,13 @@ import (
 // report asks which purchase and what is wrong, and takes the report down. The same
 // again is the same report.
 func (s *session) report() (Screen, bool) {
-	views, err := s.cfg.Customers.Last(s.ctx, s.turn.Number, 0, 3)
+	views, err := s.cfg.Customers.Last(s.ctx, s.turn.Number, 0, 8)
 	if err != nil {
 		return s.failed(err), false
 	}
+	// A purchase made since the session began would move the others' numbers.
+	views = slices.DeleteFunc(views, func(v customer.View) bool { return v.CreatedAt > s.began })
+	views = views[:min(len(views), 3)]
 	if len(views) == 0 {
 		return s.end("none"), false
 	}

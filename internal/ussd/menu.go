@@ -84,7 +84,7 @@ func New(cfg Config) (*Menu, error) {
 // what changed meanwhile.
 func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
 	now := m.cfg.Clock.Now()
-	s := &session{Menu: m, ctx: ctx, turn: turn, asked: turn.Session, now: now.Time().In(m.cfg.Location)}
+	s := &session{Menu: m, ctx: ctx, turn: turn, now: now.Time().In(m.cfg.Location)}
 	chosen, err := m.cfg.Customers.Choices(ctx, turn.Number)
 	s.Tongue = m.texts.In(string(chosen.Language))
 	if err != nil {
@@ -97,12 +97,14 @@ func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
 	if err != nil {
 		return s.failed(err)
 	}
-	var screen Screen
-	at, decided := Base{turn.Session, turn.Typed}, true
+	here := Base{turn.Session, now, turn.Typed}
+	at, decided := here, true
 	if kept.Session == turn.Session {
-		at, decided = kept.resolve(turn.Session, turn.Typed)
+		here.Began = kept.Began
+		at, decided = kept.resolve(here)
 	}
-	s.turn.Session, s.turn.Typed = at.Session, at.Typed
+	s.turn.Session, s.turn.Typed, s.began = at.Session, at.Typed, at.Began
+	var screen Screen
 	switch {
 	case !decided:
 		screen = s.offer(len(turn.Typed) > 0)
@@ -113,7 +115,7 @@ func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
 	}
 	screen.Text = fit(screen.Text)
 	if known {
-		s.keep(&kept, turn.Typed, screen.End || s.idle)
+		m.keep(ctx, &kept, Kept{Number: turn.Number, Base: here, At: now, Ended: screen.End || s.idle})
 	}
 	if s.language != "" && s.language != chosen.Language {
 		chosen.Language = s.language
@@ -127,10 +129,10 @@ type session struct {
 	*Menu
 	*phrase.Tongue
 	ctx      context.Context
-	turn     Turn   // of the session that is gone on with
-	asked    string // the session that the gateway asks for
-	at       int    // how much of what was typed is used
-	idle     bool   // it is at its first screen
+	turn     Turn // of the session that is gone on with
+	began    purchase.Instant
+	at       int  // how much of what was typed is used
+	idle     bool // it is at its first screen
 	language purchase.Language
 	now      time.Time
 }

@@ -11,19 +11,19 @@ import (
 
 // Kept is what is kept of a number's newest session that went past its first screen.
 type Kept struct {
-	Number  purchase.MSISDN
-	Session string
-	At      purchase.Instant // of its last turn
-	Typed   []string
-	Ended   bool // there is nothing to go on with
-	// Base is what the session was asked at its beginning to go on with; its Session
-	// is "" when it was not asked.
-	Base Base
+	Number purchase.MSISDN
+	Base                    // as far as it went
+	At     purchase.Instant // of its last turn
+	Ended  bool             // there is nothing to go on with
+	// Dropped is what the session was asked at its beginning to go on with; its
+	// Session is "" when it was not asked.
+	Dropped Base
 }
 
-// Base is a session that was dropped, as far as it went.
+// Base is a session as far as it went.
 type Base struct {
 	Session string
+	Began   purchase.Instant
 	Typed   []string
 }
 
@@ -47,21 +47,21 @@ const (
 	keptFor = time.Hour
 )
 
-// resolve says where a session is that was asked whether to go on with its base: what
+// resolve says where a session is that was asked whether to go on with another: what
 // it goes on with, and false while it has not chosen.
-func (k *Kept) resolve(session string, typed []string) (at Base, chosen bool) {
-	if k.Base.Session == "" {
-		return Base{session, typed}, true
+func (k *Kept) resolve(now Base) (at Base, chosen bool) {
+	if k.Dropped.Session == "" {
+		return now, true
 	}
-	for i, choice := range typed {
-		switch rest := typed[i+1:]; trim(choice) {
+	for i, choice := range now.Typed {
+		switch rest := now.Typed[i+1:]; trim(choice) {
 		case "1":
-			return Base{k.Base.Session, slices.Concat(k.Base.Typed, rest)}, true
+			return Base{k.Dropped.Session, k.Dropped.Began, slices.Concat(k.Dropped.Typed, rest)}, true
 		case "2":
-			return Base{session, rest}, true
+			return Base{now.Session, now.Began, rest}, true
 		}
 	}
-	return k.Base, false
+	return k.Dropped, false
 }
 
 // recall reads what is kept, and offers a session that just began what was dropped
@@ -72,15 +72,15 @@ func (m *Menu) recall(ctx context.Context, turn *Turn, now purchase.Instant) (ke
 	if err != nil {
 		return Kept{}, false, nil //nolint:nilerr // the menus do without
 	}
-	dropped := kept.Session != "" && kept.Session != turn.Session && !kept.Ended && now < kept.At.Add(resumeWithin)
-	if len(turn.Typed) > 0 || !dropped {
+	left := kept.Session != "" && kept.Session != turn.Session && !kept.Ended && now < kept.At.Add(resumeWithin)
+	if len(turn.Typed) > 0 || !left {
 		return kept, true, nil
 	}
-	base, _ := kept.resolve(kept.Session, kept.Typed)
-	if len(base.Typed) == 0 {
+	dropped, _ := kept.resolve(kept.Base)
+	if len(dropped.Typed) == 0 {
 		return kept, true, nil
 	}
-	fresh := Kept{Number: turn.Number, Session: turn.Session, At: now, Base: base}
+	fresh := Kept{Number: turn.Number, Base: Base{turn.Session, now, nil}, At: now, Dropped: dropped}
 	switch err := m.cfg.Store.KeepUSSDSession(ctx, fresh); {
 	case err == nil:
 		return fresh, true, nil
@@ -91,23 +91,25 @@ func (m *Menu) recall(ctx context.Context, turn *Turn, now purchase.Instant) (ke
 	}
 }
 
-// keep keeps where the session is, once its screen is known. What cannot be kept
-// cannot be resumed, and is no reason to fail.
-func (s *session) keep(kept *Kept, typed []string, ended bool) {
-	k := Kept{Number: s.turn.Number, Session: s.asked, At: purchase.At(s.now), Typed: typed, Ended: ended}
-	if kept.Session == s.asked {
-		k.Base = kept.Base
-		if slices.Equal(kept.Typed, typed) && kept.Ended == ended {
+// keep keeps where a session is, once its screen is known. What cannot be kept cannot
+// be gone on with, and is no reason to fail.
+func (m *Menu) keep(ctx context.Context, kept *Kept, k Kept) {
+	switch {
+	case len(k.Typed) == 0:
+		return
+	case kept.Session == k.Session:
+		k.Dropped = kept.Dropped
+		if slices.Equal(kept.Typed, k.Typed) && kept.Ended == k.Ended {
 			return // the gateway asks again
 		}
-	} else if ended || kept.Base.Session == s.asked {
+	case k.Ended, kept.Dropped.Session == k.Session:
 		return // it leaves nothing behind, or another goes on with it already
 	}
-	if len(typed) == 0 || s.cfg.Store.KeepUSSDSession(s.ctx, k) != nil {
+	if m.cfg.Store.KeepUSSDSession(ctx, k) != nil {
 		return
 	}
-	if last := s.swept.Load(); int64(k.At) >= last+keptFor.Microseconds() && s.swept.CompareAndSwap(last, int64(k.At)) {
-		_ = s.cfg.Store.DropUSSDSessions(s.ctx, k.At.Add(-keptFor)) // or the next time
+	if last := m.swept.Load(); int64(k.At) >= last+keptFor.Microseconds() && m.swept.CompareAndSwap(last, int64(k.At)) {
+		_ = m.cfg.Store.DropUSSDSessions(ctx, k.At.Add(-keptFor)) // or the next time
 	}
 }
 
