@@ -24,6 +24,7 @@ import (
 	"tenu/internal/notify/gsm7"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
+	"tenu/internal/ussd"
 )
 
 var updateScreens = flag.Bool("update-screens", false, "write the screens of testdata/ussd as they are")
@@ -495,5 +496,74 @@ func BenchmarkUSSDTurn(b *testing.B) {
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 		})
+	}
+}
+
+// A purchase that is made while the session asks which one is meant does not take the
+// other's number, not even when the session drops meanwhile.
+func TestUSSDReportsWhatWasShown(t *testing.T) {
+	g := dial(t)
+	c, friend := &caller{dialled: g, number: "70800000"}, &caller{dialled: g, number: "70800001"}
+	c.begin("1*1*1*300*1")
+	c.await("crédité")
+	first := c.purchases()[0].ID
+	c.begin("4")
+	friend.begin("1*2*" + c.number + "*1*900*1")
+	c.enter("1")
+	c.begin("")
+	c.enter("1")
+	c.enter("1")
+	if found := c.reports(); len(c.purchases()) != 2 || len(found) != 1 || found[0].Purchase != first {
+		t.Errorf("reported %+v of %d purchases, want one of %d", found, len(c.purchases()), first)
+	}
+	if c.begin("4*1*1"); len(c.reports()) != 2 {
+		t.Error("the new one cannot be reported")
+	}
+}
+
+// failingSessions is a store of sessions that fails.
+type failingSessions struct{ read, write error }
+
+func (f failingSessions) USSDSession(context.Context, purchase.MSISDN) (ussd.Kept, error) {
+	return ussd.Kept{Base: ussd.Base{Session: "before", Typed: []string{"1"}}, At: 1 << 60}, f.read
+}
+func (f failingSessions) KeepUSSDSession(context.Context, ussd.Kept) error { return f.write }
+func (f failingSessions) DropUSSDSessions(context.Context, purchase.Instant) error {
+	return f.write
+}
+
+// Sessions that cannot be kept cannot be gone on with. All else works.
+func TestUSSDWithoutSessions(t *testing.T) {
+	g := dial(t)
+	_, payers := g.node.parts.catalogue.Labels()
+	desk, err := care.NewDesk(g.node.store, g.app.clock, g.node.cfg.Callbacks.hours(g.node.parts.zone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(f failingSessions, number purchase.MSISDN, typed ...string) ussd.Screen {
+		menu, err := ussd.New(ussd.Config{Brand: "tenu", Customers: g.node.customers, Sales: g.node.desk, Care: desk, Numbers: g.node.parts.directory,
+			Store: f, Payers: payers, Location: g.node.parts.zone, Clock: g.app.clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return menu.Answer(t.Context(), ussd.Turn{Session: "s", Number: number, Typed: typed})
+	}
+	for i, f := range []failingSessions{{read: purchase.ErrUnavailable}, {write: purchase.ErrUnavailable}} {
+		number := purchase.MSISDN(22670900000 + i)
+		if s := answer(f, number); s.End || !strings.Contains(s.Text, "1 Acheter") {
+			t.Errorf("%+v: %+v", f, s)
+		}
+		for range 2 {
+			if s := answer(f, number, "1", "1", "1", "1050", "1"); !s.End || !strings.Contains(s.Text, "Validez") {
+				t.Errorf("%+v: %+v", f, s)
+			}
+		}
+	}
+	if s := answer(failingSessions{}, 22670900003); s.End || !strings.Contains(s.Text, "1 Reprendre") {
+		t.Errorf("kept: %+v", s)
+	}
+	// Nobody knows what the next choice would mean.
+	if s := answer(failingSessions{write: purchase.ErrCommitUnknown}, 22670900004); !s.End {
+		t.Errorf("kept or not: %+v", s)
 	}
 }
