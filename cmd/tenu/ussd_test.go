@@ -567,3 +567,27 @@ func TestUSSDWithoutSessions(t *testing.T) {
 		t.Errorf("kept or not: %+v", s)
 	}
 }
+
+// A gateway that asks for one turn many times at once has one answer.
+func TestUSSDTogether(t *testing.T) {
+	g := dial(t)
+	for round := range 10 {
+		c := &caller{dialled: g, number: fmt.Sprintf("7100000%d", round)}
+		for text, want := range map[string]string{"1*1*1*1050": "CON Unités pour le", "1*1*4*2": "CON Internet semaine", "1*1*1*2000*1": "END Validez", "5*2": "END Rappel promis"} {
+			var all sync.WaitGroup
+			screens := make([]string, 8)
+			for i := range screens {
+				all.Go(func() { screens[i] = c.turn(c.number, "s"+c.number, text) })
+			}
+			all.Wait()
+			for _, screen := range screens {
+				if screen != screens[0] || !strings.HasPrefix(screen, want) {
+					t.Errorf("%s: %q, want %q as the first, %q", text, screen, want, screens[0])
+				}
+			}
+		}
+		if n := len(c.purchases()); n != 1 {
+			t.Errorf("%d purchases", n)
+		}
+	}
+}

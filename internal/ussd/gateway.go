@@ -57,14 +57,14 @@ func named(session string) bool {
 // before them. When *121*7# is dialled, the text of the first turn is "7" or "121*7".
 func typed(text, code string) []string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if r == '#' || unicode.IsControl(r) { // some end each answer with a hash
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(text, ""))
-	text = strings.Trim(text, "*#")
+	text = strings.Trim(text, "*")
 	if code = strings.Trim(code, "*#"); code != "" && (text == code || strings.HasPrefix(text, code+"*")) {
-		text = strings.Trim(text[len(code):], "*#")
+		text = strings.Trim(text[len(code):], "*")
 	}
 	if text == "" {
 		return nil

@@ -18,7 +18,9 @@ func (s *session) report() (Screen, bool) {
 		return s.failed(err), false
 	}
 	// A purchase made since the session began would move the others' numbers.
-	views = slices.DeleteFunc(views, func(v customer.View) bool { return v.CreatedAt > s.began })
+	if first := slices.IndexFunc(views, func(v customer.View) bool { return v.CreatedAt <= s.began }); first > 0 {
+		views = views[first:]
+	}
 	views = views[:min(len(views), 3)]
 	if len(views) == 0 {
 		return s.end("none"), false
@@ -106,7 +108,7 @@ func (s *session) callback() (Screen, bool) {
 		return s.promised(&list[0])
 	}
 	const offered = maxChoice - 1
-	windows, err := s.cfg.Care.Windows(s.ctx, offered)
+	windows, err := s.cfg.Care.WindowsAt(s.ctx, s.began, offered)
 	if err != nil {
 		return s.failed(err), false
 	}
