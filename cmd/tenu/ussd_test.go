@@ -40,7 +40,11 @@ type dialled struct {
 // dial starts an installation that ends with the test.
 func dial(t testing.TB) *dialled {
 	t.Helper()
-	s := startSite(t, nil)
+	return dialAt(t, startSite(t, nil))
+}
+
+func dialAt(t testing.TB, s *site) *dialled {
+	t.Helper()
 	key, err := os.ReadFile(filepath.Join(s.Dir, "ussd-key"))
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +146,7 @@ func (c *caller) await(want string) {
 	c.Helper()
 	for i := range 600 {
 		screen := c.turn(c.number, fmt.Sprintf("await-%s-%d-%d", c.number, c.sessions, i), "7")
-		if strings.Contains(screen, want) {
+		if regexp.MustCompile(want).MatchString(screen) {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -246,7 +250,8 @@ func (c *caller) do(command string) (screen string) {
 		if err != nil {
 			c.Fatal(err)
 		}
-		c.execute(`UPDATE ussd_session SET at = at - $1 WHERE number = $2`, d.Microseconds(), int64(c.msisdn()))
+		c.execute(`UPDATE ussd_session SET at = at - $1, began = began - $1 WHERE number = $2`, d.Microseconds(), int64(c.msisdn()))
+		c.execute(`UPDATE checkout SET at = at - $1 WHERE number = $2`, d.Microseconds(), int64(c.msisdn()))
 	case "fault":
 		c.faults(strings.SplitN(rest, " ", 2)[0], strings.SplitN(rest, " ", 2)[1])
 	case "pause":
@@ -287,6 +292,7 @@ func TestUSSD(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := &caller{dialled: &dialled{g.site, t, g.client, g.url}, number: fmt.Sprintf("7010%04d", i)}
+			t.Cleanup(func() { c.faults("wallet", ""); c.faults("ocs", "") })
 			var out bytes.Buffer
 			for at, block := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
 				lines := strings.Split(block, "\n")
@@ -483,13 +489,14 @@ func TestUSSDAtOnce(t *testing.T) {
 
 // How long a customer waits for a screen, over HTTP and with the database's disk.
 func BenchmarkUSSDTurn(b *testing.B) {
-	g := dial(b)
-	for name, text := range map[string]string{"home": "", "products": "1*1", "recap": "1*1*1*1050"} {
-		b.Run(name, func(b *testing.B) {
+	g, number := dial(b), 0
+	for _, turn := range []struct{ name, text string }{{"home", ""}, {"products", "1*1"}, {"recap", "1*1*1*1050"}, {"pay", "1*1*1*1050*1"}} {
+		b.Run(turn.name, func(b *testing.B) {
 			var took []time.Duration
-			for i := 0; b.Loop(); i++ {
+			for b.Loop() {
+				number++
 				began := time.Now()
-				g.turn(fmt.Sprintf("707%05d", i%100_000), fmt.Sprintf("%s-%d-%d", name, b.N, i), text)
+				g.turn(fmt.Sprintf("707%05d", number%100_000), fmt.Sprintf("%s-%d", turn.name, number), turn.text)
 				took = append(took, time.Since(began))
 			}
 			slices.Sort(took)
@@ -590,4 +597,23 @@ func TestUSSDTogether(t *testing.T) {
 			t.Errorf("%d purchases", n)
 		}
 	}
+}
+
+// Windows fill up, and then nothing is promised.
+func TestUSSDCallbacksFull(t *testing.T) {
+	s := startSite(t, func(text string) string { return text + "callbacks: {opens: 7h, closes: 7h15m, per_window: 1}\n" })
+	g := dialAt(t, s)
+	for i := range 4 {
+		c := &caller{dialled: g, number: fmt.Sprintf("7110000%d", i)}
+		switch screen := c.begin("5"); {
+		case strings.HasPrefix(screen, "END Plus de place"):
+			if i == 0 {
+				t.Error("nothing was ever promised")
+			}
+			return
+		case !strings.Contains(c.enter("1"), "promis"):
+			t.Errorf("not promised after %s", screen)
+		}
+	}
+	t.Error("windows never fill up")
 }
