@@ -207,7 +207,7 @@ func (n *node) buildUSSD(desk *care.Desk) error {
 	}
 	_, payers := n.parts.catalogue.Labels()
 	menu, err := ussd.New(ussd.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk,
-		Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock})
+		Numbers: n.parts.directory, Store: n.store, Payers: payers, Location: n.parts.zone, Clock: n.app.clock})
 	if err != nil {
 		return err
 	}

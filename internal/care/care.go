@@ -180,7 +180,13 @@ func plain(text string) string {
 // Windows are the next windows that can still take a callback, soonest first, at
 // most so many.
 func (d *Desk) Windows(ctx context.Context, most int) ([]purchase.Instant, error) {
-	candidates := d.windows(d.clock.Now())
+	return d.WindowsAt(ctx, d.clock.Now(), most)
+}
+
+// WindowsAt is Windows as it was at an instant, but for the windows that filled since:
+// what was offered then keeps its place. One that is over meanwhile is not promised.
+func (d *Desk) WindowsAt(ctx context.Context, at purchase.Instant, most int) ([]purchase.Instant, error) {
+	candidates := d.windows(at)
 	if len(candidates) == 0 {
 		return nil, nil
 	}

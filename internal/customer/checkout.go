@@ -100,16 +100,23 @@ func (d *Desk) Begin(ctx context.Context, number purchase.MSISDN, w sale.Wish) (
 }
 
 // BeginAs is Begin under a key of the caller's, which no other customer can come by:
-// a second call returns what the first began, as it stands.
+// a second call, even at the same time, returns what the first began, as it stands.
+// The request is then what it would cost at the moment, zero when it is not sold.
 func (d *Desk) BeginAs(ctx context.Context, number purchase.MSISDN, key string, w sale.Wish) (Recap, error) {
 	c, err := d.Checkout(ctx, number, key)
 	if !errors.Is(err, ErrNotFound) {
-		if c.Request.Total == 0 && err == nil { // it is not shown any more
-			c.Request, err = d.cfg.Sales.Quote(c.Wish)
+		if err == nil && c.State != Shown {
+			c.Request, _ = d.cfg.Sales.Quote(c.Wish) // a refusal now is none of what was sold then
 		}
 		return c, err
 	}
-	return d.begin(ctx, number, key, w)
+	fresh, failed := d.begin(ctx, number, key, w)
+	if failed != nil {
+		if c, err = d.Checkout(ctx, number, key); err == nil { // another call was faster
+			return c, nil
+		}
+	}
+	return fresh, failed
 }
 
 func (d *Desk) begin(ctx context.Context, number purchase.MSISDN, key string, w sale.Wish) (Recap, error) {

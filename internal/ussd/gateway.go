@@ -3,12 +3,16 @@ package ussd
 import (
 	"net/http"
 	"strings"
+	"unicode"
 
 	"tenu/internal/numbering"
 )
 
-// maxBody bounds what a gateway sends.
-const maxBody = 8 << 10
+// The bounds of what a gateway sends, in bytes.
+const (
+	maxBody = 8 << 10
+	maxPart = 64 // of what is typed on one screen
+)
 
 // Gateway answers an HTTP gateway of the convention in which each turn is a POST of
 // sessionId, serviceCode, phoneNumber and text (all that was typed, joined by
@@ -30,11 +34,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	session, phone := r.PostForm.Get("sessionId"), r.PostForm.Get("phoneNumber")
 	number, _, err := g.Numbers.Parse(phone)
-	if err != nil || session == "" || len(session) > 128 {
+	if err != nil || !named(session) {
 		http.Error(w, "sessionId and phoneNumber are needed, the number one of this country's mobiles", http.StatusBadRequest)
 		return
 	}
-	screen := g.Menu.Answer(r.Context(), Turn{Session: session, Number: number, Typed: typed(r.PostForm.Get("text"))})
+	parts := typed(r.PostForm.Get("text"), r.PostForm.Get("serviceCode"))
+	screen := g.Menu.Answer(r.Context(), Turn{Session: session, Number: number, Typed: parts})
 	verb := "CON "
 	if screen.End {
 		verb = "END "
@@ -42,16 +47,32 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(verb + screen.Text)) // a gateway that left needs no answer
 }
 
-// typed are the parts of a gateway's text.
-func typed(text string) []string {
-	text = strings.Trim(strings.ToValidUTF8(text, ""), "*#")
+// named reports whether a session's name can be kept: up to 128 visible ASCII characters.
+func named(session string) bool {
+	return session != "" && len(session) <= 128 &&
+		strings.IndexFunc(session, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+// typed are the parts of a gateway's text, without the service code that some send
+// before them. When *121*7# is dialled, the text of the first turn is "7" or "121*7".
+func typed(text, code string) []string {
+	text = strings.Map(func(r rune) rune {
+		if r == '#' || unicode.IsControl(r) { // some end each answer with a hash
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	text = strings.Trim(text, "*")
+	if code = strings.Trim(code, "*#"); code != "" && (text == code || strings.HasPrefix(text, code+"*")) {
+		text = strings.Trim(text[len(code):], "*")
+	}
 	if text == "" {
 		return nil
 	}
 	parts := strings.SplitN(text, "*", maxTyped+2)
 	for i := range parts {
-		if len(parts[i]) > 64 {
-			parts[i] = parts[i][:64]
+		if len(parts[i]) > maxPart {
+			parts[i] = strings.ToValidUTF8(parts[i][:maxPart], "")
 		}
 	}
 	return parts

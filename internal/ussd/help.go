@@ -2,6 +2,7 @@ package ussd
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 
 	"tenu/internal/care"
@@ -12,20 +13,28 @@ import (
 // report asks which purchase and what is wrong, and takes the report down. The same
 // again is the same report.
 func (s *session) report() (Screen, bool) {
-	views, err := s.cfg.Customers.Last(s.ctx, s.turn.Number, 0, 3)
+	views, err := s.cfg.Customers.Last(s.ctx, s.turn.Number, 0, 8)
 	if err != nil {
 		return s.failed(err), false
 	}
+	// A purchase made since the session began would move the others' numbers.
+	if first := slices.IndexFunc(views, func(v customer.View) bool { return v.CreatedAt <= s.began }); first > 0 {
+		views = views[first:]
+	}
+	views = views[:min(len(views), 3)]
 	if len(views) == 0 {
 		return s.end("none"), false
 	}
-	heading := s.say("report_which")
+	heading := s.Say("report_which")
 	for {
 		typed, more := s.next()
 		if !more {
 			var names []string
 			for i := range views {
 				names = append(names, s.line(&views[i]))
+			}
+			for !fits(s.wait(heading, names...).Text) && len(names) > 1 {
+				names = names[:len(names)-1]
 			}
 			return s.wait(heading, names...), false
 		}
@@ -36,18 +45,18 @@ func (s *session) report() (Screen, bool) {
 		case err == nil && n >= 1 && n <= len(views):
 			return s.reportOf(&views[n-1])
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) reportOf(v *customer.View) (Screen, bool) {
-	heading := s.say("report_what")
+	heading := s.Say("report_what")
 	for {
 		typed, more := s.next()
 		if !more {
 			var names []string
 			for _, m := range care.Matters {
-				names = append(names, s.say("matter_"+string(m)))
+				names = append(names, s.Say("matter_"+string(m)))
 			}
 			return s.wait(heading, names...), false
 		}
@@ -58,14 +67,14 @@ func (s *session) reportOf(v *customer.View) (Screen, bool) {
 		case err == nil && n >= 1 && n <= len(care.Matters):
 			return s.reported(v, care.Matters[n-1]), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 // reported takes a report down. The right number is asked for where another was meant.
 func (s *session) reported(v *customer.View, m purchase.Matter) Screen {
 	r := care.Report{Purchase: v.ID, Number: s.turn.Number, Matter: m, Channel: "ussd"}
-	heading := s.say("report_meant")
+	heading := s.Say("report_meant")
 	for m == care.MatterWrongNumber && r.Meant == 0 {
 		typed, more := s.next()
 		if !more {
@@ -84,6 +93,11 @@ func (s *session) reported(v *customer.View, m purchase.Matter) Screen {
 	return s.end("reported", "Reference", v.Reference.String())
 }
 
+// cancelCall is what cancels a callback. It is none of the choices of a window: a
+// gateway that asks again for the turn that promised one does not cancel it, nor the
+// other way round.
+const cancelCall = maxChoice
+
 // callback asks when, and promises a callback. Who has one open may cancel it.
 func (s *session) callback() (Screen, bool) {
 	list, err := s.cfg.Care.Callbacks(s.ctx, s.turn.Number, 1)
@@ -94,14 +108,14 @@ func (s *session) callback() (Screen, bool) {
 		return s.promised(&list[0])
 	}
 	const offered = maxChoice - 1
-	windows, err := s.cfg.Care.Windows(s.ctx, offered)
+	windows, err := s.cfg.Care.WindowsAt(s.ctx, s.began, offered)
 	if err != nil {
 		return s.failed(err), false
 	}
 	if len(windows) == 0 {
 		return s.end("callback_none"), false
 	}
-	heading := s.say("callback_when")
+	heading := s.Say("callback_when")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -117,13 +131,15 @@ func (s *session) callback() (Screen, bool) {
 			return Screen{}, true
 		case err == nil && n >= 1 && n <= len(windows):
 			return s.promise(windows[n-1]), false
+		case err == nil && n == cancelCall && len(list) > 0 && list[0].State == care.Cancelled:
+			return s.end("callback_cancelled"), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) promise(at purchase.Instant) Screen {
-	c, _, err := s.cfg.Care.Promise(s.ctx, care.Callback{Number: s.turn.Number, WindowAt: at, Channel: "ussd", Language: purchase.Language(s.code)})
+	c, _, err := s.cfg.Care.Promise(s.ctx, care.Callback{Number: s.turn.Number, WindowAt: at, Channel: "ussd", Language: purchase.Language(s.Code)})
 	switch {
 	case errors.Is(err, care.ErrFull), errors.Is(err, care.ErrWindow):
 		return s.end("callback_full")
@@ -134,24 +150,28 @@ func (s *session) promise(at purchase.Instant) Screen {
 }
 
 func (s *session) promised(c *care.Callback) (Screen, bool) {
-	heading := s.say("callback_promised", "Window", s.window(c.WindowAt))
+	told := s.Say("callback_promised", "Window", s.window(c.WindowAt))
+	heading := told
 	for {
 		typed, more := s.next()
 		if !more {
-			return s.wait(heading, s.say("callback_keep"), s.say("callback_cancel")), false
+			screen := s.wait(heading, s.Say("callback_keep"))
+			screen.Text += "\n" + strconv.Itoa(cancelCall) + " " + s.Say("callback_cancel")
+			return screen, false
 		}
-		switch typed {
-		case "0":
+		n, err := strconv.Atoi(typed)
+		switch {
+		case typed == "0":
 			return Screen{}, true
-		case "1":
-			return Screen{heading, true}, false
-		case "2":
+		case err == nil && n >= 1 && n < cancelCall:
+			return Screen{told, true}, false
+		case err == nil && n == cancelCall:
 			if _, err := s.cfg.Care.Cancel(s.ctx, c.ID, s.turn.Number); err != nil {
 				return s.failed(err), false
 			}
 			return s.end("callback_cancelled"), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 

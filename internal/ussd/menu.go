@@ -5,7 +5,8 @@
 // A session has no state of its own: what was typed since its beginning says where
 // it is, and is gone through anew at each turn. So a gateway that asks the same
 // twice gets the same screen, and whatever moves money is done under a key that
-// follows from session and typing.
+// follows from session and typing. A session that was dropped goes on in the next
+// one under the same keys, for what was typed in it is kept for a while.
 package ussd
 
 import (
@@ -15,6 +16,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tenu/internal/care"
@@ -22,6 +24,7 @@ import (
 	"tenu/internal/customer"
 	"tenu/internal/money"
 	"tenu/internal/numbering"
+	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
 )
@@ -52,6 +55,7 @@ type Config struct {
 	Sales     *sale.Desk
 	Care      *care.Desk
 	Numbers   *numbering.Directory
+	Store     Store
 	Payers    map[string]map[string]string // names of wallets by partner and language
 	Location  *time.Location
 	Clock     purchase.Clock
@@ -60,53 +64,88 @@ type Config struct {
 // Menu answers turns. It is safe for concurrent use.
 type Menu struct {
 	cfg   Config
-	texts *texts
+	texts *phrase.Texts
+	swept atomic.Int64 // when old sessions were dropped last
 }
 
 // New returns the menus, or an error that says what cannot be.
 func New(cfg Config) (*Menu, error) {
-	if cfg.Customers == nil || cfg.Sales == nil || cfg.Care == nil || cfg.Numbers == nil || cfg.Location == nil || cfg.Clock == nil {
+	if cfg.Customers == nil || cfg.Sales == nil || cfg.Care == nil || cfg.Numbers == nil || cfg.Store == nil || cfg.Location == nil || cfg.Clock == nil {
 		return nil, errors.New("ussd: something that is needed is missing")
 	}
 	texts, err := loadTexts()
 	if err != nil {
 		return nil, err
 	}
-	return &Menu{cfg, texts}, nil
+	return &Menu{cfg: cfg, texts: texts}, nil
 }
 
 // Answer returns the screen of a turn. The same turn has the same screen, but for
 // what changed meanwhile.
 func (m *Menu) Answer(ctx context.Context, turn Turn) Screen {
-	s := &session{Menu: m, ctx: ctx, turn: turn, now: m.cfg.Clock.Now().Time().In(m.cfg.Location)}
+	now := m.cfg.Clock.Now()
+	s := &session{Menu: m, ctx: ctx, turn: turn, now: now.Time().In(m.cfg.Location)}
 	chosen, err := m.cfg.Customers.Choices(ctx, turn.Number)
-	s.tongue = m.texts.in(string(chosen.Language))
-	if err != nil || len(turn.Typed) > maxTyped {
-		return s.end("failed")
+	s.Tongue = m.texts.In(string(chosen.Language))
+	if err != nil {
+		return s.failed(err)
 	}
-	screen := s.home()
+	if len(turn.Typed) > maxTyped {
+		return s.end("too_long")
+	}
+	kept, known, err := m.recall(ctx, &turn, now)
+	if err != nil {
+		return s.failed(err)
+	}
+	here := Base{turn.Session, now, turn.Typed}
+	at, decided := here, true
+	if kept.Session == turn.Session {
+		here.Began = kept.Began
+		at, decided = kept.resolve(here)
+	}
+	s.turn.Session, s.turn.Typed, s.began = at.Session, at.Typed, at.Began
+	var screen Screen
+	switch {
+	case !decided:
+		screen = s.offer(len(turn.Typed) > 0)
+	case len(at.Typed) > maxTyped:
+		screen = s.end("too_long")
+	default:
+		screen = s.home()
+	}
 	screen.Text = fit(screen.Text)
+	if known {
+		m.keep(ctx, &kept, Kept{Number: turn.Number, Base: here, At: now, Ended: screen.End || s.idle})
+	}
+	if s.language != "" && s.language != chosen.Language {
+		chosen.Language = s.language
+		_ = m.cfg.Customers.SetChoices(ctx, turn.Number, chosen) // the next turn tries again
+	}
 	return screen
 }
 
 // session is one turn under way.
 type session struct {
 	*Menu
-	*tongue
-	ctx  context.Context
-	turn Turn
-	at   int // how much of what was typed is used
-	now  time.Time
+	*phrase.Tongue
+	ctx      context.Context
+	turn     Turn // of the session that is gone on with
+	began    purchase.Instant
+	at       int  // how much of what was typed is used
+	idle     bool // it is at its first screen
+	language purchase.Language
+	now      time.Time
 }
+
+func trim(typed string) string { return strings.TrimSpace(typed) }
 
 // next is what was typed after what is used, false when that is all.
 func (s *session) next() (string, bool) {
 	if s.at >= len(s.turn.Typed) {
 		return "", false
 	}
-	typed := strings.TrimSpace(s.turn.Typed[s.at])
 	s.at++
-	return typed, true
+	return trim(s.turn.Typed[s.at-1]), true
 }
 
 // key names what the session does at this point of the typing.
@@ -118,7 +157,7 @@ func (s *session) key() string {
 	return "ussd-" + base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:16])
 }
 
-func (s *session) end(key string, pairs ...string) Screen { return Screen{s.say(key, pairs...), true} }
+func (s *session) end(key string, pairs ...string) Screen { return Screen{s.Say(key, pairs...), true} }
 
 // wait is a screen that waits for a choice: a heading, and numbered choices.
 func (s *session) wait(heading string, choices ...string) Screen {
@@ -139,7 +178,7 @@ func (s *session) refused(err error) (string, bool) {
 	if !errors.As(err, &p) || p.Code == sale.CodeInternal || p.Code == sale.CodeUnavailable {
 		return "", false
 	}
-	return p.Message(s.code), true
+	return p.Message(s.Code), true
 }
 
 // home is the first screen: it tells where the last purchase stands.
@@ -151,7 +190,12 @@ func (s *session) home() Screen {
 			if heading == "" {
 				heading = s.greeting()
 			}
-			return s.wait(heading, s.say("home_buy"), s.say("home_balance"), s.say("home_last"), s.say("home_report"), s.say("home_callback"))
+			s.idle = true
+			screen := s.wait(heading, s.Say("home_buy"), s.Say("home_balance"), s.Say("home_last"), s.Say("home_report"), s.Say("home_callback"))
+			if more := screen.Text + "\n" + s.Say("home_language"); fits(more) {
+				screen.Text = more
+			}
+			return screen
 		}
 		var screen Screen
 		back := false
@@ -166,8 +210,10 @@ func (s *session) home() Screen {
 			screen, back = s.report()
 		case "5":
 			screen, back = s.callback()
+		case "8":
+			screen, back = s.choose()
 		default:
-			heading = s.say("wrong")
+			heading = s.Say("wrong")
 			continue
 		}
 		if !back {
@@ -188,7 +234,7 @@ func (s *session) greeting() string {
 
 // line is a purchase and its state in a line.
 func (s *session) line(v *customer.View) string {
-	return s.say("line", "Item", s.item(v), "State", s.say("state_"+string(v.Stage)), "Time", s.clock(v))
+	return s.Say("line", "Item", s.item(v), "State", s.Say("state_"+string(v.Stage)), "Time", s.clock(v))
 }
 
 func (s *session) item(v *customer.View) string {
@@ -200,7 +246,7 @@ func (s *session) item(v *customer.View) string {
 
 func (s *session) product(code string) string {
 	if p, known := s.cfg.Sales.Catalogue().Product(code); known {
-		if name := p.Names[s.code]; name != "" {
+		if name := p.Names[s.Code]; name != "" {
 			return name
 		}
 	}
@@ -236,7 +282,7 @@ type wish struct {
 
 // buy asks who for, what, how much and how paid, shows what it costs, and buys.
 func (s *session) buy() (Screen, bool) {
-	w := &wish{Wish: sale.Wish{Channel: "ussd", Language: s.code}}
+	w := &wish{Wish: sale.Wish{Channel: "ussd", Language: s.Code}}
 	for _, ask := range []func(*wish) (Screen, bool, bool){s.who, s.what, s.amount, s.payer} {
 		if screen, back, done := ask(w); !done {
 			return screen, back
@@ -247,11 +293,11 @@ func (s *session) buy() (Screen, bool) {
 
 // who asks whom it is for.
 func (s *session) who(w *wish) (screen Screen, back, done bool) {
-	heading := s.say("who")
+	heading := s.Say("who")
 	for {
 		typed, more := s.next()
 		if !more {
-			return s.wait(heading, s.say("who_me"), s.say("who_other")), false, false
+			return s.wait(heading, s.Say("who_me"), s.Say("who_other")), false, false
 		}
 		switch typed {
 		case "0":
@@ -262,12 +308,12 @@ func (s *session) who(w *wish) (screen Screen, back, done bool) {
 		case "2":
 			return s.other(w)
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) other(w *wish) (screen Screen, back, done bool) {
-	heading := s.say("other_number")
+	heading := s.Say("other_number")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -292,7 +338,10 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 	if err != nil {
 		return s.failed(err), false, false
 	}
-	heading, first := s.say("what"), 0
+	if len(wares) == 0 {
+		return Screen{s.cfg.Sales.Message(sale.CodeProductLine, "", s.Code), true}, false, false
+	}
+	heading, first := s.Say("what"), 0
 	const perScreen = maxChoice - 1
 	for {
 		page := wares[first:min(first+perScreen, len(wares))]
@@ -303,7 +352,7 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 				names = append(names, s.ware(&page[i]))
 			}
 			if len(wares) > perScreen {
-				names = append(names, s.say("more"))
+				names = append(names, s.Say("more"))
 			}
 			return s.wait(heading, names...), false, false
 		}
@@ -318,9 +367,9 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 			if first += perScreen; first >= len(wares) {
 				first = 0
 			}
-			heading = s.say("what")
+			heading = s.Say("what")
 		default:
-			heading = s.say("wrong")
+			heading = s.Say("wrong")
 		}
 	}
 }
@@ -338,7 +387,7 @@ func (s *session) amount(w *wish) (screen Screen, back, done bool) {
 		return screen, false, true
 	}
 	currency := s.cfg.Sales.Catalogue().Currency()
-	heading := s.say("amount", "Min", money.Amount{Minor: w.product.Offer.Min, Currency: currency}.Number(),
+	heading := s.Say("amount", "Min", money.Amount{Minor: w.product.Offer.Min, Currency: currency}.Number(),
 		"Max", money.Amount{Minor: w.product.Offer.Max, Currency: currency}.Number())
 	for {
 		typed, more := s.next()
@@ -354,7 +403,7 @@ func (s *session) amount(w *wish) (screen Screen, back, done bool) {
 		if !errors.As(err, &p) || p.Field != "amount" {
 			return screen, false, true
 		}
-		heading = p.Message(s.code)
+		heading = p.Message(s.Code)
 	}
 }
 
@@ -365,7 +414,7 @@ func (s *session) payer(w *wish) (screen Screen, back, done bool) {
 		return screen, false, true
 	}
 	payers := w.product.Payers[:min(len(w.product.Payers), maxChoice)]
-	heading := s.say("pay")
+	heading := s.Say("pay")
 	for {
 		typed, more := s.next()
 		if !more {
@@ -383,15 +432,15 @@ func (s *session) payer(w *wish) (screen Screen, back, done bool) {
 			w.PayWith = payers[n-1]
 			return screen, false, true
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 func (s *session) paying(payer string) string {
 	if payer == catalogue.Balance {
-		return s.say("pay_balance")
+		return s.Say("pay_balance")
 	}
-	if name := s.cfg.Payers[payer][s.code]; name != "" {
+	if name := s.cfg.Payers[payer][s.Code]; name != "" {
 		return name
 	}
 	return payer
@@ -408,50 +457,99 @@ func (s *session) recap(w *wish) (Screen, bool) {
 		return s.failed(err), false
 	}
 	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: c.Currency}.String() }
-	heading := s.say("recap", "Item", s.ware(w.product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
+	heading := s.Say("recap", "Item", s.product(c.Wish.Product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
 	for {
 		typed, more := s.next()
-		if !more {
-			return s.wait(heading, s.say("recap_pay"), s.say("recap_cancel")), false
-		}
-		switch typed {
-		case "1":
-			return s.pay(key, w), false
-		case "0", "2":
-			if _, err := s.cfg.Customers.Cancel(s.ctx, s.turn.Number, key); err != nil {
+		switch {
+		case !more && c.State == customer.Shown:
+			return s.wait(heading, s.Say("recap_pay"), s.Say("recap_cancel")), false
+		case !more: // it went on under the same key, and the customer was not told
+			return s.outcome(c.Checkout), false
+		case typed == "1":
+			return s.pay(c.Checkout), false
+		case typed == "0", typed == "2":
+			c, err := s.cfg.Customers.Cancel(s.ctx, s.turn.Number, key)
+			if err != nil {
 				return s.failed(err), false
 			}
-			return s.end("cancelled"), false
+			return s.outcome(c), false
 		}
-		heading = s.say("wrong")
+		heading = s.Say("wrong")
 	}
 }
 
 // pay buys, and says what the customer does next.
-func (s *session) pay(key string, w *wish) Screen {
-	c, err := s.cfg.Customers.Confirm(s.ctx, s.turn.Number, key, 0)
-	if err == nil {
-		c, err = s.cfg.Customers.Sell(s.ctx, c)
+func (s *session) pay(c customer.Checkout) Screen {
+	if c.State != customer.Shown {
+		return s.outcome(c)
 	}
+	c, err := s.cfg.Customers.Confirm(s.ctx, s.turn.Number, c.Key, 0)
 	if text, refused := s.refused(err); refused {
 		return Screen{text, true}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, purchase.ErrUnavailable):
 		return s.failed(err)
+	case err != nil: // it may be confirmed
+		return s.end("unsure")
+	}
+	return s.outcome(c)
+}
+
+// outcome says what became of a checkout. One that is confirmed is bought, here or
+// later.
+func (s *session) outcome(c customer.Checkout) Screen {
+	if c.State == customer.Confirmed || c.State == customer.Selling {
+		var err error
+		if c, err = s.cfg.Customers.Sell(s.ctx, c); err != nil {
+			return s.end("selling")
+		}
 	}
 	switch c.State {
 	case customer.Sold:
 		reference := s.cfg.Customers.Reference(c.Purchase).String()
-		if w.PayWith == catalogue.Balance {
+		if c.Wish.PayWith == catalogue.Balance {
 			return s.end("sold_balance", "Reference", reference)
 		}
-		return s.end("sold_wallet", "Payer", s.paying(w.PayWith), "Reference", reference)
+		return s.end("sold_wallet", "Payer", s.paying(c.Wish.PayWith), "Reference", reference)
 	case customer.Refused:
-		return Screen{s.cfg.Sales.Message(c.Problem, c.Earlier, s.code), true}
-	case customer.Selling:
+		if c.Problem == sale.CodeAskFirst {
+			return s.again(c)
+		}
+		return Screen{s.cfg.Sales.Message(c.Problem, c.Earlier, s.Code), true}
+	case customer.Confirmed, customer.Selling:
 		return s.end("selling")
+	case customer.Cancelled:
+		return s.end("cancelled")
+	case customer.Shown, customer.Lapsed:
 	}
 	return s.end("lapsed")
+}
+
+// again asks whether a purchase like one of a moment ago is meant, and buys it then.
+func (s *session) again(c customer.Checkout) Screen {
+	heading := s.cfg.Sales.Message(c.Problem, c.Earlier, s.Code)
+	for {
+		typed, more := s.next()
+		if !more {
+			return s.wait(heading, s.Say("again_yes"), s.Say("again_no"))
+		}
+		switch typed {
+		case "1":
+			c.Wish.Again = true
+			recap, err := s.cfg.Customers.BeginAs(s.ctx, s.turn.Number, s.key(), c.Wish)
+			if text, refused := s.refused(err); refused {
+				return Screen{text, true}
+			}
+			if err != nil {
+				return s.failed(err)
+			}
+			return s.pay(recap.Checkout)
+		case "0", "2":
+			return s.end("cancelled")
+		}
+		heading = s.Say("wrong")
+	}
 }
 
 // balance tells what the line holds.
@@ -463,11 +561,11 @@ func (s *session) balance() (Screen, bool) {
 	if err != nil {
 		return s.failed(err), false
 	}
-	text := s.say("balance", "Amount", held.Main.String())
+	text := s.Say("balance", "Amount", held.Main.String())
 	for _, b := range held.Bundles {
 		line := "\n" + s.product(b.Code) + ": " + strconv.FormatInt(b.Left, 10) + " " + b.Unit
 		if b.Expires != 0 {
-			line += " " + s.say("till", "Time", b.Expires.Time().In(s.cfg.Location).Format("02/01 15:04"))
+			line += " " + s.Say("till", "Time", b.Expires.Time().In(s.cfg.Location).Format("02/01 15:04"))
 		}
 		if !fits(text + line) {
 			break

@@ -80,6 +80,21 @@ CREATE TABLE session (
 );
 CREATE INDEX session_till ON session (till);
 
+-- The newest USSD session of a number that went past its first screen.
+CREATE TABLE ussd_session (
+    number        BIGINT   NOT NULL,
+    at            BIGINT   NOT NULL, -- of its last turn
+    began         BIGINT   NOT NULL,
+    dropped_began BIGINT   NOT NULL,
+    ended         SMALLINT NOT NULL, -- 1 when there is nothing to go on with
+    session       TEXT     NOT NULL, -- the gateway's name of it
+    typed         TEXT     NOT NULL, -- joined by stars
+    dropped       TEXT     NOT NULL, -- the session that it was asked to go on with, '' when it was not asked
+    dropped_typed TEXT     NOT NULL,
+    CONSTRAINT ussd_session_key PRIMARY KEY (number)
+);
+CREATE INDEX ussd_session_at ON ussd_session (at);
+
 -- What a customer chose.
 CREATE TABLE customer (
     number   BIGINT   NOT NULL,

@@ -79,6 +79,21 @@ CREATE TABLE session (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_till ON session (till);
 
+-- The newest USSD session of a number that went past its first screen.
+CREATE TABLE ussd_session (
+    number        INTEGER NOT NULL,
+    at            INTEGER NOT NULL, -- of its last turn
+    began         INTEGER NOT NULL,
+    dropped_began INTEGER NOT NULL,
+    ended         INTEGER NOT NULL, -- 1 when there is nothing to go on with
+    session       TEXT    NOT NULL, -- the gateway's name of it
+    typed         TEXT    NOT NULL, -- joined by stars
+    dropped       TEXT    NOT NULL, -- the session that it was asked to go on with, '' when it was not asked
+    dropped_typed TEXT    NOT NULL,
+    CONSTRAINT ussd_session_key PRIMARY KEY (number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ussd_session_at ON ussd_session (at);
+
 -- What a customer chose.
 CREATE TABLE customer (
     number   INTEGER NOT NULL,
@@ -126,6 +141,7 @@ DROP TABLE delivery;
 DROP TABLE push_subscription;
 DROP TABLE favourite;
 DROP TABLE customer;
+DROP TABLE ussd_session;
 DROP TABLE session;
 DROP TABLE tally;
 DROP TABLE one_time_code;
