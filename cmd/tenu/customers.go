@@ -211,6 +211,7 @@ func (n *node) buildUSSD(desk *care.Desk) error {
 	if err != nil {
 		return err
 	}
+	n.dialogs = ussd.NewDialogs(menu)
 	gateway := &ussd.Gateway{Menu: menu, Numbers: n.parts.directory}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ussd/{key}", func(w http.ResponseWriter, r *http.Request) {

@@ -24,6 +24,7 @@ import (
 	"tenu/internal/sms"
 	"tenu/internal/store"
 	"tenu/internal/telemetry"
+	"tenu/internal/ussd"
 	"tenu/internal/web"
 )
 
@@ -50,6 +51,7 @@ type node struct {
 	pages     *web.Web
 	ussd      http.Handler
 	texts     *sms.Desk
+	dialogs   *ussd.Dialogs
 	push      *push.Sender // nil where nothing is pushed
 	smpp      *smpp.Client // nil where messages go another way
 	metrics   *telemetry.Metrics

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"tenu/internal/notify/smpp"
 	"tenu/internal/purchase"
 	"tenu/internal/sms"
+	"tenu/internal/ussd"
 )
 
 // smsConfig is of the centre that messages are handed to: the sandbox's over HTTP,
@@ -160,6 +162,9 @@ func (n *node) inbound(ctx context.Context, in smpp.Inbound) error {
 		n.log.WarnContext(ctx, "a text from a number that is none of this country's mobiles is left")
 		return nil
 	}
+	if in.USSD != nil {
+		return n.turn(ctx, number, in)
+	}
 	answer, err := n.texts.Answer(ctx, number, in.Text)
 	if err != nil || answer == "" {
 		return err
@@ -170,6 +175,36 @@ func (n *node) inbound(ctx context.Context, in smpp.Inbound) error {
 		return fmt.Errorf("answer a text: %w", err)
 	case err != nil: // it may be there, or never will
 		n.log.WarnContext(ctx, "answer to a text", "to", number.Masked(), "error", err)
+	}
+	return nil
+}
+
+// turn answers a turn of a USSD session. The first byte of its_session_info names the
+// session, the second counts its turns, but for a bit that says that it is over (SMPP
+// 3.4 section 5.3.2.43).
+func (n *node) turn(ctx context.Context, number purchase.MSISDN, in smpp.Inbound) error {
+	said := ussd.Said{Number: number, Begins: in.USSD.Op == smpp.USSDBegins, Text: in.Text}
+	info := in.USSD.Session
+	if len(info) > 0 {
+		said.Session = hex.EncodeToString(info[:1])
+	}
+	if len(info) > 1 {
+		said.Mark = hex.EncodeToString(info[1:])
+	}
+	screen := n.dialogs.Answer(ctx, said)
+	answer := smpp.USSD{Op: smpp.USSDAsks, Session: slices.Clone(info)}
+	if screen.End {
+		answer.Op = smpp.USSDEnds
+		if len(info) > 1 {
+			answer.Session[1] |= 1
+		}
+	}
+	m := notify.Message{ID: n.answerID(number, in.Text), To: number, Text: screen.Text}
+	switch err := n.smpp.Answer(ctx, m, answer); {
+	case errors.Is(err, notify.ErrNotTaken):
+		return fmt.Errorf("show a screen: %w", err)
+	case err != nil: // the customer sees it, or dials again
+		n.log.WarnContext(ctx, "screen", "to", number.Masked(), "error", err)
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +206,69 @@ func TestSMSReceipts(t *testing.T) {
 		if time.Now().After(late) {
 			t.Fatalf("%s: %+v", name, all)
 		}
+	}
+}
+
+// screen is a screen as the centre was given it.
+type screen struct {
+	To, Text, Session string
+	Op                int
+}
+
+// dials brings a turn of a USSD session, and returns the screen that answers it.
+func (p *phone) dials(op int, info, text string) screen {
+	p.t.Helper()
+	ask, err := json.Marshal(map[string]any{"deliver": map[string]any{"source_addr": p.number, "source_addr_ton": 1,
+		"destination_addr": "121", "short_message": text, "ussd_service_op": op, "its_session_info": info}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var before, after []screen
+	read := func(to *[]screen) {
+		if err := json.Unmarshal([]byte(p.centre.Ask(`{"messages": true}`)), to); err != nil {
+			p.t.Fatal(err)
+		}
+		*to = slices.DeleteFunc(*to, func(s screen) bool { return s.To != p.number || s.Op == 0 })
+	}
+	read(&before)
+	if status := p.centre.Ask(string(ask)); status != "0" {
+		p.t.Fatalf("%q gets status %s", text, status)
+	}
+	if read(&after); len(after) != len(before)+1 {
+		p.t.Fatalf("%q brings %d screens", text, len(after)-len(before))
+	}
+	return after[len(after)-1]
+}
+
+// A USSD session over SMPP, in which the centre brings every turn twice, buys once.
+func TestUSSDOverSMPP(t *testing.T) {
+	s, centre := smppSite(t)
+	p := &phone{t: t, centre: centre, number: "22670112233"}
+	const asks, ends = 2, 17
+	for i, turn := range []struct {
+		op         int
+		text, want string
+		answers    int
+	}{
+		{1, "*121#", "1 Acheter", asks}, {18, "1", "Acheter pour qui", asks}, {18, "1", "Quoi ?", asks}, {18, "1", "Montant", asks},
+		{18, "1050", "Total 1 050 F CFA", asks}, {18, "1", "code secret", ends},
+	} {
+		info := hex.EncodeToString([]byte{42, byte(i * 2)})
+		first := p.dials(turn.op, info, turn.text)
+		if !strings.Contains(first.Text, turn.want) || first.Op != turn.answers {
+			t.Fatalf("turn %d, %q: %+v", i, turn.text, first)
+		}
+		if want := hex.EncodeToString([]byte{42, byte(i*2) | byte(turn.answers&1)}); first.Session != want {
+			t.Errorf("turn %d: session %s, want %s", i, first.Session, want)
+		}
+		if again := p.dials(turn.op, info, turn.text); again != first {
+			t.Errorf("turn %d: first %+v, again %+v", i, first, again)
+		}
+	}
+	if n := s.count(t, "purchase"); n != 1 {
+		t.Errorf("%d purchases", n)
+	}
+	if last := p.dials(1, "2b00", "*121*7#"); last.Op != ends || !strings.Contains(last.Text, "1 000 F CFA") {
+		t.Errorf("where is my purchase: %+v", last)
 	}
 }
