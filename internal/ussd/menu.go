@@ -137,15 +137,13 @@ type session struct {
 	now      time.Time
 }
 
-func trim(typed string) string { return strings.TrimSpace(typed) }
-
 // next is what was typed after what is used, false when that is all.
 func (s *session) next() (string, bool) {
 	if s.at >= len(s.turn.Typed) {
 		return "", false
 	}
 	s.at++
-	return trim(s.turn.Typed[s.at-1]), true
+	return strings.TrimSpace(s.turn.Typed[s.at-1]), true
 }
 
 // key names what the session does at this point of the typing.

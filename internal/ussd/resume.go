@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"tenu/internal/purchase"
@@ -54,7 +55,7 @@ func (k *Kept) resolve(now Base) (at Base, chosen bool) {
 		return now, true
 	}
 	for i, choice := range now.Typed {
-		switch rest := now.Typed[i+1:]; trim(choice) {
+		switch rest := now.Typed[i+1:]; strings.TrimSpace(choice) {
 		case "1":
 			return Base{k.Dropped.Session, k.Dropped.Began, slices.Concat(k.Dropped.Typed, rest)}, true
 		case "2":

@@ -138,4 +138,4 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_message ON delivery (message);
 
 -- +goose Down
-DROP TABLE delivery, push_subscription, favourite, customer, session, tally, one_time_code, checkout, callback, report;
+DROP TABLE delivery, push_subscription, favourite, customer, ussd_session, session, tally, one_time_code, checkout, callback, report;
