@@ -295,7 +295,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 		}
 		loops.Go(func() {
 			if err := api.Serve(until, site, grace); err != nil {
-				n.log.Error(what+" ended", slog.Any("error", err))
+				n.log.Error("a site ended", slog.String("site", what), slog.Any("error", err))
 				stopServing()
 			}
 		})

@@ -169,7 +169,7 @@ func (c *Codes) Accept(ctx context.Context, number purchase.MSISDN, typed string
 // hash is what is kept of a code.
 func (c *Codes) hash(number purchase.MSISDN, at purchase.Instant, code string) (hash [sha256.Size]byte) {
 	mac := hmac.New(sha256.New, c.secret)
-	fmt.Fprintf(mac, "tenu code 1|%d|%d|%s", int64(number), int64(at), code) // a hash takes everything
+	_, _ = fmt.Fprintf(mac, "tenu code 1|%d|%d|%s", int64(number), int64(at), code) // a hash takes everything
 	mac.Sum(hash[:0])
 	return hash
 }

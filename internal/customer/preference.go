@@ -25,7 +25,7 @@ type preferences interface {
 	DropFavourite(ctx context.Context, number, recipient purchase.MSISDN) error
 }
 
-// ErrFull: there is no room for another favourite.
+// ErrFull says that there is no room for another favourite.
 var ErrFull = errors.New("customer: too many favourites")
 
 // Choices are a customer's own.

@@ -100,7 +100,7 @@ func New(cfg Config) (*Sender, error) {
 		return nil, errors.New("push: store, clock, log, reference, a secret of 16 bytes and push services are needed")
 	}
 	if contact, err := url.Parse(cfg.Contact); err != nil || contact.Scheme != "mailto" && contact.Scheme != "https" {
-		return nil, fmt.Errorf("push: %q is neither mailto: nor https:", cfg.Contact)
+		return nil, fmt.Errorf("push: %q is not an address such as mailto:somebody@example.com", cfg.Contact)
 	}
 	key, err := signingKey(cfg.Secret)
 	if err != nil {

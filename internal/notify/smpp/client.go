@@ -12,6 +12,7 @@ package smpp
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -195,7 +196,7 @@ func (c *Client) stay(ctx context.Context, role pdu.BindingType) {
 			failures = 1
 		}
 		wait := min(c.cfg.RetryFirst<<min(failures-1, 16), c.cfg.RetryMost)
-		c.cfg.Log.WarnContext(ctx, "bind lost", "centre", c.cfg.Address, "again in", wait, "error", err)
+		c.cfg.Log.WarnContext(ctx, "bind lost", "centre", c.cfg.Address, "again_in", wait, "error", err)
 		select {
 		case <-ctx.Done():
 		case <-c.cfg.Clock.After(wait):
@@ -308,7 +309,7 @@ func (c *Client) send(ctx context.Context, m notify.Message, turn *USSD) (refs [
 	reference := fnv.New32a()
 	reference.Write([]byte(m.ID))
 	sum := reference.Sum32()
-	parts, err := segments(m.Text, byte(sum))
+	parts, err := segments(m.Text, byte(sum)) //nolint:gosec // its last bits
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", notify.ErrRefused, err)
 	}
@@ -323,7 +324,7 @@ func (c *Client) send(ctx context.Context, m notify.Message, turn *USSD) (refs [
 		if len(parts) > 1 {
 			submit.EsmClass |= data.SM_UDH_GSM
 		}
-		submit.RegisterOptionalParam(pdu.Field{Tag: pdu.TagUserMessageReference, Data: []byte{byte(sum >> 8), byte(sum)}})
+		submit.RegisterOptionalParam(pdu.Field{Tag: pdu.TagUserMessageReference, Data: binary.BigEndian.AppendUint16(nil, uint16(sum))}) //nolint:gosec // its last bits
 		if m.Resend {
 			submit.RegisterOptionalParam(pdu.Field{Tag: ResendTag, Data: []byte{1}})
 		}

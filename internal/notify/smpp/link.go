@@ -28,11 +28,10 @@ const maxQueue = 256
 // link is one bound connection. Its requests may be made by any goroutine; what
 // the centre requests is answered in the order in which it came.
 type link struct {
-	conn     net.Conn
-	window   chan struct{} // one for each request that is not answered
-	within   time.Duration // for an answer, and for writing
-	inbox    chan pdu.PDU
-	transmit bool
+	conn   net.Conn
+	window chan struct{} // one for each request that is not answered
+	within time.Duration // for an answer, and for writing
+	inbox  chan pdu.PDU
 
 	mu      sync.Mutex
 	waiting map[int32]chan pdu.PDU

@@ -210,7 +210,7 @@ func (r *received) receipt(ids IDs) (notify.Delivery, bool) {
 	code, told := r.options[pdu.TagMessageStateOption]
 	for s := range states {
 		if told && len(code.Data) == 1 && states[s].code == code.Data[0] || !told && states[s].stat == stat {
-			out.State = notify.DeliveryState(s) //nolint:gosec // there are eight
+			out.State = notify.DeliveryState(s)
 		}
 	}
 	return out, true
