@@ -128,6 +128,10 @@ func (r *rig) node(name, profile string) *node {
 	address := listener.Addr().String()
 	listener.Close()
 	n := &node{r: r, name: name, url: "http://" + address, config: filepath.Join(r.dir, name+".yaml"), output: &lockedBuffer{}}
+	messages := r.messages
+	if messages == "" {
+		messages = fmt.Sprintf("{url: %q}", r.sms)
+	}
 	text := fmt.Sprintf(`node: %s
 listen: {api: %q}
 store: {dsn: %q, lease: 2s}
@@ -135,7 +139,7 @@ profile:
   repeat_within: 0s
 %s
 %s
-sms: {url: %q}
+sms: %s
 clients:
   - name: e2e
     scopes: [purchases:write, purchases:read]
@@ -143,7 +147,7 @@ clients:
     in_flight: 5000
     keys: [{hash: %q}]
 log: {format: text, level: warn}
-`, name, address, r.dsn, profile, r.partners(n), r.sms, r.hash)
+`, name, address, r.dsn, profile, r.partners(n), messages, r.hash)
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}

@@ -44,6 +44,7 @@ type rig struct {
 	hash   auth.Hash
 	lines  []purchase.MSISDN
 	again  bool // purchases are like one another within the time to ask first
+	messages string // how nodes hand messages over, where it is not to sms
 	// partners is the part of a node's configuration that names them.
 	partners func(*node) string
 }
