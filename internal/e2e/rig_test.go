@@ -31,19 +31,19 @@ func (clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // rig is a wallet, a charging system, and the databases and files of tenu nodes.
 type rig struct {
-	t      *testing.T
-	dir    string
-	dsn    string
-	wallet *sandbox.Wallet
-	pays   string // where nodes find the wallet
-	gives  string // and the charging system
-	sms    string // and the SMS centre
-	cgr    *testpeer.CGR
-	at     partners // where the sandbox's are by themselves
-	key    string   // of the API client
-	hash   auth.Hash
-	lines  []purchase.MSISDN
-	again  bool // purchases are like one another within the time to ask first
+	t        *testing.T
+	dir      string
+	dsn      string
+	wallet   *sandbox.Wallet
+	pays     string // where nodes find the wallet
+	gives    string // and the charging system
+	sms      string // and the SMS centre
+	cgr      *testpeer.CGR
+	at       partners // where the sandbox's are by themselves
+	key      string   // of the API client
+	hash     auth.Hash
+	lines    []purchase.MSISDN
+	again    bool   // purchases are like one another within the time to ask first
 	messages string // how nodes hand messages over, where it is not to sms
 	// partners is the part of a node's configuration that names them.
 	partners func(*node) string

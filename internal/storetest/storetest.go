@@ -7,6 +7,7 @@ import (
 	"context"
 	"testing"
 
+	"tenu/internal/notify"
 	"tenu/internal/purchase"
 	"tenu/internal/store"
 )
@@ -61,6 +62,9 @@ type Database interface {
 	NewestUnsent(ctx context.Context) (purchase.Instant, error)
 	Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error)
 	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
+	notify.DeliveryStore
+	Deliveries(ctx context.Context, messages ...string) ([]notify.Delivery, error)
+	Tidy(ctx context.Context, now purchase.Instant) error
 	Secret(ctx context.Context, fresh []byte) ([]byte, error)
 	Verify(ctx context.Context, v store.Verification) ([]store.Violation, error)
 }
@@ -83,6 +87,7 @@ func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
 		{"CommitRejectsNonsense", commitRejectsNonsense},
 		{"OutboxOldestFirst", outboxOldestFirst},
 		{"OldestLeaseStandsFirst", oldestLeaseStandsFirst},
+		{"DeliveriesMerge", deliveriesMerge},
 		{"SecretNeverChanges", secretNeverChanges},
 		{"VerifyPassesWhatTheTableMakes", verifyPassesWhatTheTableMakes},
 		{"VerifyFindsWhatIsPlanted", verifyFindsWhatIsPlanted},
