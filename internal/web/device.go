@@ -2,7 +2,9 @@ package web
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 )
 
 // manifest describes the pages to a phone that installs them (W3C Web Application Manifest).
@@ -46,4 +48,19 @@ func (w *Web) worker(rw http.ResponseWriter, r *http.Request) {
 // offline is what is shown when nothing else was kept.
 func (w *Web) offline(v *visit) {
 	v.show(http.StatusOK, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("offline"), "/", v.Say("nav_home"), badge{Icon: "cloud", Tone: "wait"}})
+}
+
+type elementsPage struct {
+	page
+	States []badge
+	Icons  []string
+}
+
+// elements shows what pages are made of, for those who add one.
+func (w *Web) elements(v *visit) {
+	p := &elementsPage{page: v.page(""), Icons: slices.Sorted(maps.Keys(icons))}
+	for _, stage := range slices.Sorted(maps.Keys(looks)) {
+		p.States = append(p.States, v.speaker.state(stage))
+	}
+	v.show(http.StatusOK, "elements", p)
 }

@@ -168,6 +168,7 @@ func (w *Web) routes() http.Handler {
 	open("GET /status", w.status)
 	open("POST /status", w.affected)
 	open("GET /offline", w.offline)
+	open("GET /elements", w.elements)
 
 	own("POST /signout", w.signOut)
 	own("GET /buy", w.buy)

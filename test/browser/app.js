@@ -284,7 +284,7 @@ await check('help: report, callback, favourites, settings, status', async (open)
   assert.deepEqual(page.problems.filter((p) => !/422/.test(p)), [])
 })
 
-const pages = ['/', '/buy', '/purchases', '/help', '/callback', '/favourites', '/settings', '/status', '/offline', '/nowhere']
+const pages = ['/', '/buy', '/purchases', '/help', '/callback', '/favourites', '/settings', '/status', '/offline', '/nowhere', '/elements']
 await check('accessible in both languages and both colour schemes', async (open) => {
   const found = []
   for (const colorScheme of ['light', 'dark']) {
