@@ -580,7 +580,7 @@ func TestUSSDTogether(t *testing.T) {
 	g := dial(t)
 	for round := range 10 {
 		c := &caller{dialled: g, number: fmt.Sprintf("7100000%d", round)}
-		for text, want := range map[string]string{"1*1*1*1050": "CON Unités pour le", "1*1*4*2": "CON Internet semaine", "1*1*1*2000*1": "END Validez", "5*2": "END Rappel promis"} {
+		for text, want := range map[string]string{"1*1*1*1050": "CON 1 000 F CFA pour le", "1*1*4*2": "CON Internet semaine", "1*1*1*2000*1": "END Validez", "5*2": "END Rappel promis"} {
 			var all sync.WaitGroup
 			screens := make([]string, 8)
 			for i := range screens {

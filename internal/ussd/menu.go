@@ -455,7 +455,11 @@ func (s *session) recap(w *wish) (Screen, bool) {
 		return s.failed(err), false
 	}
 	amount := func(minor int64) string { return money.Amount{Minor: minor, Currency: c.Currency}.String() }
-	heading := s.Say("recap", "Item", s.product(c.Wish.Product), "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
+	item := s.product(c.Wish.Product)
+	if !c.Bundle {
+		item = amount(c.Units)
+	}
+	heading := s.Say("recap", "Item", item, "Number", s.cfg.Numbers.Format(c.Recipient), "Fee", amount(c.Fee), "Total", amount(c.Request.Total))
 	for {
 		typed, more := s.next()
 		switch {

@@ -27,12 +27,15 @@ var staticFiles embed.FS
 // pages are all pages in one language.
 type pages struct{ byName map[string]*template.Template }
 
+// together keeps French punctuation on the line of the word before it.
+var together = strings.NewReplacer(" ?", "\u00a0?", " !", "\u00a0!", " :", "\u00a0:", " ;", "\u00a0;")
+
 // parsePages reads every page. A page is the layout with a title and a main part;
 // parts that several pages show are in parts.html.
 func (w *Web) parsePages(code string) (*pages, error) {
 	t := w.texts.In(code)
 	base := template.New("").Funcs(template.FuncMap{
-		"t":      t.Say,
+		"t":      func(key string, pairs ...string) string { return together.Replace(t.Say(key, pairs...)) },
 		"icon":   icon,
 		"asset":  w.assets.path,
 		"number": func(m purchase.MSISDN) string { return w.vocabulary.phone(m) },
