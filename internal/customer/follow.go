@@ -64,22 +64,3 @@ func (d *Desk) Balance(ctx context.Context, number purchase.MSISDN) (purchase.Ba
 	line, err := d.cfg.Sales.Balance(ctx, number.String())
 	return line.Balances, err
 }
-
-// Affected is where the purchase of a reference stands, for somebody who need not
-// be signed in: nothing else of it is told. It returns ErrNotFound for a reference
-// that is none.
-func (d *Desk) Affected(ctx context.Context, reference string) (Stage, purchase.Instant, error) {
-	id, err := d.cfg.References.Parse(reference)
-	if err != nil {
-		return "", 0, ErrNotFound
-	}
-	records, err := d.cfg.Purchases.Load(ctx, id)
-	if err != nil {
-		return "", 0, err
-	}
-	if len(records) == 0 {
-		return "", 0, ErrNotFound
-	}
-	p := &records[0].Purchase
-	return stage(p, d.cfg.Clock.Now()), p.ResolveBy, nil
-}

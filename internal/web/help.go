@@ -94,7 +94,7 @@ func (w *Web) report(v *visit) {
 		v.show(http.StatusUnprocessableEntity, "report", p)
 		return
 	}
-	v.see("/purchases/" + p.View.Reference)
+	v.see("/purchases/" + p.View.Reference + "?reported")
 }
 
 type callbackPage struct {
@@ -265,11 +265,11 @@ func (v *visit) statusPage() *statusPage {
 
 func (w *Web) status(v *visit) { v.show(http.StatusOK, "status", v.statusPage()) }
 
-// affected answers by reference alone, so it says nothing but where the purchase stands.
+// affected tells whether a purchase of the customer's is.
 func (w *Web) affected(v *visit) {
 	p := v.statusPage()
 	p.Form.Reference = v.form("reference")
-	stage, by, err := w.cfg.Customers.Affected(v.r.Context(), p.Form.Reference)
+	view, err := w.cfg.Customers.Purchase(v.r.Context(), v.number, p.Form.Reference)
 	switch {
 	case errors.Is(err, customer.ErrNotFound):
 		p.Problem = &problem{"reference", v.Say("affected_unknown")}
@@ -279,8 +279,8 @@ func (w *Web) affected(v *visit) {
 		v.fail(err)
 		return
 	}
-	answer := looks[stage]
-	switch stage {
+	answer := looks[view.Stage]
+	switch view.Stage {
 	case customer.Done:
 		answer.Word = v.Say("affected_credited")
 	case customer.Back:
@@ -290,7 +290,7 @@ func (w *Web) affected(v *visit) {
 	case customer.Asking:
 		answer.Word = v.Say("affected_asking")
 	case customer.Paid, customer.Late, customer.Refunding, customer.Unconfirmed:
-		answer.Word = v.Say("affected_pending", "Time", v.Time(by))
+		answer.Word = v.Say("affected_pending", "Time", v.Time(view.ResolveBy))
 	}
 	p.Answer = &answer
 	v.show(http.StatusOK, "status", p)

@@ -49,9 +49,10 @@ func (w *Web) purchases(v *visit) {
 
 type purchasePage struct {
 	page
-	View    shown
-	Seen    string
-	Reports []reported
+	View     shown
+	Seen     string
+	Reported bool // a moment ago
+	Reports  []reported
 }
 
 type reported struct{ Matter, When, Detail string }
@@ -62,7 +63,7 @@ func (w *Web) purchase(v *visit) {
 		v.fail(err)
 		return
 	}
-	p := &purchasePage{page: v.page("purchases"), View: v.speaker.purchase(&view), Seen: v.Time(v.cfg.Clock.Now())}
+	p := &purchasePage{page: v.page("purchases"), View: v.speaker.purchase(&view), Seen: v.Time(v.cfg.Clock.Now()), Reported: v.r.URL.Query().Has("reported")}
 	if !p.View.Final {
 		p.Refresh = 3
 	}

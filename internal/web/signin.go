@@ -9,6 +9,7 @@ import (
 )
 
 type signInPage struct {
+	Over bool // the session is
 	page
 	Form struct{ Number, Shown string }
 }
@@ -21,6 +22,7 @@ func (w *Web) front(v *visit) {
 	}
 	p := &signInPage{page: v.page("")}
 	p.Next = within(v.r.URL.Query().Get("next"))
+	p.Over = v.sessions.read(v.r, "session") != ""
 	v.show(http.StatusOK, "signin", p)
 }
 

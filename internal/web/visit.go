@@ -33,10 +33,6 @@ func (w *Web) visitor(h func(*visit)) http.Handler {
 			v.fail(err)
 			return
 		}
-		if r.Method == http.MethodPost && !v.genuine() {
-			v.stale()
-			return
-		}
 		h(v)
 	})
 }
@@ -48,8 +44,19 @@ func (w *Web) customer(h func(*visit)) http.Handler {
 			v.askSignIn()
 			return
 		}
-		h(v)
+		genuine(h)(v)
 	})
+}
+
+// genuine serves forms that are ours.
+func genuine(h func(*visit)) func(*visit) {
+	return func(v *visit) {
+		if v.r.Method == http.MethodPost && !v.genuine() {
+			v.stale()
+			return
+		}
+		h(v)
+	}
 }
 
 // begin finds out who visits, and in which language.

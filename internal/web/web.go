@@ -155,7 +155,7 @@ func (w *Web) payerName(code, language string) string {
 // routes is the whole surface.
 func (w *Web) routes() http.Handler {
 	mux := http.NewServeMux()
-	open := func(pattern string, h func(*visit)) { mux.Handle(pattern, w.visitor(h)) }
+	open := func(pattern string, h func(*visit)) { mux.Handle(pattern, w.visitor(genuine(h))) }
 	own := func(pattern string, h func(*visit)) { mux.Handle(pattern, w.customer(h)) }
 
 	mux.Handle("GET /static/", w.assets)
@@ -166,11 +166,11 @@ func (w *Web) routes() http.Handler {
 	open("POST /code", w.sendCode)
 	open("POST /signin", w.signIn)
 	open("GET /status", w.status)
-	open("POST /status", w.affected)
 	open("GET /offline", w.offline)
 	open("GET /elements", w.elements)
 
 	own("POST /signout", w.signOut)
+	own("POST /status", w.affected)
 	own("GET /buy", w.buy)
 	own("POST /buy", w.begin)
 	own("GET /checkout/{key}", w.checkout)
