@@ -38,7 +38,9 @@ func (s *site) visitor(t *testing.T, number string) *visitor {
 		client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-func (v *visitor) base() *url.URL { return &url.URL{Scheme: "http", Host: v.s.at.app.Addr().String(), Path: "/"} }
+func (v *visitor) base() *url.URL {
+	return &url.URL{Scheme: "http", Host: v.s.at.app.Addr().String(), Path: "/"}
+}
 
 // answer is what a page answered.
 type answer struct {
@@ -169,7 +171,7 @@ func (v *visitor) cookie(name string) string {
 }
 
 func (v *visitor) setCookie(name, value string) {
-	v.client.Jar.SetCookies(v.base(), []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+	v.client.Jar.SetCookies(v.base(), []*http.Cookie{{Name: name, Value: value, Path: "/"}}) //nolint:gosec // of a browser, not of ours
 }
 
 // owned is what a customer has that is nobody else's.
@@ -437,7 +439,9 @@ func (s *site) execute(t *testing.T, statement string) {
 // Signing in tells nobody which numbers are customers', and a code is good once, for
 // a while, for five tries.
 func TestAppSignIn(t *testing.T) {
-	s := startSite(t, func(text string) string { return text + "\napp: {codes: {number: 4, number_daily: 10, source: 1000}}\n" })
+	s := startSite(t, func(text string) string {
+		return text + "\napp: {codes: {number: 4, number_daily: 10, source: 1000}}\n"
+	})
 	known := s.visitor(t, "70314253").signIn()
 	if known.cookie("session") == "" {
 		t.Fatal("no session")

@@ -62,6 +62,7 @@ type Database interface {
 	NewestUnsent(ctx context.Context) (purchase.Instant, error)
 	Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error)
 	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
+	CustomerSide
 	notify.DeliveryStore
 	Deliveries(ctx context.Context, messages ...string) ([]notify.Delivery, error)
 	Tidy(ctx context.Context, now purchase.Instant) error
@@ -88,6 +89,12 @@ func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
 		{"OutboxOldestFirst", outboxOldestFirst},
 		{"OldestLeaseStandsFirst", oldestLeaseStandsFirst},
 		{"DeliveriesMerge", deliveriesMerge},
+		{"ReportsOnce", reportsOnce},
+		{"CallbacksFillWindows", callbacksFillWindows},
+		{"CodesAreCounted", codesAreCounted},
+		{"CheckoutsMoveOnce", checkoutsMoveOnce},
+		{"CustomersChoose", customersChoose},
+		{"SessionsEnd", sessionsEnd},
 		{"SecretNeverChanges", secretNeverChanges},
 		{"VerifyPassesWhatTheTableMakes", verifyPassesWhatTheTableMakes},
 		{"VerifyFindsWhatIsPlanted", verifyFindsWhatIsPlanted},
