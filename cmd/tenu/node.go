@@ -152,8 +152,11 @@ func keyring(ctx context.Context, a *app, s *store.Store) (*purchase.Keyring, er
 }
 
 func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err error) {
+	// A message is begun and given up within seven tenths of a lease after the database
+	// said that this node delivers; a lease that was renewed a quarter before lasts longer.
+	lease := orElse(n.cfg.Store.Lease.Duration, purchase.DefaultLeaseTTL)
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: n.store, Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
-		Concurrency: smsAtOnce, Taken: n.taken, Standing: func(ctx context.Context) (bool, bool, error) {
+		Concurrency: smsAtOnce, Taken: n.taken, Term: lease / 5, Timeout: lease / 2, Standing: func(ctx context.Context) (bool, bool, error) {
 			return n.store.Standing(ctx, n.engine.Stats().Epoch)
 		}})
 	if err != nil {

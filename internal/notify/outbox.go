@@ -67,7 +67,7 @@ type OutboxConfig struct {
 	Taken func([]purchase.Notice)
 	// Standing tells whether this node is the one that delivers, and whether there is
 	// no other; nil: it is, and alone. Among all nodes it must be true of one at most,
-	// until Term after it was asked.
+	// until Term and Timeout after it was asked.
 	Standing func(ctx context.Context) (delivers, alone bool, err error)
 
 	Batch       int           // notices in one step (default 512)
@@ -78,7 +78,8 @@ type OutboxConfig struct {
 	Others      time.Duration // the same while there are other nodes, which wake only themselves (default 1 s)
 	Term        time.Duration // how long a standing is good for (default 2 s)
 	RetryFirst  time.Duration // backoff after a failure (default 1 s) ...
-	RetryMost   time.Duration // ... doubled up to this (default 30 s)
+	RetryMost   time.Duration // ... doubled up to this (default 5 s)
+	RefusedMost time.Duration // the same for a message that is refused (default 5 min)
 }
 
 // maxRefused bounds the messages that the centre refused and that are
@@ -144,7 +145,8 @@ func NewOutbox(cfg OutboxConfig) (*Outbox, error) {
 	orDefault(&cfg.RetryFirst, time.Second)
 	orDefault(&cfg.Others, time.Second)
 	orDefault(&cfg.Term, 2*time.Second)
-	orDefault(&cfg.RetryMost, 30*time.Second)
+	orDefault(&cfg.RetryMost, 5*time.Second)
+	orDefault(&cfg.RefusedMost, 5*time.Minute)
 	return &Outbox{cfg: cfg, wake: make(chan struct{}, 1), refused: map[key]refusal{}, doubt: map[key]bool{}}, nil
 }
 
@@ -423,9 +425,9 @@ func (o *Outbox) messageID(n *purchase.Notice) string {
 // refuse puts one message off, for longer each time.
 func (o *Outbox) refuse(ctx context.Context, n *purchase.Notice, now purchase.Instant, err error) {
 	r := o.refused[keyOf(n)]
-	wait := o.cfg.RetryMost
+	wait := o.cfg.RefusedMost
 	if r.times < 20 {
-		wait = min(o.cfg.RetryFirst<<r.times, o.cfg.RetryMost)
+		wait = min(o.cfg.RetryFirst<<r.times, o.cfg.RefusedMost)
 	}
 	o.refused[keyOf(n)] = refusal{r.times + 1, now.Add(wait)}
 	o.cfg.Log.WarnContext(ctx, "notice refused", "to", n.To.Masked(), "times", r.times+1, "error", err)

@@ -280,7 +280,7 @@ func TestStepPassesRefusedMessages(t *testing.T) {
 	for i := range 60 {
 		store.add(notice(i, purchase.FactCredited, noon))
 	}
-	o := outbox(t, OutboxConfig{Store: store, Centre: centre, Batch: 10, RetryMost: 4 * time.Second})
+	o := outbox(t, OutboxConfig{Store: store, Centre: centre, Batch: 10, RefusedMost: 4 * time.Second})
 	now, steps := noon, 0
 	for next := now; next <= noon; steps++ {
 		next = step(t, o, now)

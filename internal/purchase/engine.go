@@ -15,6 +15,9 @@ type Member struct {
 	Concurrency int
 }
 
+// DefaultLeaseTTL is how long a silent node keeps its purchases where nothing else is said.
+const DefaultLeaseTTL = 10 * time.Second
+
 // Config is what an engine is built from. Store, Keys, Clock, Wording, Node,
 // Partners and Rules are needed; the rest has defaults.
 type Config struct {
@@ -61,7 +64,7 @@ func (c *Config) check() error {
 	orDefault(&c.MaxBatch, 512)
 	orDefault(&c.Committers, 2)
 	if c.LeaseTTL <= 0 {
-		c.LeaseTTL = 10 * time.Second
+		c.LeaseTTL = DefaultLeaseTTL
 	}
 	return c.Rules.Check()
 }
