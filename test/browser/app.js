@@ -434,6 +434,16 @@ await check('offline: the last known state, and a report that is sent once', asy
   await page.click('.list a')
   await page.waitForSelector('.steps')
   assert.equal(await page.locator('.list > li').count(), 1)
+  await page.goto(at.app + '/help')
+  await page.click('form[action="/signout"] button')
+  await page.waitForSelector('#number')
+  await page.waitForLoadState('networkidle')
+  await page.context().setOffline(true)
+  for (const url of ['/', '/purchases', '/help']) { // whoever has the phone next
+    await page.goto(at.app + url).catch(() => {})
+    const shown = await page.locator('body').innerText()
+    assert.ok(!/Crédité|70.11.22.41/.test(shown), shown)
+  }
 })
 
 // The last, because what is paused stays so for a while.

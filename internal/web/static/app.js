@@ -7,11 +7,16 @@
   network();
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("/worker.js");
 
+  // Nothing of a customer's stays on a phone where nobody is signed in.
+  const forget = () => "caches" in window && caches.delete("pages-1");
+  if (!document.querySelector(".nav")) forget();
+
   // A form that was sent is not sent again by a second tap.
   addEventListener("submit", (e) => {
     const form = e.target;
     if (form.dataset.sent) return e.preventDefault();
     form.dataset.sent = "1";
+    if (form.action.endsWith("/signout")) forget();
     setTimeout(() => delete form.dataset.sent, 4000);
     if (form.dataset.queue && !navigator.onLine) {
       e.preventDefault();

@@ -24,21 +24,14 @@ async function fresh(request, path) {
   try {
     const answer = await fetch(request);
     if (answer.ok && readable(path)) (await caches.open(cache)).put(path, answer.clone());
-    if (path === "/signout" || answer.redirected && new URL(answer.url).pathname === "/") await forget();
     return answer;
   } catch {
     return (await caches.match(path)) || (await caches.match("/offline")) || Response.error();
   }
 }
-// Who signs out leaves nothing behind.
-async function forget() {
-  const pages = await caches.open(cache);
-  for (const request of await pages.keys()) if (!new URL(request.url).pathname.startsWith("/static/")) await pages.delete(request);
-}
-self.addEventListener("message", (e) => { if (e.data === "forget") e.waitUntil(forget()); });
 self.addEventListener("push", (e) => {
   const told = e.data ? e.data.json() : {};
-  e.waitUntil(self.registration.showNotification(told.title || "", { body: told.text, tag: told.tag, data: told.path, icon: "/icon.png" }));
+  e.waitUntil(self.registration.showNotification(told.title || "", { body: told.text, tag: told.tag, data: told.path }));
 });
 self.addEventListener("notificationclick", (e) => {
   e.notification.close();
