@@ -474,3 +474,24 @@ func TestHeldBackQueriesAreNotFruitless(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is put back while a try is under way does not make its refusal a proof
+// that an earlier try was never executed.
+func TestRefusalOnAClockPutBack(t *testing.T) {
+	clock := &dial{1_800_000_000_000_000}
+	wallet := newPartner("wallet", purchase.Capability{Idempotent: true, KeyLife: 24 * time.Hour, Lateness: 30 * time.Second, Timeout: 10 * time.Second}, silent)
+	n := begin(t, clock, store.NewMemory(), "n", wallet, newPartner("ocs", able, obey))
+	id := n.buy()
+	n.call("wallet")
+	n.turn(5 * time.Second)
+	x, ok := n.Take("wallet")
+	if !ok || x.Call().Op != purchase.OpDo {
+		t.Fatalf("asked %v", x)
+	}
+	clock.now = clock.now.Add(-8 * time.Minute)
+	x.Answer(purchase.Outcome{Kind: purchase.Refused})
+	n.commit()
+	if state := n.record(id).Purchase.State; state != purchase.Charging {
+		t.Errorf("the purchase is %s", state)
+	}
+}

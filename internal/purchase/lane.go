@@ -106,8 +106,8 @@ func (c *core) answer(l *lane, k *call, o Outcome, now Instant) {
 	l.underWay--
 	it := k.item
 	it.calls--
-	if k.Op == OpDo { // it cannot leave any more
-		it.p.Legs[k.Leg].LastAt = max(min(it.p.Legs[k.Leg].LastAt, it.p.local(now)), c.terms.leftBy(&it.p, k.Leg))
+	if k.Op == OpDo { // it cannot leave any more; on a clock that was put back meanwhile, it did not leave before it began
+		it.p.Legs[k.Leg].LastAt = max(min(it.p.Legs[k.Leg].LastAt, it.p.local(now)), k.at, c.terms.leftBy(&it.p, k.Leg))
 	}
 	if c.open[it.p.ID] != it {
 		return
