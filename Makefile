@@ -51,6 +51,7 @@ generate: ## Write again what is generated from the code.
 	go test ./internal/purchase -run '^TestStatesPage$$' -update
 	go test ./internal/sale -run '^TestErrorCodesPage$$' -update
 	go test ./internal/sim -run '^TestPlantedPage$$' -update
+	go test ./internal/regulator -run '^TestFiguresPage$$' -update
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s).
@@ -67,7 +68,7 @@ peers: ## Measure the same purchase written on River, on DBOS Transact and in pl
 .PHONY: soak
 soak: build bin/gotestsum ## The long versions of the tests: SOAK (20) times as much, 20 million simulated purchases.
 	bin/tenu sim --purchases 20000000 --seed 1000 --coverage
-	TENU_SOAK=$(SOAK) test/setup.sh bin/gotestsum --format standard-verbose -- -timeout 12h -count 1 $(ARGS) ./internal/e2e ./internal/sim ./internal/store
+	TENU_SOAK=$(SOAK) test/setup.sh bin/gotestsum --format standard-verbose -- -timeout 12h -count 1 $(ARGS) ./internal/e2e ./internal/sim ./internal/store ./internal/reconcile/...
 	FUZZTIME=10m test/fuzz.sh
 
 .PHONY: check

@@ -60,7 +60,7 @@ kannel() {
 }
 
 # Chromium, for the pages.
-chromium() {
+browser() { # not called chromium: it would be found in its place
     command -v chromium >/dev/null || debian chromium || lacking Chromium "as root, 'apt-get install chromium'"
 }
 
@@ -89,7 +89,7 @@ node_peers() {
 postgres
 strace_tool
 kannel
-chromium
+browser
 cgrates
 node_peers
 

@@ -175,7 +175,7 @@ func (v *visitor) setCookie(name, value string) {
 }
 
 // owned is what a customer has that is nobody else's.
-type owned struct{ reference, checkout, callback string }
+type owned struct{ reference, checkout, callback, file string }
 
 // own lets a visitor have one of each thing.
 func (v *visitor) own() owned {
@@ -190,9 +190,11 @@ func (v *visitor) own() owned {
 	var o owned
 	key := begin("1150")
 	v.post("/checkout/"+key, "do", "confirm")
-	for late := time.Now().Add(20 * time.Second); o.reference == ""; time.Sleep(20 * time.Millisecond) {
+	for late := time.Now().Add(20 * time.Second); o.reference == ""; time.Sleep(2 * time.Millisecond) {
 		if a := v.get("/checkout/" + key); a.status == http.StatusSeeOther {
 			o.reference = strings.TrimPrefix(a.header.Get("Location"), "/purchases/")
+		} else if !strings.Contains(a.body, `hx-get="/checkout/`+key) {
+			v.t.Fatalf("a page that waits for the sale does not ask again: %s", a.body)
 		} else if time.Now().After(late) {
 			v.t.Fatalf("the purchase is not made: %s", a.body)
 		}
@@ -204,6 +206,13 @@ func (v *visitor) own() owned {
 	}
 	o.checkout = begin("700")
 	v.post("/purchases/"+o.reference+"/report", "matter", "other", "detail", "secret words")
+	for late := time.Now().Add(20 * time.Second); o.file == ""; time.Sleep(20 * time.Millisecond) {
+		if m := regexp.MustCompile(`href="/cases/([^"]+)"`).FindStringSubmatch(v.get("/purchases/" + o.reference).body); m != nil {
+			o.file = m[1]
+		} else if time.Now().After(late) {
+			v.t.Fatal("no case")
+		}
+	}
 	windows := regexp.MustCompile(`name="window" value="(\d+)"`).FindStringSubmatch(v.get("/callback").body)
 	v.post("/callback", "do", "promise", "window", windows[1])
 	o.callback = regexp.MustCompile(`name="id" value="(\d+)"`).FindStringSubmatch(v.get("/callback").body)[1]
@@ -220,7 +229,8 @@ func (s *site) fingerprint(t *testing.T) string {
 	}
 	defer func() { _ = db.Close() }()
 	var b strings.Builder
-	for _, q := range []string{"SELECT count(*) FROM purchase", "SELECT count(*) FROM report", "SELECT group_concat(id || ':' || state) FROM callback",
+	for _, q := range []string{"SELECT count(*) FROM purchase", "SELECT count(*) FROM report", "SELECT group_concat(id || ':' || prefer || ':' || reopened) FROM case_file",
+		"SELECT group_concat(id || ':' || state) FROM callback",
 		"SELECT group_concat(key || ':' || state, ',') FROM checkout", "SELECT group_concat(number || ':' || recipient || ':' || name) FROM favourite",
 		"SELECT group_concat(number || ':' || language || ':' || muted) FROM customer", "SELECT count(*) FROM push_subscription", "SELECT count(*) FROM session"} {
 		var text sql.NullString
@@ -260,8 +270,12 @@ func routesOf(o owned) []route {
 		{pattern: "GET /purchases/{reference}/receipt", path: purchase + "/receipt", nobody: nobody + "/receipt"},
 		{pattern: "GET /purchases/{reference}/receipt.svg", path: purchase + "/receipt.svg", nobody: nobody + "/receipt.svg"},
 		{pattern: "GET /purchases/{reference}/receipt.pdf", path: purchase + "/receipt.pdf", nobody: nobody + "/receipt.pdf"},
+		{pattern: "GET /purchases/{reference}/receipt.txt", path: purchase + "/receipt.txt", nobody: nobody + "/receipt.txt"},
 		{pattern: "GET /purchases/{reference}/report", path: purchase + "/report", nobody: nobody + "/report"},
 		{pattern: "POST /purchases/{reference}/report", path: purchase + "/report", nobody: nobody + "/report", form: url.Values{"matter": {"duplicate"}}},
+		{pattern: "GET /cases/{case}", path: "/cases/" + o.file, nobody: "/cases/D-0000-0000-00"},
+		{pattern: "POST /cases/{case}", path: "/cases/" + o.file, nobody: "/cases/D-0000-0000-00", form: url.Values{"do": {"money"}}},
+		{pattern: "GET /returns", path: "/returns"}, {pattern: "POST /returns", path: "/returns", form: url.Values{"do": {"give"}, "id": {"1"}}},
 		{pattern: "GET /help", path: "/help"}, {pattern: "GET /callback", path: "/callback"},
 		{pattern: "POST /callback", path: "/callback", form: url.Values{"do": {"cancel"}, "id": {o.callback}}},
 		{pattern: "GET /favourites", path: "/favourites"},
@@ -275,7 +289,7 @@ func routesOf(o owned) []route {
 
 // secrets are what only their owner may read.
 func secrets(o owned) []string {
-	return []string{"70\u00a031\u00a042\u00a053", "70 31 42 53", "70314253", "1\u00a0150", "1 150", "700\u00a0F", "Secret Name", "secret words", o.reference, o.checkout}
+	return []string{"70\u00a031\u00a042\u00a053", "70 31 42 53", "70314253", "1\u00a0150", "1 150", "700\u00a0F", "Secret Name", "secret words", o.reference, o.checkout, o.file}
 }
 
 // With a session that is none, as another customer, with a form that is none, from

@@ -13,6 +13,8 @@ func engineScenarios(_ *benchRun, bed *bench.Bed) []bench.Scenario {
 			About: "The rows of a purchase written by a bare loop, in batches and one by one." + without},
 		{Name: "engine", Store: bed.Store, Run: bed.Engine,
 			About: "Purchases sold by the engine, with partners in the process that answer at once." + without},
+		{Name: "log", Store: bed.Store, Run: bed.Logged,
+			About: "The same sales with the append-only log and without, in turns; proofs; and the audit of all of it."},
 		{Name: "lone", Store: bed.Store, Run: bed.Lone,
 			About: "One purchase at a time, with nothing else going on and partners that take no time."},
 		{Name: "hot", Store: bed.Store, Run: bed.Hot,

@@ -33,6 +33,7 @@ type benchNode struct {
 	*node
 	dir     string
 	web     net.Listener
+	inside  net.Listener     // the console
 	sandbox *sandboxPartners // nil with partners in the process
 }
 
@@ -43,7 +44,8 @@ func (r *benchRun) serve(ctx context.Context, dsn string, partners []*bench.Part
 	if err != nil {
 		return nil, errors.Join(err, n.close())
 	}
-	served := &bench.Served{Engine: n.engine, Address: n.web.Addr().String(), Key: key, Ended: make(chan error, 1)}
+	served := &bench.Served{Engine: n.engine, Address: n.web.Addr().String(), Key: key,
+		Console: n.inside.Addr().String(), Hire: n.hire, Ended: make(chan error, 1)}
 	serving, end := context.WithCancel(ctx)
 	served.End = end
 	if n.sandbox != nil {
@@ -88,6 +90,9 @@ func (n *benchNode) open(ctx context.Context, r *benchRun, dsn string, partners 
 	if n.web, err = lc.Listen(ctx, "tcp", cfg.Listen.API); err != nil {
 		return "", fmt.Errorf("listen for the API: %w", err)
 	}
+	if n.inside, err = lc.Listen(ctx, "tcp", cfg.Listen.Console); err != nil {
+		return "", fmt.Errorf("listen for the console: %w", err)
+	}
 	n.node, err = openNode(ctx, r.app, cfg, log)
 	return key, err
 }
@@ -108,18 +113,40 @@ func (n *benchNode) run(ctx context.Context) error {
 			n.sandbox.run(partners)
 		}
 	}()
-	err := n.node.run(ctx, listeners{api: n.web})
+	err := n.node.run(ctx, listeners{api: n.web, console: n.inside})
 	n.hangUp() // or the partners would wait for more requests
 	stop()
 	<-over
 	return errors.Join(err, n.close())
 }
 
+// hire is bench.Served.Hire.
+func (n *benchNode) hire(ctx context.Context, count int) (string, error) {
+	password, err := randomHex(n.app.random)
+	if err != nil {
+		return "", err
+	}
+	for i := range count {
+		login := bench.AgentLogin(i)
+		added, given, err := n.staff.Add(ctx, "bench", auth.Staff{Login: login, Name: login, Role: auth.Agent, Language: "fr"})
+		if err == nil {
+			err = n.staff.ChangePassword(ctx, added.ID, given, password, auth.Visitor{})
+		}
+		if err != nil {
+			return "", fmt.Errorf("hire %s: %w", login, err)
+		}
+	}
+	return password, nil
+}
+
 // close closes what open opened, whatever of it there is.
 func (n *benchNode) close() error {
 	var errs []error
-	if n.web != nil {
-		if err := n.web.Close(); !errors.Is(err, net.ErrClosed) {
+	for _, l := range []net.Listener{n.web, n.inside} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -155,7 +182,8 @@ func (s *sandboxPartners) seen(ctx context.Context) (all bench.Seen, err error) 
 // the time.
 const benchConfig = `
 node: bench
-listen: {api: "127.0.0.1:0", admin: ""}
+listen: {api: "127.0.0.1:0", admin: "", console: "127.0.0.1:0"}
+console: {password_alone: true}
 store: {dsn: "{dsn}"}
 profile: {repeat_within: 0s}
 partners:

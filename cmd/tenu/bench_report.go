@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"tenu/internal/bench"
+	"tenu/internal/chart"
 )
 
 // describeMachine fills in what the figures were measured on.
@@ -74,7 +75,7 @@ func (a *app) showFigures(figures []bench.Figure) {
 	rows := make([][5]string, len(figures))
 	var widths [5]int
 	for i, f := range figures {
-		rows[i] = [5]string{f.Name, bench.Legible(f.Median), f.Unit, f.Spread(), f.Against()}
+		rows[i] = [5]string{f.Name, chart.Legible(f.Median), f.Unit, f.Spread(), f.Against()}
 		for j, cell := range rows[i] {
 			widths[j] = max(widths[j], utf8.RuneCountInString(cell))
 		}

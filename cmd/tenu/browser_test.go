@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,10 +31,10 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// TestApp drives the customers' pages in a real browser; each check of
-// test/browser/app.js is a test.
-func TestApp(t *testing.T) {
-	at := map[string]string{"chromium": chromium(t), "only": os.Getenv("TENU_BROWSER_ONLY")}
+// browse runs a script of test/browser; each of its checks is a test.
+func browse(t *testing.T, script string, at map[string]any) {
+	t.Helper()
+	at["chromium"], at["only"] = chromium(t), os.Getenv("TENU_BROWSER_ONLY")
 	if *screenshots != "" {
 		dir, err := filepath.Abs(*screenshots)
 		if err == nil {
@@ -44,24 +45,17 @@ func TestApp(t *testing.T) {
 		}
 		at["shots"] = dir
 	}
-	s := startSite(t, func(text string) string {
-		// As short as a test may take; the rest is the demonstration's.
-		text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 4s\n  resolve_within: 16s\n  resolve_margin: 6s\n  retry_first: 500ms", 1)
-		return text + "\napp: {cancel_for: 1s, codes: {number: 100, number_daily: 100, source: 1000}}\n"
-	})
-	sandbox := s.sandbox.addresses()
-	at["app"], at["sms"], at["charging"], at["wallet"] = "http://"+s.at.app.Addr().String(), sandbox.SMS, sandbox.Charging, sandbox.Wallet
 	argument, err := json.Marshal(at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := testpeer.RunNode(t, "test/browser", "app.js", string(argument))
+	run := testpeer.RunNode(t, "test/browser", script, string(argument))
 	for {
 		var line struct {
 			Name, Error, Note string
 			Over              bool
 		}
-		if err := json.Unmarshal([]byte(script.LineWithin(browserWithin)), &line); err != nil {
+		if err := json.Unmarshal([]byte(run.LineWithin(browserWithin)), &line); err != nil {
 			t.Fatal(err)
 		}
 		if line.Over {
@@ -76,5 +70,69 @@ func TestApp(t *testing.T) {
 				t.Error(line.Error)
 			}
 		})
+	}
+}
+
+// TestApp drives the customers' pages in a real browser.
+func TestApp(t *testing.T) {
+	s := startSite(t, func(text string) string {
+		// As short as a test may take; the rest is the demonstration's.
+		text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 4s\n  resolve_within: 16s\n  resolve_margin: 6s\n  retry_first: 500ms", 1)
+		return text + "\napp: {cancel_for: 1s, codes: {number: 100, number_daily: 100, source: 1000}}\n"
+	})
+	sandbox := s.sandbox.addresses()
+	browse(t, "app.js", map[string]any{"app": "http://" + s.at.app.Addr().String(), "sms": sandbox.SMS, "charging": sandbox.Charging, "wallet": sandbox.Wallet})
+}
+
+// TestConsole drives the agents' console in a real browser, with two agents, a
+// supervisor, an administrator and a customer; and the books are right afterwards.
+func TestConsole(t *testing.T) {
+	s := startSite(t, func(text string) string {
+		text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 4s\n  resolve_within: 1h\n  retry_first: 500ms", 1)
+		text = strings.Replace(text, "retry_most: 15s", "retry_most: 2s", 1)
+		return text + "\napp: {cancel_for: 1s, codes: {number: 100, number_daily: 100, source: 1000}}\ncallbacks: {opens: 0s, closes: 24h}\n"
+	})
+	sandbox := s.sandbox.addresses()
+	browse(t, "console.js", map[string]any{"console": "http://" + s.at.console.Addr().String(), "status": "http://" + s.at.status.Addr().String(), "app": "http://" + s.at.app.Addr().String(), "sms": sandbox.SMS,
+		"charging": sandbox.Charging, "wallet": sandbox.Wallet, "password": s.password, "viewport": map[string]int{"width": 1440, "height": 900}})
+	s.quiet(t)
+	if code, stdout, stderr := tenu(t, noEnv, "verify", "--config", filepath.Join(s.Dir, "tenu.yaml")); code != 0 {
+		t.Errorf("verify: %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// TestReceipts downloads receipts in a real browser and checks them with the page that was
+// kept, from the disk and without a network; and by the command, which agrees.
+func TestReceipts(t *testing.T) {
+	s := startSite(t, func(text string) string {
+		return text + "\napp: {cancel_for: 1s, codes: {number: 100, number_daily: 100, source: 1000}}\n"
+	})
+	dir := t.TempDir()
+	browse(t, "receipts.js", map[string]any{"app": "http://" + s.at.app.Addr().String(), "console": "http://" + s.at.console.Addr().String(), "password": s.password,
+		"sms": s.sandbox.addresses().SMS, "charging": s.sandbox.addresses().Charging, "dir": dir})
+	files, err := filepath.Glob(filepath.Join(dir, "*.receipt.txt"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("receipts %q were downloaded, %v", files, err)
+	}
+	slices.Sort(files) // the older first
+	config := filepath.Join(s.Dir, "tenu.yaml")
+	code, stdout, stderr := tenu(t, noEnv, "receipt", "verify", "--config", config, "--number", "+226 70 11 22 40", files[1])
+	if code != exitDone || !strings.Contains(stdout, "genuine") || !strings.Contains(stdout, "both") {
+		t.Errorf("verify: %d\n%s%s", code, stdout, stderr)
+	}
+	code, stdout, _ = tenu(t, noEnv, "receipt", "verify", "--config", config, files[0], files[1])
+	if code != exitFailed || !strings.Contains(stdout, "stale, line 5") || !strings.Contains(stdout, "genuine") {
+		t.Errorf("verify an older one beside: %d\n%s", code, stdout)
+	}
+}
+
+// quiet waits until no purchase acts by itself any more but for late evidence.
+func (s *site) quiet(t *testing.T) {
+	t.Helper()
+	for range 200 {
+		if s.count(t, "purchase WHERE state IN (1, 2, 4)") == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenu/internal/auth"
+	"tenu/internal/profile"
 	"tenu/internal/purchase"
 	"tenu/internal/yamlfile"
 )
@@ -19,6 +20,7 @@ import (
 // that it does not know are refused.
 type config struct {
 	Node      string          `yaml:"node"`
+	Test      bool            `yaml:"test_deployment"`
 	Shard     int             `yaml:"shard"`
 	Listen    listenConfig    `yaml:"listen"`
 	Store     storeConfig     `yaml:"store"`
@@ -29,8 +31,18 @@ type config struct {
 	SMS       smsConfig       `yaml:"sms"`
 	App       appConfig       `yaml:"app"`
 	Callbacks callbacksConfig `yaml:"callbacks"`
+	Care      careConfig      `yaml:"care"`
+	Incidents incidentsConfig `yaml:"incidents"`
+	Reconcile reconcileConfig `yaml:"reconcile"`
+	Status    statusConfig    `yaml:"status"`
 	USSD      ussdConfig      `yaml:"ussd"`
 	Clients   []clientConfig  `yaml:"clients"`
+	Webhooks  webhooksConfig  `yaml:"webhooks"`
+	Mail      mailConfig      `yaml:"mail"`
+	Console   consoleConfig   `yaml:"console"`
+	Receipts  receiptsConfig  `yaml:"receipts"`
+	Regulator regulatorConfig `yaml:"regulator"`
+	Evidence  evidenceConfig  `yaml:"evidence"`
 	Log       logConfig       `yaml:"log"`
 
 	file *yamlfile.File
@@ -42,6 +54,9 @@ type listenConfig struct {
 	Admin          string    `yaml:"admin"`
 	App            string    `yaml:"app"`
 	USSD           string    `yaml:"ussd"`
+	Console        string    `yaml:"console"`
+	Status         string    `yaml:"status"`
+	Regulator      string    `yaml:"regulator"`
 	MaxConnections int       `yaml:"max_connections"`
 	TLS            tlsConfig `yaml:"tls"`
 }
@@ -60,6 +75,10 @@ type storeConfig struct {
 
 // profileConfig overrides single rules of purchase.DefaultRules.
 type profileConfig struct {
+	// Country is that of the built-in limits, Drafts whether those count that are only proposed.
+	Country string `yaml:"country"`
+	Drafts  bool   `yaml:"drafts"`
+
 	ApproveWithin  *span  `yaml:"approve_within"`
 	DeliverWithin  *span  `yaml:"deliver_within"`
 	ResolveWithin  *span  `yaml:"resolve_within"`
@@ -120,7 +139,7 @@ func parseConfig(path string, data []byte) (*config, error) {
 	if err := checkSpans(file, "", reflect.ValueOf(*c)); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients} {
+	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence} {
 		if err := check(); err != nil {
 			return nil, fmt.Errorf("configuration: %w", err)
 		}
@@ -146,7 +165,8 @@ func (c *config) checkNode() error {
 }
 
 func (c *config) checkListen() error {
-	for key, address := range map[string]string{"listen.api": c.Listen.API, "listen.admin": c.Listen.Admin, "listen.app": c.Listen.App, "listen.ussd": c.Listen.USSD} {
+	for key, address := range map[string]string{"listen.api": c.Listen.API, "listen.admin": c.Listen.Admin, "listen.app": c.Listen.App,
+		"listen.ussd": c.Listen.USSD, "listen.console": c.Listen.Console, "listen.status": c.Listen.Status, "listen.regulator": c.Listen.Regulator} {
 		if address == "" && key != "listen.api" {
 			continue
 		}
@@ -189,6 +209,15 @@ func (c *config) rules() (purchase.Rules, error) {
 		}
 	}
 	r.RefundUnproven = c.Profile.RefundUnproven
+	country, err := c.country()
+	if err != nil {
+		return r, err
+	}
+	if err := errors.Join(
+		atMost(country, c.Profile.Drafts, profile.RefundWithin, "refund_within", c.Profile.RefundWithin != nil, &r.RefundWithin),
+		atMost(country, c.Profile.Drafts, profile.PendingWithin, "resolve_within", c.Profile.ResolveWithin != nil, &r.ResolveWithin)); err != nil {
+		return r, err
+	}
 	return r, r.Check()
 }
 

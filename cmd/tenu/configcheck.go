@@ -19,6 +19,12 @@ func (c *configCheckCmd) Run(a *app) error {
 	if _, err := cfg.dsn(a.env); err != nil {
 		return usage(err)
 	}
+	if _, err := cfg.post(a.env); err != nil {
+		return usage(err)
+	}
+	if _, err := cfg.webhooks(a.env); err != nil {
+		return usage(err)
+	}
 	// The keys of callbacks are the store's; any do for a check.
 	keys, err := purchase.NewKeyring(make([]byte, 16))
 	if err != nil {
@@ -28,11 +34,14 @@ func (c *configCheckCmd) Run(a *app) error {
 	if err != nil {
 		return usage(err)
 	}
+	if _, err := cfg.waysIn(a.env); err != nil {
+		return usage(err)
+	}
 	if c.JSON {
-		return a.json(map[string]any{"ok": true, "node": cfg.Node, "partners": len(parts.members), "clients": len(cfg.Clients),
+		return a.json(map[string]any{"ok": true, "node": cfg.Node, "partners": len(cfg.Partners), "clients": len(cfg.Clients),
 			"products": len(parts.catalogue.Products())})
 	}
-	a.printf("%s is good: node %s, %d partners, %d clients, %d products.\n", c.Config, cfg.Node, len(parts.members),
+	a.printf("%s is good: node %s, %d partners, %d clients, %d products.\n", c.Config, cfg.Node, len(cfg.Partners),
 		len(cfg.Clients), len(parts.catalogue.Products()))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"tenu/internal/auth"
 	"tenu/internal/care"
 	"tenu/internal/customer"
+	"tenu/internal/incident"
 	"tenu/internal/notify"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
@@ -57,23 +58,38 @@ type callbacksConfig struct {
 	Opens     span `yaml:"opens"`
 	Closes    span `yaml:"closes"`
 	PerWindow int  `yaml:"per_window"`
+	Agents    int  `yaml:"agents"`
 }
 
 func (c *callbacksConfig) hours(zone *time.Location) care.Hours {
 	return care.Hours{Opens: orElse(c.Opens.Duration, 7*time.Hour), Closes: orElse(c.Closes.Duration, 21*time.Hour),
-		Location: zone, PerWindow: orElse(c.PerWindow, 10)}
+		Location: zone, PerWindow: orElse(c.PerWindow, 10), Agents: c.Agents}
 }
 
 // buildCustomers builds what customers are served by, whatever the channel, and
 // their pages.
 func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre notify.Centre) error {
-	hours := n.cfg.Callbacks.hours(n.parts.zone)
-	desk, err := care.NewDesk(n.store, n.app.clock, hours)
+	files, err := purchase.NewKeyring(append([]byte("tenu cases 1 "), secret...))
+	if err != nil {
+		return err
+	}
+	var staffed func() int // stays nil where nobody says how many agents there are
+	if n.cfg.Callbacks.Agents > 0 {
+		staffed = n.staffed
+	}
+	clocks, err := n.cfg.clocks()
+	if err != nil {
+		return usage(err)
+	}
+	desk, err := care.New(care.Config{Store: n.store, Clock: n.app.clock, Hours: n.cfg.Callbacks.hours(n.parts.zone), Clocks: clocks,
+		Policy: n.cfg.Care.policy(), Engine: n.engine, House: goodwill{n.desk, n.store}, References: keys, Files: files, Format: n.parts.directory.Format, Changed: n.changed,
+		Staffed: staffed, Written: func() { n.letters.Wake() }})
 	if err != nil {
 		return usage(n.cfg.file.Errorf("callbacks", "%w", err))
 	}
+	n.care = desk
 	n.customers, err = customer.New(customer.Config{Sales: n.desk, Care: desk, Purchases: n.store, Engine: n.engine, References: keys,
-		Store: n.store, Clock: n.app.clock, Random: n.app.random, Rules: n.parts.rules})
+		Store: n.store, Clock: n.app.clock, Random: n.app.random, Rules: n.parts.rules, Receipts: n.receipts()})
 	if err != nil {
 		return err
 	}
@@ -87,7 +103,11 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	if n.push != nil {
 		told = n.push
 	}
-	n.pages, err = web.New(web.Config{Push: told, Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: codes,
+	site, err := n.cfg.receiptSite(n.parts)
+	if err != nil {
+		return err
+	}
+	n.pages, err = web.New(web.Config{Push: told, Receipts: site, Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: codes,
 		Send: sender.send, Sessions: n.store, Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock,
 		Random: n.app.random, Secret: secret, Log: n.log, Services: n.services, CancelFor: n.cfg.App.CancelFor.Duration,
 		Secure: n.cfg.App.HTTPS, Source: n.source()})
@@ -95,6 +115,14 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 		return err
 	}
 	return errors.Join(n.buildUSSD(desk), n.buildTexts(desk))
+}
+
+// receipts is what makes receipts, nil where there are none.
+func (n *node) receipts() customer.Receipts {
+	if n.parts.receipts == nil {
+		return nil
+	}
+	return n.parts.receipts
 }
 
 // buildPush builds what tells browsers, where somebody answers for it.
@@ -154,15 +182,16 @@ func (n *node) services() []web.Service {
 	goods := n.desk.Catalogue()
 	var all []web.Service
 	for _, w := range goods.Wallets() {
-		all = append(all, web.Service{Names: w.Names, Health: n.health(w.Name)})
+		all = append(all, web.Service{Names: w.Names, Health: n.worse(n.health(w.Name), incident.ByPayer, w.Name)})
 	}
 	for _, o := range goods.Operators() {
 		name, health := n.parts.directory.Name(o), web.Down
 		for _, provider := range goods.Providers(o) {
-			if h := n.health(provider); h < health {
+			if h := n.worse(n.health(provider), incident.ByProvider, provider); h < health {
 				health = h
 			}
 		}
+		health = n.worse(health, incident.ByOperator, string(o))
 		all = append(all, web.Service{Names: map[string]string{"fr": name, "en": name}, Health: health})
 	}
 	return all

@@ -20,6 +20,7 @@ import (
 
 	"tenu/internal/api"
 	"tenu/internal/auth"
+	"tenu/internal/receipt"
 	"tenu/internal/sandbox"
 	"tenu/internal/store"
 	"tenu/internal/telemetry"
@@ -44,7 +45,11 @@ type demo struct {
 	node    *node
 	at      listeners
 	remote  remote
-	adapt   func(configuration string) string // before it is used; nil: as it is
+	// password signs in at the console, whoever of the staff it is.
+	password string
+	// regulatorKey reads the figures over the API.
+	regulatorKey string
+	adapt        func(configuration string) string // before it is used; nil: as it is
 }
 
 // Run sells to partners started beside it, and keeps running until ctx ends.
@@ -95,7 +100,7 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	var lc net.ListenConfig
-	for i, listener := range []*net.Listener{&d.at.api, &d.at.admin, &d.at.app, &d.at.ussd} {
+	for i, listener := range []*net.Listener{&d.at.api, &d.at.admin, &d.at.app, &d.at.ussd, &d.at.console, &d.at.status, &d.at.regulator} {
 		port := d.Port
 		if port != 0 {
 			port += i
@@ -111,6 +116,17 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	if _, err := keptSecret(filepath.Join(d.Dir, "ussd-key"), func() (string, error) { return auth.NewKey("ussd", d.app.random) }); err != nil {
 		return err
 	}
+	if _, err := keptSecret(filepath.Join(d.Dir, "receipt-key"), func() (string, error) {
+		secret, _, err := receipt.NewKey(d.app.random, "tenu-demo")
+		return secret, err
+	}); err != nil {
+		return err
+	}
+	regulatorKey, err := keptSecret(filepath.Join(d.Dir, "regulator-key"), func() (string, error) { return auth.NewKey("regulator", d.app.random) })
+	if err != nil {
+		return err
+	}
+	d.regulatorKey = string(regulatorKey)
 	d.remote = remote{URL: "http://" + d.at.api.Addr().String(), Key: string(key)}
 	cfg, err := d.configure()
 	if err != nil {
@@ -123,7 +139,10 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	if _, _, err := store.Migrate(ctx, dsn, store.Options{Log: log}); err != nil {
 		return err
 	}
-	d.node, err = openNode(ctx, d.app, cfg, log)
+	if d.node, err = openNode(ctx, d.app, cfg, log); err != nil {
+		return err
+	}
+	d.password, err = d.hire(ctx)
 	return err
 }
 
@@ -133,9 +152,9 @@ func (d *demo) configure() (*config, error) {
 	at := d.sandbox.addresses()
 	path := filepath.Join(d.Dir, "tenu.yaml")
 	text := strings.NewReplacer(
-		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{ussd}", d.at.ussd.Addr().String(), "{wallet}", at.Wallet,
+		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{ussd}", d.at.ussd.Addr().String(), "{console}", d.at.console.Addr().String(), "{status}", d.at.status.Addr().String(), "{regulator}", d.at.regulator.Addr().String(), "{wallet}", at.Wallet,
 		"{charging}", at.Charging, "{sms}", at.SMS, "{callback}", d.remote.URL+"/callbacks/wallet",
-		"{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
+		"{regulator-hash}", auth.HashKey(d.regulatorKey).String(), "{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
 	if d.adapt != nil {
 		text = d.adapt(text)
 	}
@@ -252,6 +271,11 @@ func (d *demo) hints(p *api.Purchase, texts []string) {
 	at, keyFile := d.sandbox.addresses(), filepath.Join(d.Dir, "api-key")
 	a.printf("\nNow you:\n\n")
 	a.printf("  buy as a customer   http://%s (the code comes to the phone below)\n", d.at.app.Addr())
+	a.printf("  work as an agent    http://%s (awa or moussa; fatou leads, issa keeps the accounts; password %s)\n", d.at.console.Addr(), d.password)
+	a.printf("  pause sales         http://%s/incidents, as fatou: open an incident, pause, resume, see the banner on awa's pages\n", d.at.console.Addr())
+	a.printf("  see how it is       http://%s, the public status page\n", d.at.status.Addr())
+	a.printf("  see what is owed    http://%s, the regulator's portal (ines asks, issa answers; the same password)\n", d.at.regulator.Addr())
+	a.printf("  read its figures    curl -H \"Authorization: Bearer $(cat %s)\" '%s/regulator/v1/figures?month=%s'\n", filepath.Join(d.Dir, "regulator-key"), d.remote.URL, a.clock.Now().Time().Format("2006-01"))
 	a.printf("  read the API        %s/docs\n", d.remote.URL)
 	a.printf("  look at the phone   %s/phone/%s\n", at.SMS, strings.TrimPrefix(p.Recipient.Number, "+"))
 	a.printf("  buy again           curl -H \"Authorization: Bearer $(cat %s)\" -H 'Content-Type: application/json' \\\n", keyFile)
@@ -261,6 +285,8 @@ func (d *demo) hints(p *api.Purchase, texts []string) {
 	a.printf("  lose the charging   curl -d '{\"operation\":\"credit\",\"kind\":\"lose_reply\",\"next\":1}' %s/faults\n", at.Charging)
 	a.printf("   system's next answer, then buy again; GET %s/faults lists every fault\n", at.Charging)
 	a.printf("  show a purchase     TENU_URL=%s TENU_KEY=$(cat %s) tenu show %s\n", d.remote.URL, keyFile, p.Reference)
+	a.printf("  check a receipt     TENU_URL=%s TENU_KEY=$(cat %s) tenu receipt get %s | tenu receipt verify --config %s -\n", d.remote.URL, keyFile, p.Reference, filepath.Join(d.Dir, "tenu.yaml"))
+	a.printf("                        and http://%s/receipts, which works without a network\n", d.at.app.Addr())
 	a.printf("  check the books     tenu verify --config %s\n", filepath.Join(d.Dir, "tenu.yaml"))
 	a.printf("  see the metrics     http://%s/metrics\n\nCtrl-C stops it.\n", d.at.admin.Addr())
 }
@@ -281,8 +307,11 @@ func (d *demo) close() error {
 // demoConfig is the demonstration's configuration.
 const demoConfig = `# Written by tenu demo at each start. tenu.example.yaml explains every key.
 node: demo
-listen: {api: "{api}", admin: "{admin}", app: "{app}", ussd: "{ussd}"}
+test_deployment: true
+listen: {api: "{api}", admin: "{admin}", app: "{app}", ussd: "{ussd}", console: "{console}", status: "{status}", regulator: "{regulator}"}
 ussd: {key: "file:ussd-key"}
+console: {password_alone: true}
+receipts: {key: "file:receipt-key", page: "http://{app}/receipts"}
 store: {dsn: "sqlite:tenu.db"}
 profile:
   deliver_within: 20s
@@ -312,10 +341,18 @@ partners:
         data-week: {profile: DWEE, account: 12, value: 1024, unit: MB}
         data-month: {profile: DMON, account: 13, value: 6144, unit: MB}
         voice-day: {profile: VDAY, account: 21, value: 30, unit: min}
+reconcile:
+  statements:
+    - {partner: wallet, mapping: sandbox, skew: 5s}
+    - {partner: ocs, mapping: sandbox, skew: 5s}
 sms: {url: "{sms}"}
 clients:
   - name: demo
     channel: app
     scopes: [purchases:write, purchases:read, products:read, balance:read]
     keys: [{hash: "{hash}"}]
+  - name: regulator
+    channel: regulator
+    scopes: [regulator:read]
+    keys: [{hash: "{regulator-hash}"}]
 `

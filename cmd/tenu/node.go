@@ -14,16 +14,26 @@ import (
 	"github.com/google/uuid"
 
 	"tenu/internal/api"
+	"tenu/internal/auth"
+	"tenu/internal/care"
+	"tenu/internal/console"
 	"tenu/internal/customer"
+	"tenu/internal/evidence"
+	"tenu/internal/hook"
+	"tenu/internal/incident"
 	"tenu/internal/notify"
 	"tenu/internal/notify/smpp"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
 	"tenu/internal/push"
+	"tenu/internal/regulator"
+	"tenu/internal/regulator/feed"
+	"tenu/internal/regulator/portal"
 	"tenu/internal/sale"
 	"tenu/internal/sms"
 	"tenu/internal/store"
 	"tenu/internal/telemetry"
+	"tenu/internal/tmf"
 	"tenu/internal/ussd"
 	"tenu/internal/web"
 )
@@ -45,19 +55,37 @@ type node struct {
 	parts     *parts
 	engine    *purchase.Engine
 	desk      *sale.Desk
+	pauses    *incident.Switch
 	outbox    *notify.Outbox
 	api       *api.API
 	customers *customer.Desk
-	pages     *web.Web
-	ussd      http.Handler
-	texts     *sms.Desk
-	dialogs   *ussd.Dialogs
-	push      *push.Sender // nil where nothing is pushed
-	smpp      *smpp.Client // nil where messages go another way
-	metrics   *telemetry.Metrics
-	sms       *partner.Pool
-	tls       *tls.Config
-	damage    chan error // that the database is damaged
+	care      *care.Desk
+	tickets   *tmf.TMF
+	courier   *hook.Courier
+	crier     *hook.Courier   // of incidents
+	hearers   []hook.Listener // of incidents, by the configuration
+	listeners []hook.Listener // that the configuration makes
+	staff     *auth.StaffDesk
+	console   *console.Console
+	letters   *notify.Outbox // what care tells customers
+	regulator *regulator.Desk
+	portal    *portal.Portal
+	feed      *feed.Feed
+	limits    *regulator.Limits // of the country, that figures are held against
+	workforce
+	watch
+	sequencer  *evidence.Sequencer
+	pages      *web.Web
+	ussd       http.Handler
+	texts      *sms.Desk
+	dialogs    *ussd.Dialogs
+	push       *push.Sender // nil where nothing is pushed
+	smpp       *smpp.Client // nil where messages go another way
+	statements *reconciliation
+	metrics    *telemetry.Metrics
+	sms        *partner.Pool
+	tls        *tls.Config
+	damage     chan error // that the database is damaged
 }
 
 // smsAtOnce is how many messages are under way to the message centre at once.
@@ -95,6 +123,10 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err != nil {
 		return n, err
 	}
+	centre = &countedCentre{centre, func(ok bool, at purchase.Instant) { n.signals.Delivered(ok, at) }, n.app.clock}
+	if err = n.buildSwitch(ctx); err != nil {
+		return n, err
+	}
 	if err = n.buildEngine(keys, centre); err != nil {
 		return n, err
 	}
@@ -104,7 +136,25 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err = n.buildCustomers(keys, secret, centre); err != nil {
 		return n, err
 	}
+	if err = n.buildLog(secret); err != nil {
+		return n, err
+	}
 	if err = n.buildTLS(); err != nil {
+		return n, err
+	}
+	if err = n.buildTickets(keys); err != nil {
+		return n, err
+	}
+	if err = n.buildIncidents(keys, secret, centre); err != nil {
+		return n, err
+	}
+	if err = n.buildConsole(keys, secret, centre); err != nil {
+		return n, err
+	}
+	if err = n.buildReconcile(keys); err != nil {
+		return n, err
+	}
+	if err = n.buildPortal(secret); err != nil {
 		return n, err
 	}
 	return n, n.buildAPI(keys)
@@ -167,7 +217,7 @@ func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err er
 		Store: n.store, Keys: keys, Clock: n.app.clock, Wording: n.parts.wording, Node: n.cfg.Node, Shard: n.cfg.Shard,
 		Rules: n.parts.rules, Partners: n.parts.members, Log: n.log,
 		Alternates: func(p *purchase.Purchase) []string { return desk.Alternates(p) },
-		Admit:      n.admit, Notices: n.outbox.Wake, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.store.Committers(), LeaseTTL: n.cfg.Store.Lease.Duration,
+		Salt:       n.app.salt, Admit: n.admit, Committed: n.committed, Notices: n.outbox.Wake, Cases: func(id purchase.ID) { n.care.Settled(id) }, MaxBatch: n.cfg.Store.MaxBatch, Committers: n.store.Committers(), LeaseTTL: n.cfg.Store.Lease.Duration,
 	})
 	if err != nil {
 		return err
@@ -186,8 +236,11 @@ func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err er
 	return nil
 }
 
-// admit refuses a purchase while a partner that it needs is failing.
+// admit refuses a purchase of what is paused, or while a partner that it needs is failing.
 func (n *node) admit(r *purchase.Request) error {
+	if err := n.pauses.Admit(r); err != nil {
+		return err
+	}
 	for _, name := range []string{r.Payer, r.Provider} {
 		if guard := n.parts.guards[name]; guard != nil {
 			if err := guard.Admit(); err != nil {
@@ -201,7 +254,10 @@ func (n *node) admit(r *purchase.Request) error {
 func (n *node) buildAPI(keys *purchase.Keyring) (err error) {
 	n.metrics = telemetry.NewMetrics(version, n.engine.Stats, n.partnerStates)
 	n.api, err = api.New(api.Config{Version: version, Desk: n.desk, Engine: n.engine, Purchases: n.store, Numbers: n.parts.directory,
-		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log})
+		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log,
+		Deployment: n.deployment(), Annexes: []api.Annex{n.annex(), n.figuresAnnex()}, Receipts: n.receipts()})
+	n.metrics.Webhooks(n.webhookFigures)
+	n.metrics.Log(n.logFigures)
 	return err
 }
 
@@ -216,7 +272,7 @@ func (n *node) partnerStates() []telemetry.Partner {
 }
 
 // listeners are where a node is reached; all but the first may be nil.
-type listeners struct{ api, admin, app, ussd net.Listener }
+type listeners struct{ api, admin, app, ussd, console, status, regulator net.Listener }
 
 // listen opens the listeners that the configuration names.
 func (n *node) listen(ctx context.Context) (l listeners, err error) {
@@ -224,7 +280,8 @@ func (n *node) listen(ctx context.Context) (l listeners, err error) {
 	for _, each := range []struct {
 		to            *net.Listener
 		address, what string
-	}{{&l.api, n.cfg.Listen.API, "the API"}, {&l.admin, n.cfg.Listen.Admin, "the administration"}, {&l.app, n.cfg.Listen.App, "the app"}, {&l.ussd, n.cfg.Listen.USSD, "the USSD gateway"}} {
+	}{{&l.api, n.cfg.Listen.API, "the API"}, {&l.admin, n.cfg.Listen.Admin, "the administration"}, {&l.app, n.cfg.Listen.App, "the app"}, {&l.ussd, n.cfg.Listen.USSD, "the USSD gateway"},
+		{&l.console, n.cfg.Listen.Console, "the console"}, {&l.status, n.cfg.Listen.Status, "the status page"}, {&l.regulator, n.cfg.Listen.Regulator, "the regulator"}} {
 		if each.address == "" {
 			continue
 		}
@@ -238,7 +295,7 @@ func (n *node) listen(ctx context.Context) (l listeners, err error) {
 // close closes those that are open.
 func (l *listeners) close() error {
 	var errs []error
-	for _, each := range []net.Listener{l.api, l.admin, l.app, l.ussd} {
+	for _, each := range []net.Listener{l.api, l.admin, l.app, l.ussd, l.console, l.status, l.regulator} {
 		if each != nil {
 			if err := each.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
@@ -274,7 +331,16 @@ func (n *node) run(ctx context.Context, at listeners) error {
 		binds.Go(func() { n.smpp.Run(bound) })
 	}
 	loops.Go(func() { n.outbox.Run(working) })
+	loops.Go(func() { n.sequencer.Run(working) })
 	loops.Go(func() { n.tidy(working) })
+	loops.Go(func() { n.tell(working) })
+	loops.Go(func() { n.deliver(working, n.crier, n.hearers) })
+	loops.Go(func() { n.letters.Run(working) })
+	loops.Go(func() { n.careFor(working) })
+	loops.Go(func() { n.reconcile(working) })
+	loops.Go(func() { n.console.Run(working) })
+	loops.Go(func() { n.account(working) })
+	n.runIncidents(working, &loops)
 	if n.push != nil {
 		loops.Go(func() { n.push.Run(working) })
 	}
@@ -306,8 +372,11 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	most := orElse(n.cfg.Listen.MaxConnections, maxConnections)
 	beside("administration", api.Site{Listener: at.admin, Handler: n.adminRoutes(), MaxConns: 64, Log: n.log}, time.Second, working)
 	beside("app", api.Site{Listener: at.app, Handler: n.pages, TLS: n.tls, MaxConns: most, Drain: n.pages.Drain, Log: n.log}, drainWithin/2, serving)
+	beside("console", api.Site{Listener: at.console, Handler: n.console, TLS: n.tls, MaxConns: most, Drain: n.console.Drain, Log: n.log}, drainWithin/2, serving)
+	beside("status", api.Site{Listener: at.status, Handler: n.public, TLS: n.tls, MaxConns: most, Log: n.log}, time.Second, serving)
+	beside("regulator", api.Site{Listener: at.regulator, Handler: n.portal, TLS: n.tls, MaxConns: most, Log: n.log}, drainWithin/2, serving)
 	beside("USSD", api.Site{Listener: at.ussd, Handler: n.ussd, TLS: n.tls, MaxConns: most, Log: n.log}, drainWithin/2, serving)
-	site := api.Site{Listener: at.api, Handler: n.api, TLS: n.tls, MaxConns: most, Drain: n.api.Drain, Log: n.log}
+	site := api.Site{Listener: at.api, Handler: n.withLog(n.api), TLS: n.tls, MaxConns: most, Drain: n.api.Drain, Log: n.log}
 	err := api.Serve(serving, site, drainWithin/2)
 	stopWorking()
 	err = errors.Join(<-engine, err)

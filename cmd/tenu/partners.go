@@ -13,6 +13,7 @@ import (
 	"tenu/internal/partner"
 	"tenu/internal/partner/cgrates"
 	"tenu/internal/partner/gsma"
+	"tenu/internal/partner/house"
 	"tenu/internal/partner/ucip"
 	"tenu/internal/purchase"
 	"tenu/internal/yamlfile"
@@ -21,6 +22,7 @@ import (
 // partnerConfig is one partner. Exactly one of the protocols' blocks is given.
 type partnerConfig struct {
 	Name        string        `yaml:"name"`
+	Title       string        `yaml:"title"` // what people call it; "" for its name
 	URL         string        `yaml:"url"`
 	CA          string        `yaml:"ca"`
 	Timeout     span          `yaml:"timeout"`
@@ -127,6 +129,8 @@ func (c *config) checkPartners() error {
 			}
 		}
 		switch {
+		case p.Name == house.Name:
+			return c.file.Errorf(path+".name", "%q pays for what is given away", house.Name)
 		case p.Name == "" || names[p.Name]:
 			return c.file.Errorf(path+".name", "each partner needs a name of its own")
 		case protocols != 1:

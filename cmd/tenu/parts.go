@@ -12,7 +12,9 @@ import (
 	"tenu/internal/notify"
 	"tenu/internal/numbering"
 	"tenu/internal/partner"
+	"tenu/internal/partner/house"
 	"tenu/internal/purchase"
+	"tenu/internal/receipt"
 	"tenu/internal/yamlfile"
 )
 
@@ -28,6 +30,8 @@ type parts struct {
 	callers   map[string]api.Caller
 	adapters  []*adapter
 	zone      *time.Location
+	canaries  []line          // that what is paused is tried with
+	receipts  *receipt.Issuer // nil where there are none
 }
 
 // parts builds what the configuration stands for. Errors name the file, line
@@ -47,6 +51,12 @@ func (c *config) parts(a *app, keys *purchase.Keyring) (*parts, error) {
 	if err := c.goods(p); err != nil {
 		return nil, err
 	}
+	if err := c.canaries(p); err != nil {
+		return nil, err
+	}
+	if p.receipts, err = c.receipts(a.env); err != nil {
+		return nil, err
+	}
 	for i := range c.Partners {
 		raw, path := &c.Partners[i], fmt.Sprintf("partners[%d]", i)
 		built, err := c.build(a, path, raw, keys, p.catalogue.Currency())
@@ -64,8 +74,12 @@ func (c *config) parts(a *app, keys *purchase.Keyring) (*parts, error) {
 			p.callers[raw.Name] = built.caller
 		}
 	}
+	p.members = append(p.members, purchase.Member{Partner: house.House{}, Concurrency: houseAtOnce})
 	return p, nil
 }
+
+// houseAtOnce is how many gifts the house pays for at once; it answers at once.
+const houseAtOnce = 4
 
 // numbers reads the numbering plan and the ported numbers.
 func (c *config) numbers(p *parts) error {
@@ -112,13 +126,13 @@ func (c *config) goods(p *parts) error {
 	if p.catalogue, err = catalogue.Parse(name, data); err != nil {
 		return err
 	}
-	zone, err := time.LoadLocation(orElse(c.Profile.Timezone, "Africa/Ouagadougou"))
+	zone, err := c.zone()
 	if err != nil {
-		return c.file.Errorf("profile.timezone", "%w", err)
+		return err
 	}
 	p.zone = zone
 	words := notify.WordingConfig{Products: map[string]map[string]string{}, Payers: map[string]map[string]string{},
-		Format: p.directory.Format, Location: zone}
+		House: house.Name, Format: p.directory.Format, Location: zone}
 	for _, product := range p.catalogue.Products() {
 		words.Products[product.Code] = product.Names
 	}
@@ -129,4 +143,13 @@ func (c *config) goods(p *parts) error {
 		return c.file.Errorf("catalogue", "%w", err)
 	}
 	return nil
+}
+
+// zone is the country's time zone.
+func (c *config) zone() (*time.Location, error) {
+	zone, err := time.LoadLocation(orElse(c.Profile.Timezone, "Africa/Ouagadougou"))
+	if err != nil {
+		return nil, c.file.Errorf("profile.timezone", "%w", err)
+	}
+	return zone, nil
 }

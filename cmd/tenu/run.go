@@ -26,17 +26,28 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the API and drive purchases, until told to stop."`
-	Demo    demoCmd    `cmd:"" help:"Sell 1 050 F CFA of airtime to partners started beside it, and keep running."`
-	Sandbox sandboxCmd `cmd:"" help:"Run a wallet, a charging system and an SMS centre to try things against."`
-	Buy     buyCmd     `cmd:"" help:"Buy through the API of a running tenu."`
-	Show    showCmd    `cmd:"" help:"Show a purchase and its timeline, through the API of a running tenu."`
-	Verify  verifyCmd  `cmd:"" help:"Check every invariant on a database; exit 1 on the first that is violated."`
-	Migrate migrateCmd `cmd:"" help:"Bring a database to this version's tables."`
-	Config  configCmd  `cmd:"" help:"Check a configuration, or make an API key."`
-	Bench   benchCmd   `cmd:"" help:"Measure speed and memory, each figure beside a yardstick of the same run."`
-	Sim     simCmd     `cmd:"" help:"Simulate installations under every fault, and check every invariant."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Serve the API and drive purchases, until told to stop."`
+	Demo      demoCmd      `cmd:"" help:"Sell 1 050 F CFA of airtime to partners started beside it, and keep running."`
+	Sandbox   sandboxCmd   `cmd:"" help:"Run a wallet, a charging system and an SMS centre to try things against."`
+	Buy       buyCmd       `cmd:"" help:"Buy through the API of a running tenu."`
+	Show      showCmd      `cmd:"" help:"Show a purchase and its timeline, through the API of a running tenu."`
+	Receipt   receiptCmd   `cmd:"" help:"Check receipts, and keep the keys that sign them."`
+	Verify    verifyCmd    `cmd:"" help:"Check every invariant on a database; exit 1 on the first that is violated."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring a database to this version's tables."`
+	Reconcile reconcileCmd `cmd:"" help:"Compare partners' statements with what is on record, and deal with what does not match."`
+	Incident  incidentCmd  `cmd:"" help:"Read what failed: whom it affected, and what became of them."`
+	Pause     pauseCmd     `cmd:"" help:"Pause sales of what fails, before anybody is charged, and open them again."`
+	Report    reportCmd    `cmd:"" help:"Write the report of a month to the regulator, or publish it."`
+	Profile   profileCmd   `cmd:"" help:"Compare countries' limits over what happened."`
+	Staff     staffCmd     `cmd:"" help:"Keep the accounts of those who work for customers."`
+	Config    configCmd    `cmd:"" help:"Check a configuration, or make an API key."`
+	Log       logCmd       `cmd:"" help:"Prove what the log says of a purchase, check proofs, and write the log as files."`
+	Audit     auditCmd     `cmd:"" help:"Recompute the log and every figure of it, and compare each row of the database; exit 1 where anything was tampered with."`
+	Witness   witnessCmd   `cmd:"" help:"Witness a log: check that it only grows, cosign it, and keep what proves a fork."`
+	Bench     benchCmd     `cmd:"" help:"Measure speed and memory, each figure beside a yardstick of the same run."`
+	Sim       simCmd       `cmd:"" help:"Simulate installations under every fault, and check every invariant."`
+	Drill     drillCmd     `cmd:"" help:"Play a day on which something fails, such as 9 July 2024, and measure what becomes of every customer."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // app is what every subcommand gets from its caller.
@@ -45,6 +56,14 @@ type app struct {
 	env      func(string) string
 	clock    steady
 	random   io.Reader
+}
+
+// salt is that of a new purchase. Without chance it has none, and no receipt.
+func (a *app) salt() (s [16]byte) {
+	if _, err := io.ReadFull(a.random, s[:]); err != nil {
+		return [16]byte{}
+	}
+	return s
 }
 
 // exitError is an error that asks for an exit code of its own.

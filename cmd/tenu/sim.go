@@ -26,6 +26,7 @@ type simCmd struct {
 	Purchases int      `default:"100000" help:"How many purchases to simulate."`
 	Seed      uint64   `default:"1" help:"What all chance is drawn from. The same seed gives the same history on any machine."`
 	Store     string   `enum:"memory,sqlite" default:"memory" help:"Where purchases are kept: memory or sqlite."`
+	Care      bool     `help:"Simulate cases, requests, callbacks and rules too, in SQLite."`
 	Dir       string   `type:"path" help:"Where SQLite's files go; memory where the system has a directory for it, else the temporary directory."`
 	Workers   int      `default:"0" help:"How many worlds are simulated at once; 0 for one per processor."`
 	World     int      `help:"Simulate this world only."`
@@ -57,6 +58,7 @@ type simReport struct {
 	Messages      int                       `json:"messages"`
 	Breaches      int                       `json:"breaches"` // legs where the partner lied: its books differ from what it said
 	Unbooked      int                       `json:"unbooked"` // legs that differ, with a case that says so
+	Care          *simCare                  `json:"care,omitempty"`
 	EndedIn       map[string]int            `json:"ended_in"`
 	Faults        map[string]int            `json:"faults"`
 	Coverage      map[string]map[string]int `json:"coverage"` // fault, state of the purchase that it met
@@ -68,9 +70,24 @@ type simReport struct {
 	Seconds       float64                   `json:"seconds"`
 }
 
+// simCare is what a simulation with care did.
+type simCare struct {
+	Cases      int `json:"cases"`
+	Settled    int `json:"settled"`
+	ByRule     int `json:"settled_by_rule"`
+	Treatments int `json:"treatments"`
+	Requests   int `json:"requests"`
+	Callbacks  int `json:"callbacks_promised"` // those that make good a broken one included
+	Kept       int `json:"callbacks_kept"`
+	Broken     int `json:"callbacks_broken"`
+}
+
 // Run simulates, and on a violation shrinks it and tells its story.
 func (c *simCmd) Run(ctx context.Context, a *app) (err error) {
-	o := sim.Options{Seed: c.Seed, Purchases: c.Purchases, Workers: c.Workers, World: c.World, Buyers: c.Buyers}
+	o := sim.Options{Seed: c.Seed, Purchases: c.Purchases, Workers: c.Workers, World: c.World, Buyers: c.Buyers, Care: c.Care}
+	if c.Care {
+		c.Store = "sqlite"
+	}
 	if c.Purchases < 1 || c.Workers < 0 || (c.World == 0 && (c.Buyers != nil || c.Trace)) {
 		return usage(errors.New("purchases must be positive; --buyers and --trace need --world"))
 	}
@@ -162,6 +179,10 @@ func newSimReport(c *simCmd, r *sim.Report, seconds float64) *simReport {
 		Changes: r.Changes, Messages: r.Messages, Breaches: r.Breaches, Unbooked: r.Unbooked, TraceHash: r.TraceHash,
 		Violations: len(r.Violations), Found: r.Violations, Seconds: math.Round(seconds*10) / 10,
 		Thin: append([]string{}, r.Thin(100)...), EndedIn: map[string]int{}, Faults: map[string]int{}, Coverage: map[string]map[string]int{}}
+	if c.Care {
+		report.Care = &simCare{Cases: r.Cases, Settled: r.Settled, ByRule: r.ByRule, Treatments: r.Treatments, Requests: r.Requests,
+			Callbacks: r.Callbacks, Kept: r.Kept, Broken: r.Broken}
+	}
 	if r.Calls > 0 {
 		report.FaultyPercent = math.Round(1000*float64(r.Faulty)/float64(r.Calls)) / 10
 	}
@@ -199,6 +220,10 @@ func (c *simCmd) print(a *app, r *simReport) error {
   time            %9.1f s
 `, r.Purchases, r.Worlds, r.Seed, r.Store, r.PartnerCalls, r.FaultyPercent, r.Commits, r.Changes, r.Crashes, r.Takeovers,
 		r.Messages, r.Breaches, r.TraceHash, r.Violations, r.Seconds)
+	if k := r.Care; err == nil && k != nil {
+		_, err = fmt.Fprintf(a.out, "\n  cases           %9d, settled %d times, by rules %d times\n  rules           %9d acts\n  requests        %9d\n"+
+			"  callbacks       %9d, %d kept, %d broken\n", k.Cases, k.Settled, k.ByRule, k.Treatments, k.Requests, k.Callbacks, k.Kept, k.Broken)
+	}
 	if err != nil || !c.Coverage {
 		return err
 	}

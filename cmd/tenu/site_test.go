@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -16,6 +17,7 @@ import (
 type site struct {
 	*demo
 	stop func() // ends the node, and then the partners
+	once sync.Once
 }
 
 // startSite starts an installation that ends with the test. adapt changes the
@@ -46,12 +48,15 @@ func startSite(t testing.TB, adapt func(string) string) *site {
 			t.Errorf("close: %v", err)
 		}
 	}}
-	t.Cleanup(s.stop)
+	t.Cleanup(s.halt)
 	if err := d.ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
+
+// halt stops it, unless it was before.
+func (s *site) halt() { s.once.Do(s.stop) }
 
 // fault makes the sandbox's charging system meet faults, as `tenu demo` tells to do.
 func (s *site) fault(t testing.TB, partner, fault string) {

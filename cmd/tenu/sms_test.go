@@ -20,6 +20,7 @@ type phone struct {
 	centre *testpeer.Node
 	number string // without plus
 	read   int    // messages to it that were looked at
+	opened int    // messages that came by themselves, of a case that was opened
 }
 
 // got waits for the phone's next message.
@@ -57,13 +58,22 @@ func (p *phone) send(text string) string {
 	return p.centre.Ask(string(ask))
 }
 
-// asks writes, and returns what comes back.
+// asks writes, and returns what comes back. What is told of a case comes by itself, at
+// any time: it is no answer.
 func (p *phone) asks(text string) string {
 	p.t.Helper()
 	if status := p.send(text); status != "0" {
 		p.t.Fatalf("%q gets status %s", text, status)
 	}
-	return p.got()
+	for {
+		text := p.got()
+		if !strings.HasPrefix(text, "Dossier D-") {
+			return text
+		}
+		if strings.Contains(text, " ouvert ") {
+			p.opened++
+		}
+	}
 }
 
 // smppSite is an installation whose messages go over SMPP.
@@ -92,6 +102,10 @@ func TestSMSKeywords(t *testing.T) {
 		{"statut", "Pas encore d'achat"},
 		{"Oui", "Rien à confirmer"},
 		{"rappel non", "Pas de rappel promis"},
+		{"dossier", "Pas de dossier"},
+		{"Dossier D-K7M2-Q4XD-9T", "pas connu"},
+		{"oui rendre", "Rien ne vous est demandé"},
+		{"NON RENDRE", "Rien ne vous est demandé"},
 		{"SOLDE", "Solde : "},
 		{"forfaits", "DATA-DAY"},
 		{"achat", "Envoyez ACHAT 1000"},
@@ -125,9 +139,15 @@ func TestSMSKeywords(t *testing.T) {
 	if status := p.asks("STATUT"); !strings.Contains(status, "crédité à") || !strings.Contains(status, found) {
 		t.Errorf("STATUT is answered %q", status)
 	}
+	if told := p.asks("RECU " + found); !strings.Contains(told, "1 000 F CFA, 1 050 F CFA débités dont frais 50 F CFA. Crédité à") || !strings.Contains(told, found) || p.asks("reçu") != told {
+		t.Errorf("RECU is answered %q", told)
+	}
 	stranger := &phone{t: t, centre: centre, number: "22670999999"}
 	if status := stranger.asks("STATUT " + found); !strings.Contains(status, "n'est pas connue") {
 		t.Errorf("a stranger is told %q", status)
+	}
+	if told := stranger.asks("recu " + found); !strings.Contains(told, "n'est pas connue") {
+		t.Errorf("a stranger is told of a receipt: %q", told)
 	}
 	if answer := stranger.asks(receipt); strings.Contains(answer, "ouvert") {
 		t.Errorf("a stranger opens a case: %q", answer)
@@ -146,6 +166,11 @@ func TestSMSKeywords(t *testing.T) {
 	p.asksFor("RAPPEL", "Rappel promis ")
 	p.asksFor("rappel", "Rappel promis ")
 	p.asksFor("RAPPEL NON", "Rappel annulé")
+	for p.opened == 0 { // or the customer was not told of the case
+		if strings.Contains(p.got(), " ouvert ") {
+			p.opened++
+		}
+	}
 	if s.count(t, "callback") != 1 {
 		t.Errorf("%d callbacks", s.count(t, "callback"))
 	}

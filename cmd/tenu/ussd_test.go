@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"tenu/internal/care"
+	"tenu/internal/incident"
 	"tenu/internal/notify/gsm7"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
@@ -97,12 +98,19 @@ var (
 	aWindow    = regexp.MustCompile(`(\d\d/\d\d )?\d\d:\d\d-\d\d:\d\d`)
 	aChoice    = regexp.MustCompile(`(?m)^\d .`)
 	anAmount   = regexp.MustCompile(`(?m)^\d \d{3} F CFA`)
+	aReceipt   = regexp.MustCompile(`\{ref\} n\d+|\b[0-9a-f]{8}$`)
 	aTime      = regexp.MustCompile(`\d\d/\d\d \d\d:\d\d|\b\d\d:\d\d\b|\b\d\d/\d\d\b`)
 )
 
 // plainScreen is a screen without what differs from run to run.
 func plainScreen(screen, number string) string {
 	screen = aReference.ReplaceAllString(screen, "{ref}")
+	screen = aReceipt.ReplaceAllStringFunc(screen, func(found string) string {
+		if rest, numbered := strings.CutPrefix(found, "{ref} n"); numbered {
+			return found[:len(found)-len(rest)] + "{n}"
+		}
+		return "{key}"
+	})
 	screen = aTime.ReplaceAllString(aWindow.ReplaceAllString(screen, "{window}"), "{time}")
 	me := number[:2] + " " + number[2:4] + " " + number[4:6] + " " + number[6:]
 	return strings.ReplaceAll(screen, me, "{me}")
@@ -118,12 +126,27 @@ type caller struct {
 // begin dials, with what is typed after the service code.
 func (c *caller) begin(typed string) string {
 	c.sessions++
+	typed = c.named(typed)
 	c.session, c.text = fmt.Sprintf("s-%s-%d", c.number, c.sessions), typed
 	return c.again()
 }
 
+// named puts the number's newest purchase for {last}, or for {first} the oldest.
+func (c *caller) named(typed string) string {
+	c.Helper()
+	if !strings.Contains(typed, "{") {
+		return typed
+	}
+	all := c.purchases()
+	if len(all) == 0 {
+		c.Fatalf("%q: there is no purchase", typed)
+	}
+	return strings.NewReplacer("{last}", string(c.node.customers.Reference(all[0].ID)), "{first}", string(c.node.customers.Reference(all[len(all)-1].ID))).Replace(typed)
+}
+
 // enter types on.
 func (c *caller) enter(typed string) string {
+	typed = c.named(typed)
 	if c.text != "" {
 		typed = c.text + "*" + typed
 	}
@@ -232,6 +255,26 @@ func (c *caller) probe(name string, want partner.Status) {
 	}
 }
 
+// shut pauses sales of a series in words.
+func (c *caller) shut(series string) {
+	c.Helper()
+	by, name, _ := strings.Cut(series, " ")
+	dimension, _ := incident.ParseDimension(by)
+	if _, err := c.node.pauses.Pause(context.Background(), incident.Actor{}, incident.Series{By: dimension, Name: name}, "a test", true); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// reopen ends all pauses.
+func (c *caller) reopen() {
+	c.Helper()
+	for _, p := range c.node.pauses.Pauses() {
+		if _, err := c.node.pauses.Resume(context.Background(), incident.Actor{}, p.ID, 0, "a test", true); err != nil {
+			c.Fatal(err)
+		}
+	}
+}
+
 // do runs a command of a transcript and returns the screen it brings, if any.
 func (c *caller) do(command string) (screen string) {
 	c.Helper()
@@ -260,6 +303,10 @@ func (c *caller) do(command string) (screen string) {
 	case "heal":
 		c.faults(rest, "")
 		c.probe(rest, partner.Available)
+	case "shut": // sales are paused, by a person
+		c.shut(rest)
+	case "reopen":
+		c.reopen()
 	case "purchases", "reports", "calls":
 		n := map[string]func() int{"purchases": func() int { return len(c.purchases()) }, "reports": func() int { return len(c.reports()) }, "calls": func() int {
 			calls, err := c.node.store.Callbacks(context.Background(), c.msisdn(), 100)
@@ -292,7 +339,7 @@ func TestUSSD(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := &caller{dialled: &dialled{g.site, t, g.client, g.url}, number: fmt.Sprintf("7010%04d", i)}
-			t.Cleanup(func() { c.faults("wallet", ""); c.faults("ocs", "") })
+			t.Cleanup(func() { c.faults("wallet", ""); c.faults("ocs", ""); c.reopen() })
 			var out bytes.Buffer
 			for at, block := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
 				lines := strings.Split(block, "\n")
@@ -543,7 +590,7 @@ func (f failingSessions) DropUSSDSessions(context.Context, purchase.Instant) err
 func TestUSSDWithoutSessions(t *testing.T) {
 	g := dial(t)
 	_, payers := g.node.parts.catalogue.Labels()
-	desk, err := care.NewDesk(g.node.store, g.app.clock, g.node.cfg.Callbacks.hours(g.node.parts.zone))
+	desk, err := care.New(care.Config{Store: g.node.store, Clock: g.app.clock, Hours: g.node.cfg.Callbacks.hours(g.node.parts.zone)})
 	if err != nil {
 		t.Fatal(err)
 	}

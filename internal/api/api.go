@@ -16,6 +16,7 @@ import (
 	"tenu/internal/catalogue"
 	"tenu/internal/numbering"
 	"tenu/internal/purchase"
+	"tenu/internal/receipt"
 	"tenu/internal/sale"
 )
 
@@ -46,8 +47,8 @@ type Desk interface {
 	BuyAll(context.Context, []sale.Wish) []purchase.Bought
 	// Catalogue is what is sold at the moment.
 	Catalogue() *catalogue.Catalogue
-	// Products lists what is on sale now to a number, or to anybody.
-	Products(number string) ([]sale.Ware, error)
+	// Products lists what is on sale now to a number, or to anybody, on a channel.
+	Products(number, channel string) ([]sale.Ware, error)
 	// Balance asks the charging system of a line what it holds.
 	Balance(ctx context.Context, number string) (sale.Line, error)
 }
@@ -68,6 +69,12 @@ type Caller interface {
 	Callback(r *http.Request, body []byte) (purchase.ID, purchase.Event, error)
 }
 
+// Receipts makes receipts; *receipt.Issuer does.
+type Receipts interface {
+	Issue(r *purchase.Record, reference purchase.Reference, open bool) (receipt.Receipt, []byte, error)
+	Link(signed []byte) string
+}
+
 // Meter counts.
 type Meter interface {
 	// Request counts one request answered.
@@ -78,7 +85,7 @@ type Meter interface {
 	CallbackRefused(partner string)
 }
 
-// Config is what an API is built from. All of it is needed.
+// Config is what an API is built from. All of it is needed but receipts and annexes.
 type Config struct {
 	Version   string
 	Desk      Desk
@@ -92,6 +99,12 @@ type Config struct {
 	NewID     func() string // identities of requests
 	Meter     Meter
 	Log       *slog.Logger
+	// Receipts makes receipts; nil where there are none.
+	Receipts Receipts
+	// Deployment is what is said of the installation; its version is Version.
+	Deployment Deployment
+	// Annexes are answered beside the API's own routes; there may be none.
+	Annexes []Annex
 }
 
 // API answers HTTP requests. It is safe for concurrent use.
@@ -107,6 +120,10 @@ type API struct {
 	newID     func() string
 	meter     Meter
 	log       *slog.Logger
+	receipts  Receipts
+	annexes   []Annex
+
+	deployment Deployment
 
 	sentences sentences
 	mux       *http.ServeMux
@@ -118,20 +135,24 @@ type API struct {
 // New returns the API.
 func New(cfg Config) (*API, error) {
 	a := &API{
-		desk:      cfg.Desk,
-		engine:    cfg.Engine,
-		purchases: cfg.Purchases,
-		numbers:   cfg.Numbers,
-		callers:   cfg.Callers,
-		clients:   cfg.Clients,
-		keys:      cfg.Keys,
-		clock:     cfg.Clock,
-		newID:     cfg.NewID,
-		meter:     cfg.Meter,
-		log:       cfg.Log,
-		mux:       http.NewServeMux(),
-		limiter:   newLimiter(cfg.Clients.Clients()),
+		desk:       cfg.Desk,
+		engine:     cfg.Engine,
+		purchases:  cfg.Purchases,
+		numbers:    cfg.Numbers,
+		callers:    cfg.Callers,
+		clients:    cfg.Clients,
+		keys:       cfg.Keys,
+		clock:      cfg.Clock,
+		newID:      cfg.NewID,
+		meter:      cfg.Meter,
+		log:        cfg.Log,
+		receipts:   cfg.Receipts,
+		annexes:    cfg.Annexes,
+		deployment: cfg.Deployment,
+		mux:        http.NewServeMux(),
+		limiter:    newLimiter(cfg.Clients.Clients()),
 	}
+	a.deployment.Version = cfg.Version
 	a.draining, a.drain = context.WithCancel(context.Background())
 	var err error
 	if a.sentences, err = loadSentences(); err != nil {
@@ -139,6 +160,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if err := a.route(cfg.Version); err != nil {
 		return nil, err
+	}
+	for i := range a.annexes {
+		a.annex(&a.annexes[i])
 	}
 	return a, nil
 }

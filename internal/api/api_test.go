@@ -119,6 +119,7 @@ type rig struct {
 	log      *logBook
 	broken   atomic.Bool // the store fails for the API
 	metrics  *telemetry.Metrics
+	receipts api.Receipts // nil: none
 	stopHTTP func()
 }
 
@@ -169,7 +170,7 @@ func start(t testing.TB, change func(*rig, []auth.Client)) *rig {
 	log := slog.New(slog.NewTextHandler(r.log, nil))
 	rules := purchase.DefaultRules()
 	r.engine = must[*purchase.Engine](t)(purchase.New(purchase.Config{Store: r.store, Keys: r.keys, Clock: clock{}, Wording: wording{},
-		Node: "n1", Rules: rules, Log: log, Partners: []purchase.Member{{Partner: r.wallet, Concurrency: 8}, {Partner: r.ocs, Concurrency: 8}}}))
+		Node: "n1", Rules: rules, Log: log, Salt: func() [16]byte { return [16]byte{1, 15: 2} }, Partners: []purchase.Member{{Partner: r.wallet, Concurrency: 8}, {Partner: r.ocs, Concurrency: 8}}}))
 	r.metrics = telemetry.NewMetrics("test", r.engine.Stats, func() []telemetry.Partner { return nil })
 	plan := must[*numbering.Plan](t)(numbering.ParsePlan("bf.yaml", numbering.BurkinaFaso))
 	goods := must[*catalogue.Catalogue](t)(catalogue.Parse("demo.yaml", catalogue.Demo))
@@ -178,7 +179,7 @@ func start(t testing.TB, change func(*rig, []auth.Client)) *rig {
 		Reference: r.keys.Reference, Partners: []string{"wallet", "ocs"}, Readers: map[string]purchase.BalanceReader{"ocs": r.ocs}}))
 	a := must[*api.API](t)(api.New(api.Config{Version: "test", Desk: desk, Engine: r.engine, Purchases: shelf{r},
 		Numbers: numbers, Callers: map[string]api.Caller{"wallet": caller{r.keys}},
-		Clients: must[*auth.Book](t)(auth.NewBook(clients)), Keys: r.keys, Clock: clock{}, NewID: uuid.NewString, Meter: r.metrics, Log: log}))
+		Clients: must[*auth.Book](t)(auth.NewBook(clients)), Keys: r.keys, Clock: clock{}, NewID: uuid.NewString, Meter: r.metrics, Log: log, Receipts: r.receipts}))
 	r.api = a
 	r.run(a, log)
 	return r

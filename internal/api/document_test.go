@@ -42,11 +42,13 @@ type document struct {
 
 // The surface, as it is promised. A line that goes away breaks somebody.
 var surface = []string{
+	"GET /v1/deployment purchases:read 200 401 403 429 500 503",
 	"GET /v1/lines/{number}/balance balance:read 200 401 403 404 422 429 500 503",
 	"GET /v1/products products:read 200 401 403 422 429 500 503",
 	"GET /v1/purchases purchases:read 200 400 401 403 422 429 500 503",
 	"GET /v1/purchases/{reference} purchases:read 200 400 401 403 404 429 500 503",
 	"GET /v1/purchases/{reference}/events purchases:read 200 204 400 401 403 404 422 429 500 503",
+	"GET /v1/purchases/{reference}/receipt purchases:read 200 400 401 403 404 422 429 500 503",
 	"POST /callbacks/{partner} - 204 400 401 413 500 503",
 	"POST /v1/purchases purchases:write 200 201 400 401 403 409 413 415 422 429 500 503",
 	"POST /v1/purchases/batch purchases:write 200 400 401 403 413 415 422 429 500 503",

@@ -149,7 +149,7 @@ func takeBody(w http.ResponseWriter, r *http.Request, op *huma.Operation) *Probl
 	if _, wantJSON := op.RequestBody.Content["application/json"]; wantJSON {
 		kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		charset := params["charset"]
-		if err != nil || kind != "application/json" || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
+		if err != nil || op.RequestBody.Content[kind] == nil || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
 			return problem(CodeBodyType, "Content-Type must be application/json")
 		}
 	}

@@ -31,6 +31,7 @@ const (
 	CodeReference    Code = "reference_malformed"
 	CodeCursor       Code = "cursor_malformed"
 	CodePurchase     Code = "purchase_not_found"
+	CodeReceipt      Code = "receipt_not_found"
 	CodeCallback     Code = "callback_refused"
 	CodeCallbackBody Code = "callback_malformed"
 	CodeUnavailable       = Code(sale.CodeUnavailable)
@@ -58,6 +59,7 @@ var kinds = []struct {
 	{CodeReference, 400, "This is not a purchase's reference"},
 	{CodeCursor, 400, "The cursor is not valid"},
 	{CodePurchase, 404, "There is no such purchase"},
+	{CodeReceipt, 404, "The purchase has no receipt"},
 	{CodeCallback, 401, "The callback is not authentic"},
 	{CodeCallbackBody, 400, "The callback cannot be read"},
 	{Code(sale.CodeKeyInvalid), 400, "The idempotency key is missing or not valid"},

@@ -25,6 +25,9 @@ type Product struct {
 	Fee      Fee               `json:"fee"`
 	// Operators are in the numbering plan's codes.
 	Operators []string `json:"operators" doc:"Whose lines it is sold to."`
+	Paused    bool     `json:"paused" doc:"It cannot be bought at the moment, however it is paid: a purchase would be refused before the charge."`
+	// PausedWith may be part of PayWith.
+	PausedWith []string `json:"paused_with,omitempty" doc:"Of pay_with, those with which it cannot be bought at the moment."`
 }
 
 // Fee is what a sale costs the customer beside what is credited.
@@ -45,8 +48,12 @@ type productsOut struct {
 }
 
 // products lists what is on sale now.
-func (a *API) products(_ context.Context, in *productsIn) (*productsOut, error) {
-	wares, err := a.desk.Products(in.Number)
+func (a *API) products(ctx context.Context, in *productsIn) (*productsOut, error) {
+	channel := ""
+	if c := callOf(ctx).client; c != nil {
+		channel = c.Channel
+	}
+	wares, err := a.desk.Products(in.Number, channel)
 	if err != nil {
 		return nil, refusal(err, "")
 	}
@@ -60,7 +67,7 @@ func (a *API) products(_ context.Context, in *productsIn) (*productsOut, error) 
 
 func product(w *sale.Ware, c money.Currency) Product {
 	o := w.Offer
-	v := Product{Code: w.Code, Kind: "airtime", Names: w.Names, Offer: o.Version, Currency: string(c), PayWith: w.Payers,
+	v := Product{Code: w.Code, Kind: "airtime", Names: w.Names, Offer: o.Version, Currency: string(c), PayWith: w.Payers, Paused: w.Paused(), PausedWith: w.Closed,
 		Fee: Fee{Fixed: o.Fee.Fixed, PerMille: o.Fee.PerMille, From: "total"}}
 	for _, operator := range w.Operators {
 		v.Operators = append(v.Operators, string(operator))

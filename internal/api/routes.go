@@ -20,6 +20,7 @@ const (
 	purchases = "Purchases"
 	products  = "Products"
 	lines     = "Lines"
+	itself    = "Deployment"
 	partners  = "Partners"
 )
 
@@ -59,6 +60,8 @@ func (a *API) route(version string) error {
 		Responses:   refusals("200", "The purchase.", keyed(CodeReference, CodePurchase)),
 	}, a.get)
 
+	a.routeReceipt(h)
+
 	huma.Register(h, huma.Operation{
 		OperationID: "watch-purchase", Method: http.MethodGet, Path: "/v1/purchases/{reference}/events", Tags: []string{purchases},
 		Summary:     "Follow a purchase as server-sent events",
@@ -80,6 +83,20 @@ func (a *API) route(version string) error {
 		Responses: refusals("200", "The balances.", keyed(CodeRequest), numberCodes, []sale.Code{sale.CodeLineUnknown}),
 	}, a.balance)
 
+	huma.Register(h, huma.Operation{
+		OperationID: "get-deployment", Method: http.MethodGet, Path: "/v1/deployment", Tags: []string{itself},
+		Summary:     "Say what this installation is",
+		Description: "Whether it is a test deployment, by when it keeps what, and where its partners' switches are if it is one: for `tenu drill --against`.",
+		Security:    needs(auth.PurchasesRead),
+		Responses:   refusals("200", "The installation.", keyed()),
+	}, a.deployed)
+
+	a.routeCallbacks(h)
+	return a.pages(h.OpenAPI())
+}
+
+// routeCallbacks registers what partners tell by themselves.
+func (a *API) routeCallbacks(h huma.API) {
 	for _, method := range []string{http.MethodPut, http.MethodPost} {
 		huma.Register(h, huma.Operation{
 			OperationID: "callback-" + map[string]string{http.MethodPut: "put", http.MethodPost: "post"}[method],
@@ -89,8 +106,16 @@ func (a *API) route(version string) error {
 			Responses: refusals("204", "The news is durable.", []Code{CodeCallbackBody, CodeCallback, CodeBodyLarge, CodeUnavailable}),
 		}, a.callback)
 	}
+}
 
-	return a.pages(h.OpenAPI())
+// routeReceipt registers what concerns a purchase's receipt.
+func (a *API) routeReceipt(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "get-receipt", Method: http.MethodGet, Path: "/v1/purchases/{reference}/receipt", Tags: []string{purchases},
+		Summary:     "Get a purchase's newest signed receipt",
+		Description: receiptDoc, Security: needs(auth.PurchasesRead),
+		Responses: refusals("200", "The receipt.", keyed(CodeReference, CodePurchase, CodeReceipt, CodeRequest)),
+	}, a.receipt)
 }
 
 // pages adds what is not part of the document, the document itself included.
@@ -132,6 +157,9 @@ const (
 	eventsDoc = "One event `purchase` for the present state and one after each change; the event's id is the purchase's " +
 		"version. Comments keep the connection alive. The stream ends with the final state; a reconnection with the last " +
 		"id is then answered with 204. A server that is about to stop ends the stream early: reconnect."
+	receiptDoc = "For the payer alone, who can check it without asking anybody: `text` is a C2SP signed-note, which the page at " +
+		"the link's address checks without a network; the keys are served beside it at /receipts/keys. There is none while the " +
+		"payer is being asked, and none after the payer's data was erased. A later receipt of the same purchase has a higher sequence."
 	callbackDoc = "For the partners' own systems, authenticated as agreed with each. 204 is answered once the news is " +
 		"durable; a repetition is answered likewise and changes nothing."
 )
@@ -148,6 +176,7 @@ func (a *API) huma(version string) huma.API {
 				{Name: purchases, Description: "Buying, and what became of it."},
 				{Name: products, Description: "What is sold."},
 				{Name: lines, Description: "What a customer's line holds."},
+				{Name: itself, Description: "What this installation is."},
 				{Name: partners, Description: "What wallets and charging systems tell."},
 			},
 			Components: &huma.Components{

@@ -44,7 +44,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	defer func() {
 		if thrown := recover(); thrown != nil {
-			a.recovered(rec, c, thrown)
+			a.recovered(rec, r, c, thrown)
 		}
 		a.finish(rec, r, c, start)
 		if rec.broken {
@@ -53,9 +53,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	dress(w.Header(), c.id, r.TLS != nil)
 	if p := a.unroutable(rec, r); p != nil {
-		p.Instance = instance(c.id)
 		w.Header().Set("Connection", "close") // and leave any body unread
-		p.write(rec)
+		a.refuse(rec, r, c, p)
 		return
 	}
 	a.mux.ServeHTTP(rec, r)
@@ -117,7 +116,7 @@ func (a *API) requestID(r *http.Request) string {
 }
 
 // recovered answers for a handler that panicked.
-func (a *API) recovered(rec *recorder, c *call, thrown any) {
+func (a *API) recovered(rec *recorder, r *http.Request, c *call, thrown any) {
 	if thrown == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 		rec.broken = true
 		return
@@ -127,9 +126,7 @@ func (a *API) recovered(rec *recorder, c *call, thrown any) {
 		rec.broken = true
 		return
 	}
-	p := problem(CodeInternal, "")
-	p.Instance = instance(c.id)
-	p.write(rec)
+	a.refuse(rec, r, c, problem(CodeInternal, ""))
 }
 
 // finish leaves one line of log and one observation. The path is logged as its

@@ -104,7 +104,7 @@ func sources(e *purchase.Evidence) string {
 		return e.Partner + " answers a cancellation"
 	case purchase.FromStatement:
 		return e.Partner + " states in its books"
-	case purchase.FromNode:
+	case purchase.FromNode, purchase.FromStaff: // a wish is never evidence
 	}
 	return "this node knows"
 }
@@ -128,22 +128,24 @@ func noticeEntry(n *purchase.Notice) Entry {
 
 // matters say what a case is about.
 var matters = map[purchase.Matter]string{
-	purchase.MatterPendingCredit:  "not credited by the delivery deadline",
-	purchase.MatterUnknownCharge:  "the payer never said whether it charged",
-	purchase.MatterLateRefund:     "not refunded by the refund deadline",
-	purchase.MatterRefundRefused:  "the payer refuses to give the money back",
-	purchase.MatterOverdue:        "neither credited nor refunded by the last deadline",
-	purchase.MatterUnproven:       "refunded at the deadline without proof of non-delivery",
-	purchase.MatterOrphanCharge:   "charged after the purchase was declined",
-	purchase.MatterWrongCharge:    "another amount was charged",
-	purchase.MatterWrongCredit:    "other units, another product or another number was credited",
-	purchase.MatterWrongRefund:    "another amount was refunded",
-	purchase.MatterLateCredit:     "credited after the money was being given back",
-	purchase.MatterSecondCharge:   "charged twice",
-	purchase.MatterSecondCredit:   "credited twice",
-	purchase.MatterSecondRefund:   "refunded twice",
-	purchase.MatterCreditReversed: "the provider took the units back",
-	purchase.MatterChargeReversed: "the payer gave the money back after delivery",
-	purchase.MatterRefundReversed: "the payer took the refund back",
-	purchase.MatterUnbooked:       "a movement that the journal has no room for",
+	purchase.MatterPendingCredit:   "not credited by the delivery deadline",
+	purchase.MatterUnknownCharge:   "the payer never said whether it charged",
+	purchase.MatterLateRefund:      "not refunded by the refund deadline",
+	purchase.MatterRefundRefused:   "the payer refuses to give the money back",
+	purchase.MatterOverdue:         "neither credited nor refunded by the last deadline",
+	purchase.MatterUnproven:        "refunded at the deadline without proof of non-delivery",
+	purchase.MatterOrphanCharge:    "charged after the purchase was declined",
+	purchase.MatterWrongCharge:     "another amount was charged",
+	purchase.MatterWrongCredit:     "other units, another product or another number was credited",
+	purchase.MatterWrongRefund:     "another amount was refunded",
+	purchase.MatterLateCredit:      "credited after the money was being given back",
+	purchase.MatterSecondCharge:    "charged twice",
+	purchase.MatterSecondCredit:    "credited twice",
+	purchase.MatterSecondRefund:    "refunded twice",
+	purchase.MatterCreditReversed:  "the provider took the units back",
+	purchase.MatterChargeReversed:  "the payer gave the money back after delivery",
+	purchase.MatterRefundReversed:  "the payer took the refund back",
+	purchase.MatterUnbooked:        "a movement that the journal has no room for",
+	purchase.MatterUnknownReversal: "the provider never said whether it took the units back",
+	purchase.MatterWrongReversal:   "other units were taken back than were to be, or twice, or they were given again",
 }

@@ -1,6 +1,17 @@
-// Package auth tells who calls the API: clients with keys of high entropy, of
-// which only hashes are kept, their scopes, and the day each key ends. It knows
-// nothing of HTTP, of purchases, or of where the list of clients comes from.
+// Package auth tells who calls: clients of the API with keys of high entropy, of
+// which only hashes are kept, their scopes, and the day each key ends; customers,
+// by one-time codes; and staff, by password and authenticator, passkey or OpenID
+// Connect, with what each role may do as one table. It knows nothing of HTTP but
+// what it asks an OpenID provider, of purchases, or of where the list of clients
+// comes from.
+//
+// How pages sign staff in: StaffDesk.SignIn for a form; AskPasskey and
+// SignInByPasskey, where Ceremony.Options goes to navigator.credentials.get and
+// Ceremony.State comes back beside its answer; AskOIDC, whose state goes into a
+// cookie of the way back only, and SignInByOIDC with that cookie and the query's
+// state and code. Each returns a token for the session's cookie. Who says with
+// each request whose it is, as the account is now. ErrSignIn is all that a person
+// who is not signed in is told, ErrLocked that too many tries came from there.
 package auth
 
 import (
@@ -20,10 +31,14 @@ const (
 	PurchasesRead  Scope = "purchases:read"
 	ProductsRead   Scope = "products:read"
 	BalanceRead    Scope = "balance:read"
+	CasesRead      Scope = "cases:read"
+	CasesWrite     Scope = "cases:write"
+	CasesAll       Scope = "cases:all" // with one of the others: not only the client's own
+	RegulatorRead  Scope = "regulator:read"
 )
 
 // Scopes lists every scope.
-var Scopes = []Scope{PurchasesWrite, PurchasesRead, ProductsRead, BalanceRead}
+var Scopes = []Scope{PurchasesWrite, PurchasesRead, ProductsRead, BalanceRead, CasesRead, CasesWrite, CasesAll, RegulatorRead}
 
 // ErrKey is the one answer to a key that is absent, malformed, unknown, of
 // another installation, or expired.

@@ -129,18 +129,14 @@ func (c *Codes) counted(number purchase.MSISDN, source string, now purchase.Inst
 	for range c.limits.PrefixDigits {
 		prefix /= 10
 	}
-	within := func(name string, period time.Duration, most int64) Limit {
-		since := now - now%purchase.Instant(period.Microseconds())
-		return Limit{name, since, since.Add(period), most}
-	}
 	limits := []Limit{
-		within("code/number/"+number.String(), 15*time.Minute, c.limits.Number),
-		within("code/number-day/"+number.String(), 24*time.Hour, c.limits.NumberDaily),
-		within("code/prefix/"+prefix.String(), time.Hour, c.limits.Prefix),
-		within("code/day", 24*time.Hour, c.limits.Daily),
+		within("code/number/"+number.String(), now, 15*time.Minute, c.limits.Number),
+		within("code/number-day/"+number.String(), now, 24*time.Hour, c.limits.NumberDaily),
+		within("code/prefix/"+prefix.String(), now, time.Hour, c.limits.Prefix),
+		within("code/day", now, 24*time.Hour, c.limits.Daily),
 	}
 	if source != "" {
-		limits = append(limits, within("code/source/"+source, time.Hour, c.limits.Source))
+		limits = append(limits, within("code/source/"+source, now, time.Hour, c.limits.Source))
 	}
 	return limits
 }

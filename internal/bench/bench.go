@@ -99,18 +99,23 @@ type database struct {
 	dsn  string
 	keys *purchase.Keyring
 	drop func(context.Context) error
+
+	unlogged bool // it keeps no append-only log
 }
 
 // secret is the installation's secret of every benchmark's database.
 var secret = []byte("a benchmark keeps no secret")
 
 // fresh makes a database of the bed. The caller closes it.
-func (b *Bed) fresh(ctx context.Context) (*database, error) {
+func (b *Bed) fresh(ctx context.Context) (*database, error) { return b.freshAs(ctx, false) }
+
+// freshAs makes a database with the append-only log or without.
+func (b *Bed) freshAs(ctx context.Context, unlogged bool) (*database, error) {
 	dsn, drop, err := b.Fresh(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("make a database: %w", err)
 	}
-	d := &database{bed: b, dsn: dsn, drop: drop}
+	d := &database{bed: b, dsn: dsn, drop: drop, unlogged: unlogged}
 	if _, _, err = store.Migrate(ctx, dsn, store.Options{}); err == nil {
 		err = d.open(ctx)
 	}
@@ -127,7 +132,7 @@ func (b *Bed) fresh(ctx context.Context) (*database, error) {
 }
 
 func (d *database) open(ctx context.Context) (err error) {
-	d.Store, err = store.Open(ctx, d.dsn, store.Options{Committers: d.bed.Committers, Log: d.bed.Log})
+	d.Store, err = store.Open(ctx, d.dsn, store.Options{Committers: d.bed.Committers, Log: d.bed.Log, Unlogged: d.unlogged})
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tenu/internal/chart"
 	"tenu/internal/purchase"
 	"tenu/internal/testpeer"
 )
@@ -84,7 +85,7 @@ func checkResult(t *testing.T, r *Result) {
 		if f.Unit == "" || len(f.Runs) == 0 || f.Median < 0 {
 			t.Errorf("%+v", f)
 		}
-		t.Logf("%-24s %s %s", f.Name, Legible(f.Median), f.Unit)
+		t.Logf("%-24s %s %s", f.Name, chart.Legible(f.Median), f.Unit)
 	}
 	for _, c := range r.Curves {
 		if c.Chart == "" || c.X == "" || c.Y == "" || len(c.Points) < 2 {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tenu/internal/chart"
 )
 
 // TestCharts checks that curves of one title share a chart, and that each chart is
@@ -46,7 +48,7 @@ func TestCharts(t *testing.T) {
 	}
 }
 
-func lineNames(c Chart) (names []string) {
+func lineNames(c chart.Chart) (names []string) {
 	for _, l := range c.Lines {
 		names = append(names, l.Name)
 	}
@@ -72,16 +74,6 @@ func drawn(t *testing.T, picture string) (words []string, paths int) {
 			if token.Name.Local == "path" {
 				paths++
 			}
-		}
-	}
-}
-
-func TestLegible(t *testing.T) {
-	const narrow = "\u202f"
-	for want, v := range map[string]float64{"0": 0, "7": 7, "10 M": 1e7, "1.5 M": 1.5e6, "1" + narrow + "234": 1234.4, "12.3": 12.34,
-		"0.12": 0.123, "0.0123": 0.01234, "123": 123.4, "-12" + narrow + "345": -12345} {
-		if got := Legible(v); got != want {
-			t.Errorf("%v is %q, not %q", v, got, want)
 		}
 	}
 }

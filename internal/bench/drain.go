@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"tenu/internal/chart"
 	"tenu/internal/purchase"
 )
 
@@ -59,8 +60,8 @@ func (b *Bed) Drain(ctx context.Context) (s Sample, err error) {
 	s.Add("new sales at rest, p50", "ms", rest.at(0.5), "")
 	s.Add("new sales at rest, p99", "ms", rest.at(0.99), "")
 	s.Curve(Curve{Chart: "Purchases stuck by an outage", Name: storeName(b.Store), Points: after.points,
-		X: fmt.Sprintf("s since the provider is back and allows %s calls a second", Legible(float64(b.Size.Allowed))),
-		Y: fmt.Sprintf("purchases still stuck, while %s new ones a second are sold", Legible(float64(b.Size.Sales)))})
+		X: fmt.Sprintf("s since the provider is back and allows %s calls a second", chart.Legible(float64(b.Size.Allowed))),
+		Y: fmt.Sprintf("purchases still stuck, while %s new ones a second are sold", chart.Legible(float64(b.Size.Sales)))})
 	return s, n.check(ctx, before, calm.count+b.Size.Stuck+fresh)
 }
 

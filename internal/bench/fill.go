@@ -117,6 +117,7 @@ type Filled struct {
 	began         int64        // when the first was sold, in microseconds
 	looks         uint64       // made so far
 	curve         [][2]float64 // purchases stored, µs a purchase sold
+	stocked       bool         // cases were filled in
 }
 
 // NewFilled returns one that is made when it is needed.
@@ -244,7 +245,7 @@ func (f *Filled) add(ctx context.Context, p past, from, n int) error {
 	if err := p.run(ctx, `BEGIN`); err != nil {
 		return err
 	}
-	for _, text := range f.texts(from, n) {
+	for _, text := range f.texts(fillTexts, from, n) {
 		if err := p.run(ctx, text); err != nil {
 			_ = p.run(ctx, `ROLLBACK`) // the reason to report is the first
 			return err
@@ -253,8 +254,8 @@ func (f *Filled) add(ctx context.Context, p past, from, n int) error {
 	return p.run(ctx, `COMMIT`)
 }
 
-// texts are the statements that fill in n purchases after the first from.
-func (f *Filled) texts(from, n int) []string {
+// texts are the statements that fill in n rows after the first from.
+func (f *Filled) texts(of []string, from, n int) []string {
 	step := max(int64(span/time.Microsecond)/int64(f.bed.Size.Stored), 1)
 	values := []string{"{from}", strconv.Itoa(from), "{till}", strconv.Itoa(from + n - 1), "{n}", strconv.Itoa(n),
 		"{first}", strconv.Itoa(f.first), "{customers}", strconv.Itoa(f.customers()), "{epoch}", strconv.FormatInt(f.epoch, 10),
@@ -269,9 +270,9 @@ func (f *Filled) texts(from, n int) []string {
 		dialect = []string{"{series}", `SELECT {from} AS i UNION ALL SELECT i + 1 FROM s WHERE i < {till}`,
 			"{label}", `printf('%08x-%x', i * 2654435761 % 4294967296, i)`, "{blob}", `x''`}
 	}
-	texts := make([]string, len(fillTexts))
-	for i, text := range fillTexts {
-		text = strings.Replace(text, "{rows}", fillRows, 1)
+	texts := make([]string, len(of))
+	for i, text := range of {
+		text = strings.Replace(strings.Replace(text, "{rows}", fillRows, 1), "{cases}", caseRows, 1)
 		texts[i] = strings.NewReplacer(values...).Replace(strings.NewReplacer(dialect...).Replace(text))
 	}
 	return texts

@@ -102,6 +102,12 @@ func (r *reading) since(before reading, count int) costs {
 		allocs:  each(float64(r.allocs - before.allocs)), bytes: each(float64(r.bytes - before.bytes))}
 }
 
+// add adds what was used in another part of the time.
+func (c *costs) add(other costs) {
+	c.cpu, c.server, c.wal, c.written = c.cpu+other.cpu, c.server+other.server, c.wal+other.wal, c.written+other.written
+	c.allocs, c.bytes = c.allocs+other.allocs, c.bytes+other.bytes
+}
+
 func batchMean(before, after purchase.Stats) float64 {
 	return float64(after.Changes-before.Changes) / float64(max(after.Commits-before.Commits, 1))
 }

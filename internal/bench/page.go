@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+
+	"tenu/internal/chart"
 )
 
 // Spread is the least and the most of a figure's runs, "" of a single one.
@@ -11,7 +13,7 @@ func (f *Figure) Spread() string {
 	if len(f.Runs) < 2 {
 		return ""
 	}
-	return Legible(slices.Min(f.Runs)) + " to " + Legible(slices.Max(f.Runs))
+	return chart.Legible(slices.Min(f.Runs)) + " to " + chart.Legible(slices.Max(f.Runs))
 }
 
 // Against is how a figure compares with its yardstick, "" where it has none.
@@ -39,7 +41,7 @@ func (r *Report) Markdown() []byte {
 		}
 		b.WriteString(".\n\n| figure | median | | runs | against |\n| --- | ---: | --- | --- | --- |\n")
 		for _, f := range x.Figures {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.Name, Legible(f.Median), f.Unit, f.Spread(), f.Against())
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.Name, chart.Legible(f.Median), f.Unit, f.Spread(), f.Against())
 		}
 	}
 	return b.Bytes()

@@ -20,6 +20,9 @@ type Served struct {
 	Engine  *purchase.Engine
 	Address string // of the API, host:port
 	Key     string // of a client of the API, whose limits stand in nobody's way
+	Console string // its address, host:port
+	// Hire makes accounts for so many agents, named by AgentLogin, with one password.
+	Hire func(ctx context.Context, count int) (password string, err error)
 	// Seen reads what its partners did so far. It is nil where they are in the process.
 	Seen func(context.Context) (Seen, error)
 	// End tells it to end, and Ended gives the reason when it has, once, nil when it

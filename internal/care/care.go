@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
+	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 )
 
@@ -24,6 +27,12 @@ const (
 	MatterDuplicate    purchase.Matter = "duplicate"     // bought twice by mistake
 	MatterOther        purchase.Matter = "other"
 )
+
+// MatterContested says that the customer was told how it is, and says that it is not so. A person must look.
+const MatterContested purchase.Matter = "contested"
+
+// MatterBreak says that a partner's statement tells otherwise than its answers did. A person must look.
+const MatterBreak purchase.Matter = "break"
 
 // Matters lists those that customers report.
 var Matters = []purchase.Matter{MatterNotReceived, MatterWrongNumber, MatterWrongProduct, MatterDuplicate, MatterOther}
@@ -54,58 +63,33 @@ type Report struct {
 	At       purchase.Instant
 }
 
-// State of a callback.
-type State uint8
-
-// The states.
-const (
-	Promised  State = iota + 1 // open: it is to be kept within its window
-	Kept                       // the customer was spoken with
-	Cancelled                  // the customer does not want it any more
-	Broken                     // the window is over, and it was not kept
-)
-
-// Callback is the promise to call a number within a window.
-type Callback struct {
-	ID       int64 // given by the store
-	Number   purchase.MSISDN
-	Purchase purchase.ID // that it is about; 0 for none
-	WindowAt purchase.Instant
-	At       purchase.Instant // promised
-	ClosedAt purchase.Instant // zero while it is open
-	State    State
-	Channel  string
-	Language purchase.Language
-	Reason   string
-}
-
-// Store keeps reports and callbacks. What a method changed is durable on return.
+// ReportStore keeps what customers report. What a method changed is durable on return.
 // Errors wrap purchase.ErrUnavailable when nothing was changed and the call may be
 // repeated.
-type Store interface {
+type ReportStore interface {
 	// AddReport keeps a report. When the same number reported the same matter of the
 	// purchase before, that report is returned and nothing is changed.
 	AddReport(ctx context.Context, r Report) (first Report, added bool, err error)
 	// Reports returns what was reported of purchases, oldest first.
 	Reports(ctx context.Context, purchases ...purchase.ID) ([]Report, error)
-	// AddCallback keeps a promise and gives it its ID. When the number has one that
-	// is open, that one is returned and nothing is changed. When the window holds so
-	// many open ones already it returns ErrFull.
-	AddCallback(ctx context.Context, c Callback, most int) (kept Callback, added bool, err error)
-	// CancelCallback cancels an open callback of a number, and returns it as it then
-	// stands, or ErrNotFound. One that is closed already stays as it is.
-	CancelCallback(ctx context.Context, id int64, number purchase.MSISDN, at purchase.Instant) (Callback, error)
-	// Callbacks returns a number's callbacks, newest first.
-	Callbacks(ctx context.Context, number purchase.MSISDN, limit int) ([]Callback, error)
-	// Promised counts the open callbacks of each window that begins within [from, till).
-	Promised(ctx context.Context, from, till purchase.Instant) (map[purchase.Instant]int, error)
+}
+
+// Store keeps all that care knows.
+type Store interface {
+	ReportStore
+	CallbackStore
+	CaseStore
+	RequestStore
+	RuleStore
+	DeskStore
 }
 
 // Hours are when customers are called back, and how many in one window.
 type Hours struct {
 	Opens, Closes time.Duration // after midnight, in Location
 	Location      *time.Location
-	PerWindow     int // callbacks that the staff can keep in one window
+	PerWindow     int // callbacks that the staff can keep in one window at most
+	Agents        int // who call in those hours, for the forecast; 0: as many as PerWindow needs
 }
 
 // Window is how wide a callback's window is.
@@ -117,17 +101,82 @@ const lead = 5 * time.Minute
 // daysAhead bounds how far away a window may be.
 const daysAhead = 2
 
-// Desk takes reports and makes promises. It is safe for concurrent use.
+// Engine hears wishes about purchases; *purchase.Engine is one.
+type Engine interface {
+	// Ask hands a wish to a purchase, wherever it is.
+	Ask(ctx context.Context, id purchase.ID, w purchase.Wish) error
+	// Grants says whether the purchase would hear a wish at an instant, and if not, why.
+	Grants(p *purchase.Purchase, w purchase.Wish, now purchase.Instant) purchase.Grant
+}
+
+// House sells at the house's expense.
+type House interface {
+	// Give makes the purchase of a request, under a key that follows from it: given again it is the same purchase.
+	Give(ctx context.Context, r Request) (purchase.ID, error)
+}
+
+// References name purchases and cases to people.
+type References interface {
+	Reference(id purchase.ID) purchase.Reference
+	Parse(text string) (purchase.ID, error)
+}
+
+// Config is what a desk is built from. Store, Clock and Hours are needed; without an
+// engine nothing can be asked for, without a house nothing given.
+type Config struct {
+	Store  Store
+	Clock  purchase.Clock
+	Hours  Hours
+	Clocks Clocks // DefaultClocks when zero
+	Policy Policy
+	Engine Engine
+	House  House
+	// Purchases and References name purchases, Files names cases, in the same way under another secret.
+	References References
+	Files      References
+	Dialler    Dialler // ClickToCall when nil
+	// Format writes a number as people read it.
+	Format func(purchase.MSISDN) string
+	// Staffed is how many agents can call now, for the forecast of the next windows; nil: as many as Hours says.
+	Staffed func() int
+	// Changed is told, without waiting, of cases, callbacks and requests that changed here; nil: nobody is.
+	Changed func(Changed)
+	// Validity is how long a bundle lasts, 0 when it is not known; nil: of none it is.
+	Validity func(product string) time.Duration
+	// Written is called, without waiting, after messages were committed; nil: nobody is.
+	Written func()
+}
+
+// Changed says what changed; zero fields say nothing.
+type Changed struct {
+	Case     CaseID
+	Number   purchase.MSISDN
+	Purchase purchase.ID
+	Callback int64
+	Request  int64
+}
+
+// Desk is where everything about care is done: reports, cases, requests, callbacks. It
+// is safe for concurrent use.
 type Desk struct {
+	cfg   Config
 	store Store
 	clock purchase.Clock
 	hours Hours
+	texts *phrase.Texts
+	wake  chan struct{}
+
+	forecast atomic.Pointer[forecast]
+
+	mu      sync.Mutex
+	settled []purchase.ID // purchases with cases that got their outcome, to be looked at
 }
 
-// NewDesk returns a desk, or an error that says what of the hours cannot be.
-func NewDesk(store Store, clock purchase.Clock, hours Hours) (*Desk, error) {
+// New returns a desk, or an error that says what cannot be.
+func New(cfg Config) (*Desk, error) {
+	hours := cfg.Hours
 	switch {
-	case store == nil || clock == nil || hours.Location == nil:
+	case cfg.Store == nil || cfg.Clock == nil || hours.Location == nil:
 		return nil, errors.New("care: a store, a clock and a location are needed")
 	case hours.Opens < 0 || hours.Closes > 24*time.Hour || hours.Opens+Window > hours.Closes:
 		return nil, fmt.Errorf("care: hours from %s to %s hold no window of %s", hours.Opens, hours.Closes, Window)
@@ -136,7 +185,42 @@ func NewDesk(store Store, clock purchase.Clock, hours Hours) (*Desk, error) {
 	case hours.PerWindow < 1:
 		return nil, errors.New("care: at least one callback must fit in a window")
 	}
-	return &Desk{store, clock, hours}, nil
+	if cfg.Clocks == (Clocks{}) {
+		cfg.Clocks = DefaultClocks()
+	}
+	if cfg.Dialler == nil {
+		cfg.Dialler = ClickToCall{}
+	}
+	if cfg.Format == nil {
+		cfg.Format = purchase.MSISDN.String
+	}
+	texts, err := loadTexts()
+	if err != nil {
+		return nil, err
+	}
+	return &Desk{cfg: cfg, store: cfg.Store, clock: cfg.Clock, hours: hours, texts: texts, wake: make(chan struct{}, 1)}, nil
+}
+
+// Wake tells the desk's loop that there is something to do. It never waits.
+func (d *Desk) Wake() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// changed tells whoever listens.
+func (d *Desk) changed(c Changed) {
+	if d.cfg.Changed != nil {
+		d.cfg.Changed(c)
+	}
+}
+
+// written tells the outbox.
+func (d *Desk) written() {
+	if d.cfg.Written != nil {
+		d.cfg.Written()
+	}
 }
 
 // Report takes a report down, and returns the one that stands: the first, when the
@@ -152,6 +236,7 @@ func (d *Desk) Report(ctx context.Context, r Report) (first Report, added bool, 
 	if err != nil {
 		return Report{}, false, fmt.Errorf("report purchase %d: %w", r.Purchase, err)
 	}
+	d.Wake()
 	return first, added, nil
 }
 
@@ -161,7 +246,10 @@ func (d *Desk) Reports(ctx context.Context, purchases ...purchase.ID) ([]Report,
 }
 
 // plain is a customer's text without control characters, cut to MaxDetail.
-func plain(text string) string {
+func plain(text string) string { return cleaned(text, MaxDetail) }
+
+// cleaned is somebody's text on one line, without control characters, cut to so many characters.
+func cleaned(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n', r == '\t':
@@ -171,79 +259,8 @@ func plain(text string) string {
 		}
 		return r
 	}, strings.TrimSpace(text))
-	if runes := []rune(text); len(runes) > MaxDetail {
-		text = string(runes[:MaxDetail])
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most])
 	}
 	return text
-}
-
-// Windows are the next windows that can still take a callback, soonest first, at
-// most so many.
-func (d *Desk) Windows(ctx context.Context, most int) ([]purchase.Instant, error) {
-	return d.WindowsAt(ctx, d.clock.Now(), most)
-}
-
-// WindowsAt is Windows as it was at an instant, but for the windows that filled since:
-// what was offered then keeps its place. One that is over meanwhile is not promised.
-func (d *Desk) WindowsAt(ctx context.Context, at purchase.Instant, most int) ([]purchase.Instant, error) {
-	candidates := d.windows(at)
-	if len(candidates) == 0 {
-		return nil, nil
-	}
-	last := candidates[len(candidates)-1]
-	promised, err := d.store.Promised(ctx, candidates[0], last.Add(Window))
-	if err != nil {
-		return nil, fmt.Errorf("read promised callbacks: %w", err)
-	}
-	free := slices.DeleteFunc(candidates, func(at purchase.Instant) bool { return promised[at] >= d.hours.PerWindow })
-	return free[:min(len(free), most)], nil
-}
-
-// windows are all that may be promised at an instant, soonest first.
-func (d *Desk) windows(now purchase.Instant) []purchase.Instant {
-	var all []purchase.Instant
-	today := now.Time().In(d.hours.Location)
-	for day := range daysAhead {
-		// The clock's reading decides, not the hours since midnight: they differ on
-		// the day that the clock is put forward or back.
-		for after := d.hours.Opens; after+Window <= d.hours.Closes; after += Window {
-			at := purchase.At(time.Date(today.Year(), today.Month(), today.Day()+day, 0, int(after.Minutes()), 0, 0, d.hours.Location))
-			if at >= now.Add(lead) && (len(all) == 0 || at > all[len(all)-1]) {
-				all = append(all, at)
-			}
-		}
-	}
-	return all
-}
-
-// Promise promises a callback in the window that begins at c.WindowAt, and returns
-// the promise that stands: the number's open one, when there is one. It returns
-// ErrWindow for a window that is not offered, ErrFull for one that cannot take
-// another. Durable on return.
-func (d *Desk) Promise(ctx context.Context, c Callback) (kept Callback, added bool, err error) {
-	now := d.clock.Now()
-	if !slices.Contains(d.windows(now), c.WindowAt) {
-		return Callback{}, false, ErrWindow
-	}
-	c.At, c.ClosedAt, c.State, c.Reason = now, 0, Promised, plain(c.Reason)
-	kept, added, err = d.store.AddCallback(ctx, c, d.hours.PerWindow)
-	if err != nil {
-		return Callback{}, false, fmt.Errorf("promise a callback: %w", err)
-	}
-	return kept, added, nil
-}
-
-// Cancel cancels a number's open callback, and returns it as it then stands. It
-// returns ErrNotFound when the number has no such callback. Durable on return.
-func (d *Desk) Cancel(ctx context.Context, id int64, number purchase.MSISDN) (Callback, error) {
-	c, err := d.store.CancelCallback(ctx, id, number, d.clock.Now())
-	if err != nil {
-		return Callback{}, fmt.Errorf("cancel callback %d: %w", id, err)
-	}
-	return c, nil
-}
-
-// Callbacks returns a number's callbacks, newest first.
-func (d *Desk) Callbacks(ctx context.Context, number purchase.MSISDN, limit int) ([]Callback, error) {
-	return d.store.Callbacks(ctx, number, limit)
 }

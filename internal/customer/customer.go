@@ -36,7 +36,7 @@ type References interface {
 	Parse(text string) (purchase.ID, error)
 }
 
-// Config is what a desk is built from. All of it is needed.
+// Config is what a desk is built from. All of it is needed but Receipts.
 type Config struct {
 	Sales      *sale.Desk
 	Care       *care.Desk
@@ -47,6 +47,8 @@ type Config struct {
 	Clock      purchase.Clock
 	Random     io.Reader // of the keys of checkouts
 	Rules      purchase.Rules
+	// Receipts makes receipts; nil where there are none.
+	Receipts Receipts
 }
 
 // Desk serves customers. A number given to it is one whose owner has signed in or
@@ -111,6 +113,10 @@ func (d *Desk) views(ctx context.Context, number purchase.MSISDN, ids []purchase
 	if err != nil {
 		return nil, fmt.Errorf("load reports: %w", err)
 	}
+	cases, err := d.cfg.Care.CasesAbout(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("load cases: %w", err)
+	}
 	var views []View
 	for i := range records {
 		r := &records[i]
@@ -124,6 +130,14 @@ func (d *Desk) views(ctx context.Context, number purchase.MSISDN, ids []purchase
 			}
 		}
 		v.Case = v.Case || len(v.Reports) > 0
+		for j := range cases {
+			if cases[j].Purchase == v.ID && cases[j].Number == number {
+				v.Case, v.CaseRef = true, d.cfg.Care.CaseReference(cases[j].ID)
+				if v.CaseAt == 0 {
+					v.CaseAt = cases[j].OpenedAt
+				}
+			}
+		}
 		views = append(views, v)
 	}
 	return views, nil

@@ -4,6 +4,7 @@ import (
 	"tenu/internal/care"
 	"tenu/internal/money"
 	"tenu/internal/purchase"
+	"tenu/internal/receipt"
 )
 
 // Stage is where a purchase stands in a customer's eyes. Each says only what is evidenced.
@@ -51,9 +52,11 @@ type View struct {
 	// Balance is the recipient's after the credit, where its own viewer may know it.
 	Balance    money.Amount
 	HasBalance bool
+	HasReceipt bool // that the viewer may see
 
 	Case    bool // a case is open or was
 	CaseAt  purchase.Instant
+	CaseRef string        // what the case is called, "" while it has no name yet
 	Reports []care.Report // the viewer's own
 }
 
@@ -72,6 +75,7 @@ func (d *Desk) view(number purchase.MSISDN, r *purchase.Record) View {
 		v.ApproveBy = p.CreatedAt.Add(d.cfg.Rules.ApproveWithin)
 	}
 	if v.Payer {
+		v.HasReceipt = d.cfg.Receipts != nil && receipt.There(p)
 		v.PayerNumber, v.PayWith = p.PayerNumber, p.Payer
 		v.Total, v.Fee = money.Amount{Minor: p.Total, Currency: p.Currency}, money.Amount{Minor: p.Fee, Currency: p.Currency}
 		v.Charged = p.Charged

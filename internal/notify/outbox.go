@@ -62,6 +62,9 @@ type OutboxConfig struct {
 	Log    *slog.Logger
 	// Reference gives a purchase its public name; (*purchase.Keyring).Reference does.
 	Reference func(purchase.ID) purchase.Reference
+	// Name names a notice's message to the centre, the same for every try; by default it is
+	// the purchase's reference and the fact. With it, Reference is not needed.
+	Name func(*purchase.Notice) string
 	// Taken is told of notices that the centre took over, before they are marked; nil:
 	// nobody is. It must not wait.
 	Taken func([]purchase.Notice)
@@ -134,7 +137,7 @@ type refusal struct {
 
 // NewOutbox returns an outbox that does nothing yet.
 func NewOutbox(cfg OutboxConfig) (*Outbox, error) {
-	if cfg.Store == nil || cfg.Centre == nil || cfg.Clock == nil || cfg.Log == nil || cfg.Reference == nil {
+	if cfg.Store == nil || cfg.Centre == nil || cfg.Clock == nil || cfg.Log == nil || cfg.Reference == nil && cfg.Name == nil {
 		return nil, errors.New("outbox: store, centre, clock, log and reference are needed")
 	}
 	orDefault(&cfg.Batch, 512)
@@ -419,6 +422,9 @@ func (o *Outbox) inDoubt(n *purchase.Notice) bool { return n.At <= o.term.before
 
 // messageID is stable for a notice, so that the centre knows a resend for one.
 func (o *Outbox) messageID(n *purchase.Notice) string {
+	if o.cfg.Name != nil {
+		return o.cfg.Name(n)
+	}
 	return string(o.cfg.Reference(n.Purchase)) + "-" + n.Fact.String()
 }
 

@@ -385,6 +385,21 @@ func TestNewOutboxRefuses(t *testing.T) {
 	}
 }
 
+// A message may be named otherwise than by a purchase's reference.
+func TestStepNamesMessages(t *testing.T) {
+	store, centre := &shelf{}, &desk{}
+	store.add(notice(7, purchase.FactCredited, noon))
+	o, err := NewOutbox(OutboxConfig{Store: store, Centre: centre, Clock: &still{noon}, Log: slog.New(slog.DiscardHandler),
+		Name: func(n *purchase.Notice) string { return fmt.Sprintf("care-%d", n.Purchase) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step(t, o, noon)
+	if want := []string{"care-7"}; !slices.Equal(centre.order, want) || store.unsent() != 0 {
+		t.Errorf("delivered %v, %d left", centre.order, store.unsent())
+	}
+}
+
 // systemClock is the clock of the bubble that synctest runs in.
 type systemClock struct{}
 

@@ -71,7 +71,7 @@ func (v *voice) values(key string, fact purchase.Fact, p *purchase.Purchase, ref
 	case purchase.FactPending:
 		x[beforeValue] = v.before(p, &x)
 	case purchase.FactUnconfirmed, purchase.FactRefunded, purchase.FactTakenBack, purchase.FactChargedLate,
-		purchase.FactCreditedLate, purchase.FactRefundUndone:
+		purchase.FactCreditedLate, purchase.FactRefundUndone, purchase.FactReversed, purchase.FactReclaimed:
 	}
 	x[itemValue] = v.item(fact, p, out, &x)
 	return x
@@ -152,7 +152,7 @@ func reason(out *purchase.Outcome) string {
 		return "reason_" + string(purchase.ReasonOther)
 	case purchase.Unsent:
 		return "reason_" + string(purchase.ReasonClosed)
-	case 0, purchase.Done, purchase.Pending, purchase.Unknown, purchase.Absent, purchase.Cancelled, purchase.Reversed:
+	case 0, purchase.Done, purchase.Pending, purchase.Unknown, purchase.Absent, purchase.Cancelled, purchase.Reversed, purchase.Asked:
 	}
 	return "reason_none"
 }

@@ -76,6 +76,15 @@ func schema() phrase.Schema {
 		"charged_late":   {"Paid", "Item", "Sorry", "Case", "Reference"},
 		"credited_late":  {"Paid", "Item", "Case", "Reference"},
 		"refund_undone":  {"Paid", "Sorry", "Case", "Reference"},
+		"reversed":       {"Item", "Recipient", "Paid", "Reference"},
+		"reclaimed":      {"Item", "PayerEnd", "Reference"},
+
+		"given":         {"Item", "Recipient", "Balance", "Reference"},
+		"given_pending": {"Item", "Sorry", "Case", "Reference"},
+		"given_not":     {"Item", "Sorry", "Case", "Reference"},
+		"given_back":    {"Item", "Sorry", "Case", "Reference"},
+		"given_late":    {"Item", "Recipient", "Reference"},
+		"given_undone":  {"Item", "Recipient", "Reference"},
 	}}
 	for _, r := range Reasons {
 		s.Phrases["reason_"+string(r)] = nil
@@ -106,6 +115,8 @@ type WordingConfig struct {
 	// wallet, by its partner's name, in each language. A payer that is not among
 	// them is a charging system: the customer paid with the main balance.
 	Products, Payers map[string]map[string]string
+	// House is the payer of what is given away: who gets it paid nothing. "" for none.
+	House string
 	// Format writes a number as people read it; (*numbering.Plan).Format does.
 	Format func(purchase.MSISDN) string
 	// Location is the country's time zone.
@@ -205,7 +216,10 @@ func (w *Wording) checkLanguage(language string) error {
 func (w *Wording) Notice(fact purchase.Fact, p *purchase.Purchase, ref purchase.Reference, out purchase.Outcome) string {
 	v := voice{w.book.In(string(p.Language)), string(p.Language), w}
 	key := fact.String()
-	if fact == purchase.FactDeclined && out.Kind == purchase.Reversed {
+	switch {
+	case w.cfg.House != "" && p.Payer == w.cfg.House:
+		key = given(fact, key)
+	case fact == purchase.FactDeclined && out.Kind == purchase.Reversed:
 		key = declinedReversed
 	}
 	values := v.values(key, fact, p, ref, &out)
@@ -225,4 +239,25 @@ func (w *Wording) Notice(fact purchase.Fact, p *purchase.Purchase, ref purchase.
 		}
 	}
 	return text
+}
+
+// given is what is told of a purchase that the house pays for: nothing was paid, so
+// nothing is given back. What its recipient is told is told of every purchase alike.
+func given(fact purchase.Fact, key string) string {
+	switch fact {
+	case purchase.FactCredited:
+		return "given"
+	case purchase.FactPending:
+		return "given_pending"
+	case purchase.FactTakenBack:
+		return "given_back"
+	case purchase.FactCreditedLate:
+		return "given_late"
+	case purchase.FactRefunded, purchase.FactDeclined, purchase.FactUnconfirmed, purchase.FactChargedLate, purchase.FactRefundUndone:
+		return "given_not"
+	case purchase.FactReversed:
+		return "given_undone"
+	case purchase.FactReceived, purchase.FactReclaimed:
+	}
+	return key
 }

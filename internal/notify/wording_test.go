@@ -33,7 +33,7 @@ func config(t testing.TB) WordingConfig {
 		t.Fatal(err)
 	}
 	products, payers := goods.Labels()
-	return WordingConfig{Products: products, Payers: payers, Format: plan.Format, Location: ouaga}
+	return WordingConfig{Products: products, Payers: payers, House: "house", Format: plan.Format, Location: ouaga}
 }
 
 func wording(t testing.TB, cfg WordingConfig) *Wording {
@@ -124,6 +124,15 @@ func TestNotice(t *testing.T) {
 			"Correction : un crédit est arrivé après le remboursement de 1 050 F CFA : forfait. Réf K7M2-Q4XD-9T"},
 		{purchase.FactRefundUndone, []func(*purchase.Purchase){english}, purchase.Outcome{Kind: purchase.Reversed},
 			"Correction: the payment service cancelled the refund of 1 050 F CFA. We are taking care of it. We are sorry. Ref K7M2-Q4XD-9T"},
+		{purchase.FactReversed, nil, purchase.Outcome{Kind: purchase.Done},
+			"Comme demandé, c'est repris sur le 70 11 22 33 : 1 000 F CFA d'unités. Remboursement de 1 050 F CFA en cours. Réf K7M2-Q4XD-9T"},
+		{purchase.FactReversed, []func(*purchase.Purchase){english}, purchase.Outcome{Kind: purchase.Done},
+			"As you asked, taken back from 70 11 22 33: 1 000 F CFA of airtime. Refund of 1 050 F CFA under way. Ref K7M2-Q4XD-9T"},
+		// Who received it learns no more of who paid than before.
+		{purchase.FactReclaimed, nil, purchase.Outcome{Kind: purchase.Done, Balance: 5000, HasBalance: true},
+			"Repris sur votre compte à la demande du payeur (numéro finissant par 33), envoyé par erreur : 1 000 F CFA d'unités. Réf K7M2-Q4XD-9T"},
+		{purchase.FactReclaimed, []func(*purchase.Purchase){english}, purchase.Outcome{Kind: purchase.Done},
+			"Taken back from your account, as asked by who paid (number ending in 33) and sent it by mistake: 1 000 F CFA of airtime. Ref K7M2-Q4XD-9T"},
 	} {
 		p := story()
 		for _, change := range c.change {
@@ -158,6 +167,43 @@ func TestEveryCorrectionSaysSo(t *testing.T) {
 			p.Language = purchase.Language(language)
 			if got := w.Notice(fact, &p, reference, purchase.Outcome{}); !strings.HasPrefix(got, "Correction") {
 				t.Errorf("%s: %s", fact, got)
+			}
+		}
+		for _, fact := range []purchase.Fact{purchase.FactTakenBack, purchase.FactCreditedLate} { // the house takes nothing
+			p := story()
+			p.Language, p.Payer = purchase.Language(language), "house"
+			if got := w.Notice(fact, &p, reference, purchase.Outcome{}); !strings.HasPrefix(got, "Correction") {
+				t.Errorf("%s of a gift: %s", fact, got)
+			}
+		}
+	}
+}
+
+// Who is given something paid nothing: no text of it says that they did.
+func TestGoodwillIsNoSale(t *testing.T) {
+	w := wording(t, config(t))
+	out := purchase.Outcome{Kind: purchase.Done, Balance: 1234, HasBalance: true}
+	for language, want := range map[purchase.Language]string{
+		"fr": "Geste commercial : 500 F CFA d'unités pour le 70 11 22 33, offert et crédité. Nouveau solde : 1 234 F CFA. Merci de votre patience. Réf K7M2-Q4XD-9T",
+		"en": "Goodwill: 500 F CFA of airtime for 70 11 22 33, free of charge, is credited. New balance: 1 234 F CFA. Thank you for your patience. Ref K7M2-Q4XD-9T",
+	} {
+		p := story()
+		p.Language, p.Payer, p.Total, p.Fee, p.Units, p.Charged.Minor = language, "house", 500, 0, 500, 500
+		if got := w.Notice(purchase.FactCredited, &p, reference, out); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		for _, fact := range purchase.Facts {
+			if fact == purchase.FactReceived || fact == purchase.FactReclaimed { // told to somebody else than who it is given to, which does not happen
+				continue
+			}
+			got := strings.ToLower(w.Notice(fact, &p, reference, out))
+			for _, word := range []string{"payé", "paiement", "rembours", "paid", "refund", "payment"} {
+				if strings.Contains(got, word) {
+					t.Errorf("%s: %s", fact, got)
+				}
+			}
+			if !strings.Contains(got, "geste commercial") && !strings.Contains(got, "goodwill") {
+				t.Errorf("%s does not say what it is: %s", fact, got)
 			}
 		}
 	}
@@ -219,7 +265,7 @@ func TestNoticeProperty(t *testing.T) {
 			Request: purchase.Request{
 				Language:    purchase.Language(rapid.SampledFrom([]string{"fr", "en", "", "mos"}).Draw(t, "language")),
 				PayerNumber: purchase.MSISDN(number.Draw(t, "payer number")), Recipient: purchase.MSISDN(number.Draw(t, "recipient")),
-				Payer:   rapid.SampledFrom([]string{"wallet", "ocs", ""}).Draw(t, "payer"),
+				Payer:   rapid.SampledFrom([]string{"wallet", "ocs", "house", ""}).Draw(t, "payer"),
 				Product: rapid.SampledFrom([]string{"airtime", "data-week", "voice-day", "gone"}).Draw(t, "product"),
 				Bundle:  rapid.Bool().Draw(t, "bundle"), Total: amount.Draw(t, "total"), Units: amount.Draw(t, "units"), Currency: c},
 			DeliverBy: instant.Draw(t, "deliver by"), ResolveBy: instant.Draw(t, "resolve by"),

@@ -210,6 +210,9 @@ func (l loader) add(path, prefix string, u use) error {
 	return nil
 }
 
+// CallingCode is the country's, as in "226".
+func (p *Plan) CallingCode() string { return p.code }
+
 // Operators lists the plan's operators in the file's order.
 func (p *Plan) Operators() []Operator { return slices.Clone(p.operators) }
 

@@ -33,6 +33,9 @@ type Limits struct {
 	ProbeEvery time.Duration
 }
 
+// DefaultProbeEvery is Limits.ProbeEvery where nothing else is said.
+const DefaultProbeEvery = 10 * time.Second
+
 func (l *Limits) fill() error {
 	for _, n := range []struct {
 		of        *int
@@ -45,7 +48,7 @@ func (l *Limits) fill() error {
 	for _, d := range []struct {
 		of        *time.Duration
 		otherwise time.Duration
-	}{{&l.Memory, time.Minute}, {&l.OpenFor, 5 * time.Second}, {&l.ProbeEvery, 10 * time.Second}} {
+	}{{&l.Memory, time.Minute}, {&l.OpenFor, 5 * time.Second}, {&l.ProbeEvery, DefaultProbeEvery}} {
 		if *d.of == 0 {
 			*d.of = d.otherwise
 		}
@@ -79,6 +82,7 @@ type Guard struct {
 	health   Health
 	probed   purchase.Instant
 	heldBack int64
+	answers  Answers
 }
 
 var (
@@ -130,13 +134,23 @@ func (g *Guard) call(ctx context.Context, o *purchase.Order, retry bool, ask fun
 	if why := g.enter(ctx, retry); why != "" {
 		return purchase.Outcome{Kind: purchase.Unsent, Reason: purchase.ReasonClosed, Detail: "held back: " + why}
 	}
-	failed, known := true, true // as for a call that panics
-	defer func() { g.leave(failed, known) }()
+	out, known := purchase.Outcome{Kind: purchase.Unknown}, true // as for a call that panics
+	defer func() { g.answered(&out, known) }()
 	limited, cancel := g.within(ctx, g.Capability(o.Leg).Timeout)
 	defer cancel()
-	out := ask(limited)
-	failed, known = trouble(&out), !errors.Is(ctx.Err(), context.Canceled)
+	out = ask(limited)
+	known = !errors.Is(ctx.Err(), context.Canceled)
 	return out
+}
+
+// answered ends a call with its outcome. One that its caller gave up on counts nowhere.
+func (g *Guard) answered(out *purchase.Outcome, known bool) {
+	g.leave(trouble(out), known)
+	if known {
+		g.mu.Lock()
+		g.answers.count(out)
+		g.mu.Unlock()
+	}
 }
 
 // within is a context that ends after d, or with ctx when d is not positive or ctx
@@ -226,6 +240,38 @@ func (g *Guard) Balance(ctx context.Context, line purchase.MSISDN) (purchase.Bal
 	return balances, nil
 }
 
+// Answers are totals of calls that left, by what came of them, since the start.
+type Answers struct {
+	Done    int64
+	Refused int64 // for what was asked
+	Closed  int64 // because the partner says that it is not available
+	Pending int64
+	Unknown int64
+	Unsent  int64 // that could not leave for the partner's trouble; held back ones are counted apart
+	Other   int64 // what queries and cancellations teach beside
+}
+
+func (a *Answers) count(o *purchase.Outcome) {
+	switch o.Kind {
+	case purchase.Done:
+		a.Done++
+	case purchase.Refused:
+		if o.Reason == purchase.ReasonClosed {
+			a.Closed++
+		} else {
+			a.Refused++
+		}
+	case purchase.Pending:
+		a.Pending++
+	case purchase.Unknown:
+		a.Unknown++
+	case purchase.Unsent:
+		a.Unsent++
+	default: // Absent, Cancelled, Reversed
+		a.Other++
+	}
+}
+
 // State is a guarded partner as it is seen at one moment.
 type State struct {
 	Partner  string
@@ -233,8 +279,10 @@ type State struct {
 	Since    purchase.Instant // of the circuit, zero when it never changed
 	UnderWay int              // calls
 	HeldBack int64            // calls held back since the start
+	Answers  Answers          // to those that were not
 	Retries  int              // tokens left in the budget
 	Health   Health           // as last asked for; Available where it cannot be
+	AskedAt  purchase.Instant // when that was, zero where it cannot be
 }
 
 // State returns how the partner stands.
@@ -242,7 +290,7 @@ func (g *Guard) State() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return State{Partner: g.Name(), Circuit: g.breaker.circuit, Since: g.breaker.since, UnderWay: len(g.slots),
-		HeldBack: g.heldBack, Retries: int(g.budget.tokens), Health: g.health}
+		HeldBack: g.heldBack, Answers: g.answers, Retries: int(g.budget.tokens), Health: g.health, AskedAt: g.probed}
 }
 
 // Admit returns a *purchase.PausedError when a purchase through the partner
@@ -255,7 +303,7 @@ func (g *Guard) Admit() error {
 	_, probed := g.partner.(Prober)
 	switch b := &g.breaker; {
 	case g.health.Status == Unavailable, b.circuit == Open && (probed || g.now() < b.until), b.circuit == Probing && b.probe:
-		return &purchase.PausedError{Partner: g.Name()}
+		return &purchase.PausedError{Partner: g.Name(), Until: g.health.Until}
 	}
 	return nil
 }

@@ -182,6 +182,27 @@ func (e *Engine) health(err error) {
 	}
 }
 
+// told tells of a change that was written whoever counts, and whoever cares for
+// cases if it opened one, or gives a purchase which has one its outcome.
+func (e *Engine) told(c *Change) {
+	if e.cfg.Committed != nil {
+		e.cfg.Committed(c)
+	}
+	if e.cfg.Cases != nil && (len(c.Cases) > 0 || c.Now.Opened != 0 && c.Now.State.Final()) {
+		e.cfg.Cases(c.Now.ID)
+	}
+}
+
+// givenUp tells whoever counts that a purchase is not this process's any more.
+func (e *Engine) givenUp(it *item) {
+	if e.cfg.Committed == nil || it.p.Version == 0 || it.change != nil && it.change.out.Change.Now.Version == 1 {
+		return // it never was
+	}
+	c := Change{Now: it.p, Was: Before{it.p.State, it.p.Provider}}
+	c.Now.State = 0
+	e.cfg.Committed(&c)
+}
+
 // settle applies what became of a batch.
 func (e *Engine) settle(b *batch) {
 	now := e.cfg.Clock.Now()
@@ -207,6 +228,7 @@ func (e *Engine) settle(b *batch) {
 		switch verdict.Result {
 		case Written:
 			noticed = noticed || len(b.changes[i].Notices) > 0
+			e.told(&b.changes[i])
 			e.core.written(it, now)
 		case KeyTaken:
 			e.core.reject(it, &keyTaken{verdict.Other})
@@ -214,10 +236,12 @@ func (e *Engine) settle(b *batch) {
 			e.core.reject(it, &RepeatError{verdict.Other})
 		case Rejected:
 			e.core.counts.Rejected++
+			e.givenUp(it)
 			e.core.reject(it, fmt.Errorf("%w: the store refuses the change", ErrUnavailable))
 			e.reload = append(e.reload, it.p.ID)
 		case Stale:
 			e.core.counts.Stale++
+			e.givenUp(it)
 			e.core.lose(it, ErrUnavailable)
 			e.reload = append(e.reload, it.p.ID)
 			e.kick(e.lease)

@@ -302,6 +302,12 @@ func (e *Engine) Callback(ctx context.Context, id ID, ev Event) error {
 		return errors.New("callback: no leg or no outcome")
 	}
 	ev.Source, ev.AskedAt = FromCallback, 0
+	return e.hear(ctx, id, ev, "callback")
+}
+
+// hear delivers an event, and returns when it is durable or is certain not to
+// become so.
+func (e *Engine) hear(ctx context.Context, id ID, ev Event, what string) error {
 	result := make(chan error, 1)
 	if err := e.deliver(ctx, id, ev, func(err error) { result <- err }); err != nil {
 		return err
@@ -310,7 +316,7 @@ func (e *Engine) Callback(ctx context.Context, id ID, ev Event) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("callback not confirmed durable: %w", ctx.Err())
+		return fmt.Errorf("%s not confirmed durable: %w", what, ctx.Err())
 	}
 }
 
@@ -335,7 +341,7 @@ func (e *Engine) deliver(ctx context.Context, id ID, ev Event, done func(error))
 	if r.Purchase.Open() && !mine {
 		parked := Parked{Purchase: id, Event: ev, At: e.cfg.Clock.Now()}
 		if err := e.cfg.Store.Park(ctx, parked); err != nil {
-			return fmt.Errorf("park callback: %w", err)
+			return fmt.Errorf("park news: %w", err)
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -361,7 +367,7 @@ func (e *Engine) deliverHere(id ID, ev Event, r *Record, done func(error)) bool 
 		if r == nil {
 			return false
 		}
-		it = e.core.adopt(r, now)
+		it = e.adoptOne(r, now)
 	}
 	it.idle = append(it.idle, done)
 	if !e.core.event(it, ev, now) {

@@ -15,7 +15,7 @@ var (
 	exact = condition{"as asked for", func(s *step) bool {
 		o := &s.ev.Outcome
 		account := s.p.PayerNumber
-		if s.ev.Leg == Credit {
+		if s.ev.Leg == Credit || s.ev.Leg == Reversal {
 			account = s.p.Recipient
 		}
 		return o.Amount == s.expected() && (o.Account == 0 || o.Account == account) &&

@@ -22,7 +22,8 @@ type core struct {
 	making     map[clientKey]*item // new purchases not yet committed
 	likes      map[likeness]*item  // the same, by what makes a repeat
 	counts     Counts
-	spare      []*step // whose memory serves again, at most maxSpare
+	salt       func() [16]byte // of a new purchase, nil for none
+	spare      []*step         // whose memory serves again, at most maxSpare
 }
 
 // maxSpare bounds the memory that is kept for steps to come, to some 6 MB.
@@ -99,7 +100,11 @@ func likenessOf(r *Request) likeness {
 func (c *core) create(id ID, r *Request, now Instant, who creator) {
 	it := &item{slot: -1, ref: c.keys.Reference(id), creators: []creator{who}}
 	it.change = c.step()
-	it.p = it.change.begin(&c.terms, r, id, c.epoch, now).Change.Now
+	begun := it.change.begin(&c.terms, r, id, c.epoch, now)
+	if c.salt != nil {
+		begun.Change.Now.Salt = c.salt()
+	}
+	it.p = begun.Change.Now
 	c.open[id] = it
 	c.making[clientKey{r.Client, r.ClientKey}] = it
 	if !r.Again && c.terms.RepeatWithin > 0 {
@@ -120,7 +125,7 @@ func (c *core) adopt(r *Record, now Instant) *item {
 // committed. It returns false when there is no room left to queue it.
 func (c *core) event(it *item, ev Event, now Instant) bool {
 	if it.change != nil {
-		if ev.Leg != 0 {
+		if ev.Leg != 0 && !it.awaits(&ev) {
 			if len(it.queue) >= maxQueued && ev.AskedAt == 0 { // news can come again, an answer cannot
 				return false
 			}
@@ -131,8 +136,11 @@ func (c *core) event(it *item, ev Event, now Instant) bool {
 	if ev.Leg != 0 {
 		c.counts.ByKind[ev.Outcome.Kind]++
 	}
+	if it.yields(&ev) { // a refund is wanted instead: it is certain never to have left
+		it.queued, it.p.Legs[Credit].Unsent = nil, true
+	}
 	s := c.step()
-	step := s.next(&c.terms, &it.p, ev, now, it.calls > 0 || it.queued != nil, c.epoch)
+	step := s.next(&c.terms, &it.p, ev, now, it.busy(), c.epoch)
 	if step.Durable {
 		it.change = s
 		c.pending = append(c.pending, it)
@@ -190,6 +198,10 @@ func (c *core) issue(it *item, want Call, now Instant) {
 		return
 	}
 	k := &call{item: it, Call: want, try: p.Legs[want.Leg].Tries}
+	if l.held && !k.isFresh() {
+		c.holdBack(k, now)
+		return
+	}
 	it.queued = k
 	l.push(k)
 }
@@ -251,7 +263,7 @@ func (c *core) word(it *item) {
 	s.Change.Notices = s.Change.Notices[:0]
 	for _, fact := range s.Facts {
 		to := now.PayerNumber
-		if fact == FactReceived {
+		if fact == FactReceived || fact == FactReclaimed {
 			if to = now.Recipient; to == now.PayerNumber {
 				continue
 			}
@@ -296,7 +308,7 @@ func (c *core) written(it *item, now Instant) {
 // closed purchase may still be asked about; nothing more is done for it.
 func (c *core) drop(it *item) {
 	if k := it.queued; k != nil {
-		if it.p.active() != k.Leg || k.Op == OpDo && it.p.State.Final() {
+		if it.p.active() != k.Leg || k.Op == OpDo && it.p.State.Final() && k.Leg != Reversal {
 			it.queued = nil
 		}
 	}

@@ -15,7 +15,7 @@ func do(effects ...effect) []effect { return effects }
 
 // settled0 is settled on a timer, where the event names no leg.
 func settled0(leg Leg) effect {
-	return effect{"leg closed", func(s *step) { s.p.Legs[leg].Closed, s.p.Legs[leg].Doubt = true, false }}
+	return effect{"leg closed", func(s *step) { s.p.Legs[leg].Closed, s.p.Legs[leg].Doubt, s.out.Durable = true, false, true }}
 }
 
 func notify(f Fact) effect {
@@ -199,7 +199,9 @@ var (
 			debit, credit = ledger.Delivered(s.p.Provider), ledger.Exposure(s.p.Provider)
 		case Refund:
 			debit, credit = ledger.Wallet(s.p.Payer), ledger.Exposure(s.p.Payer)
-		case Charge, Reversal:
+		case Reversal:
+			debit, credit = ledger.Exposure(s.p.Provider), ledger.Delivered(s.p.Provider)
+		case Charge:
 		}
 		s.book(EffectSecondUndone, debit, credit, s.ev.Outcome.Amount)
 	}}
@@ -231,7 +233,7 @@ var (
 	unproved = effect{"without proof", func(s *step) { s.p.Unproven, s.p.Legs[Credit].Doubt = true, true }}
 	// doubtOngoing: tries of other legs that nobody answered may still execute.
 	doubtOngoing = effect{"other legs in doubt", func(s *step) {
-		for _, leg := range []Leg{Credit, Refund} {
+		for _, leg := range []Leg{Credit, Refund, Reversal} {
 			if l := &s.p.Legs[leg]; l.Tries > 0 && !l.Done && !l.Closed {
 				l.Doubt = true
 			}

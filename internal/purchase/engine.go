@@ -36,7 +36,20 @@ type Config struct {
 	Admit func(*Request) error
 	// Notices is called, without waiting, after notices were committed.
 	Notices func()
-	Log     *slog.Logger
+	// Cases is called, without waiting, with each purchase of which a case was committed,
+	// or that has one and got its outcome.
+	Cases func(ID)
+	// Committed is called, under the engine's lock, with each change that was written,
+	// in the order of the purchase's versions. So that whoever counts knows which
+	// purchases are this process's, it is called too with a change that holds only Now
+	// for each open purchase that was resumed (Now.Resumed says when), and with one whose
+	// Now.State is zero for each that is given up because somebody else wrote it. It
+	// must be cheap, must not call the engine, and must not keep the change.
+	Committed func(*Change)
+	// Salt makes the salt of a new purchase, of chance alone. Nil: none has one. It must
+	// be cheap and must not call the engine.
+	Salt func() [16]byte
+	Log  *slog.Logger
 
 	MaxOpen    int           // purchases open at once (default 1 000 000)
 	MaxPending int           // changes waiting for a commit (default 20 000)
@@ -106,7 +119,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, most: cfg.MaxBatch, timer: make(chan struct{}, 1), lease: make(chan struct{}, 1), seen: map[int64]sighting{}}
 	e.work, e.life = sync.NewCond(&e.mu), sync.NewCond(&e.mu)
-	e.core = core{keys: cfg.Keys, wording: cfg.Wording, open: map[ID]*item{}, lanes: map[string]*lane{},
+	e.core = core{keys: cfg.Keys, salt: cfg.Salt, wording: cfg.Wording, open: map[ID]*item{}, lanes: map[string]*lane{},
 		making: map[clientKey]*item{}, likes: map[likeness]*item{}}
 	for _, m := range cfg.Partners {
 		if e.core.lanes[m.Name()] != nil || m.Concurrency <= 0 {

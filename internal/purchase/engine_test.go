@@ -381,6 +381,23 @@ func TestEngineKeys(t *testing.T) {
 	}
 }
 
+// Each purchase has a salt of its own, which is durable with its intent.
+func TestEngineSalts(t *testing.T) {
+	made := byte(0)
+	salt := func() (s [16]byte) { made++; s[3] = made; return s }
+	r := start(t, store.NewMemory(), quickRules(), func(c *purchase.Config) { c.Salt = salt }, newPartner("wallet", full, obey), newPartner("ocs", full, obey))
+	for i := range 2 {
+		p, _, err := r.Buy(t.Context(), request(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := r.store.Load(t.Context(), p.ID)
+		if want := [16]byte{3: byte(i + 1)}; err != nil || len(records) != 1 || records[0].Purchase.Salt != want || p.Salt != want {
+			t.Errorf("purchase %d has the salt %x; kept %+v, %v", i, p.Salt, records, err)
+		}
+	}
+}
+
 func TestEngineCallback(t *testing.T) {
 	silent := func(*partner, purchase.Order) purchase.Outcome { return purchase.Outcome{Kind: purchase.Pending} }
 	wallet := newPartner("wallet", full, func(p *partner, o purchase.Order) purchase.Outcome {

@@ -33,9 +33,26 @@ func (e *RepeatError) Error() string {
 	return fmt.Sprintf("a purchase like %d was made a moment ago", e.Earlier)
 }
 
-// PausedError refuses a purchase before the charge because a partner that it
-// needs is failing. Nothing was written.
-type PausedError struct{ Partner string }
+// PausedError refuses a purchase before the charge because what it needs is failing,
+// or sales of it are paused. Nothing was written. One of the names is set.
+type PausedError struct {
+	Partner  string // that charges or credits
+	Product  string
+	Channel  string
+	Operator string // the recipient's
+	// Until is when sales are expected to go on, zero when nobody knows.
+	Until Instant
+}
 
-// Error says which partner is failing.
-func (e *PausedError) Error() string { return "sales through " + e.Partner + " are paused" }
+// Error says what is paused.
+func (e *PausedError) Error() string {
+	switch {
+	case e.Product != "":
+		return "sales of " + e.Product + " are paused"
+	case e.Channel != "":
+		return "sales on channel " + e.Channel + " are paused"
+	case e.Operator != "":
+		return "sales for lines of " + e.Operator + " are paused"
+	}
+	return "sales through " + e.Partner + " are paused"
+}

@@ -45,6 +45,12 @@ func silent(*partner, purchase.Order) purchase.Outcome {
 // begin starts a process of a name on a store.
 func begin(t *testing.T, clock *dial, kept purchase.Store, name string, partners ...*partner) *node {
 	t.Helper()
+	return beginWith(t, clock, kept, name, func(*purchase.Config) {}, partners...)
+}
+
+// beginWith is begin with a configuration that is changed.
+func beginWith(t *testing.T, clock *dial, kept purchase.Store, name string, change func(*purchase.Config), partners ...*partner) *node {
+	t.Helper()
 	keys, err := purchase.NewKeyring([]byte("0123456789abcdef"))
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +61,7 @@ func begin(t *testing.T, clock *dial, kept purchase.Store, name string, partners
 	for _, p := range partners {
 		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: 8})
 	}
+	change(&cfg)
 	e, err := purchase.New(cfg)
 	if err != nil {
 		t.Fatal(err)

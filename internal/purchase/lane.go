@@ -25,14 +25,18 @@ type lane struct {
 	stuck       []*call
 	turn        int
 	underWay    int
+	held        bool // calls about what is stuck are not made
 	// Wake one caller, wake all, wait to be woken: the engine's condition variable.
 	wake, wakeAll, sleep func()
 }
 
 const stuckShare = 8
 
+// isFresh reports whether a call is a sale's that is new.
+func (k *call) isFresh() bool { return k.Op == OpDo && k.try == 1 }
+
 func (l *lane) push(k *call) {
-	if k.Op == OpDo && k.try == 1 {
+	if k.isFresh() {
 		l.fresh = append(l.fresh, k)
 	} else {
 		l.stuck = append(l.stuck, k)
@@ -61,6 +65,62 @@ func (l *lane) pop() *call {
 
 // waiting counts the calls in the lane, those no longer wanted included.
 func (l *lane) waiting() int { return len(l.fresh) + len(l.stuck) }
+
+// holdBack answers a call of a lane that is held: it did not leave, and its purchase looks again later. Nothing is under
+// way for it meanwhile, so that its deadlines hold.
+func (c *core) holdBack(k *call, now Instant) {
+	ev := Event{Leg: k.Leg, Source: FromNode, Outcome: Outcome{Kind: Unsent, Reason: ReasonClosed, Detail: "what is stuck is held"}}
+	switch k.Op {
+	case OpQuery:
+		ev.Source = FromQuery
+	case OpCancel:
+		ev.Source = FromCancel
+	case OpDo:
+	}
+	if k.Op != OpDo { // that says nothing of the try
+		ev.Outcome.Kind, ev.Unasked, ev.AskedAt = Unknown, true, k.item.p.local(now)
+	}
+	c.event(k.item, ev, now)
+}
+
+// holdStuck answers up to most calls that wait in a lane that is held, and reports whether there are more.
+func (c *core) holdStuck(l *lane, most int, now Instant) (more bool) {
+	for range most {
+		if len(l.stuck) == 0 {
+			return false
+		}
+		k := l.stuck[0]
+		l.stuck[0] = nil
+		l.stuck = l.stuck[1:]
+		if k.item.queued == k {
+			k.item.queued = nil
+			c.holdBack(k, now)
+		}
+	}
+	return len(l.stuck) > 0
+}
+
+// HoldStuck keeps this node from asking a partner about stuck purchases, while new sales go on and deadlines hold, or lets it
+// ask again; they follow within their backoff. It reports whether there is such a partner, and is forgotten when
+// the process ends.
+func (e *Engine) HoldStuck(partner string, hold bool) bool {
+	const most = 1000 // calls answered while the lock is held
+	for more := true; more; {
+		e.mu.Lock()
+		l := e.core.lanes[partner]
+		if l == nil {
+			e.mu.Unlock()
+			return false
+		}
+		l.held = hold
+		if more = hold && e.core.holdStuck(l, most, e.cfg.Clock.Now()); len(e.core.pending) > 0 {
+			e.work.Broadcast()
+		}
+		e.rearm()
+		e.mu.Unlock()
+	}
+	return true
+}
 
 // take begins the next call of a lane: from here on it may have left the node.
 func (c *core) take(l *lane, now Instant) *call {

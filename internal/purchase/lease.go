@@ -105,13 +105,23 @@ func (e *Engine) adopt(records []Record) {
 	for i := range records {
 		p := &records[i].Purchase
 		if p.Open() && p.Epoch == e.core.epoch && e.core.open[p.ID] == nil {
-			behind = max(behind, e.core.adopt(&records[i], now).p.Skew)
+			behind = max(behind, e.adoptOne(&records[i], now).p.Skew)
 		}
 	}
 	if behind > 0 {
 		e.cfg.Log.Error("the clock is behind what is recorded", "by", behind.Sub(0))
 	}
 	e.rearm()
+}
+
+// adoptOne takes a recorded purchase into memory, and tells whoever counts of one
+// that is open.
+func (e *Engine) adoptOne(r *Record, now Instant) *item {
+	it := e.core.adopt(r, now)
+	if e.cfg.Committed != nil && it.p.Open() {
+		e.cfg.Committed(&Change{Now: it.p})
+	}
+	return it
 }
 
 // leaseLoop keeps the lease, watches the others', and takes over from the dead.

@@ -26,16 +26,20 @@ const (
 	FactCreditedLate
 	// FactRefundUndone corrects FactRefunded: the wallet took the refund back.
 	FactRefundUndone
+	// FactReversed: the units were taken back because the payer asked; a refund follows.
+	FactReversed
+	// FactReclaimed: the same, told to a recipient who did not pay.
+	FactReclaimed
 )
 
 // Facts lists every fact.
 var Facts = []Fact{FactCredited, FactReceived, FactPending, FactUnconfirmed, FactRefunded, FactDeclined,
-	FactTakenBack, FactChargedLate, FactCreditedLate, FactRefundUndone}
+	FactTakenBack, FactChargedLate, FactCreditedLate, FactRefundUndone, FactReversed, FactReclaimed}
 
 var factNames = [...]string{FactCredited: "credited", FactReceived: "received", FactPending: "pending",
 	FactUnconfirmed: "unconfirmed", FactRefunded: "refunded", FactDeclined: "declined",
 	FactTakenBack: "taken_back", FactChargedLate: "charged_late", FactCreditedLate: "credited_late",
-	FactRefundUndone: "refund_undone"}
+	FactRefundUndone: "refund_undone", FactReversed: "reversed", FactReclaimed: "reclaimed"}
 
 // String is the fact's word.
 func (f Fact) String() string { return name(factNames[:], int(f), "fact") }

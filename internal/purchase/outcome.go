@@ -50,13 +50,16 @@ const (
 	Cancelled
 	// Reversed: executed once, and taken back by the partner since.
 	Reversed
+	// Asked: people, or their rules, want the leg to be asked for. It is no
+	// partner's answer, and is never recorded as evidence.
+	Asked
 )
 
-// Kinds lists every kind.
+// Kinds lists every kind of what a partner can say.
 var Kinds = []Kind{Done, Refused, Pending, Unknown, Unsent, Absent, Cancelled, Reversed}
 
 var kindNames = [...]string{Done: "done", Refused: "refused", Pending: "pending", Unknown: "unknown",
-	Unsent: "unsent", Absent: "absent", Cancelled: "cancelled", Reversed: "reversed"}
+	Unsent: "unsent", Absent: "absent", Cancelled: "cancelled", Reversed: "reversed", Asked: "asked"}
 
 // String is the word of the kind.
 func (k Kind) String() string { return name(kindNames[:], int(k), "kind") }
@@ -72,10 +75,11 @@ const (
 	FromCancel                      // the partner's answer to a cancellation
 	FromStatement                   // a line of the partner's statement
 	FromNode                        // our own knowledge: nothing left this node
+	FromStaff                       // people, or their rules: a wish, no evidence
 )
 
 var sourceNames = [...]string{FromAnswer: "answer", FromCallback: "callback", FromQuery: "query",
-	FromCancel: "cancel", FromStatement: "statement", FromNode: "node"}
+	FromCancel: "cancel", FromStatement: "statement", FromNode: "node", FromStaff: "staff"}
 
 // String is the word of the source.
 func (s Source) String() string { return name(sourceNames[:], int(s), "source") }
@@ -123,7 +127,7 @@ type Outcome struct {
 // MaxDetail bounds the bytes of Outcome.Detail and Outcome.Ref that are kept.
 const MaxDetail = 240
 
-// Event is an outcome of one leg, or the purchase's own timer (Leg 0, Kind 0).
+// Event is an outcome of one leg, a wish, or the purchase's own timer (Leg 0, Kind 0).
 type Event struct {
 	Leg     Leg
 	Source  Source
@@ -141,7 +145,10 @@ var Timer = Event{}
 
 // String names the event as docs/states.md does: "credit done", "due".
 func (e Event) String() string {
-	if e.Leg == 0 {
+	switch {
+	case e.Leg == 0 && e.Outcome.Kind == Asked:
+		return "answer asked"
+	case e.Leg == 0:
 		return "due"
 	}
 	return e.Leg.String() + " " + e.Outcome.Kind.String()

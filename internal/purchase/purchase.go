@@ -92,6 +92,9 @@ type Purchase struct {
 	Version int64 // counts durable changes, from 1
 	Epoch   int64 // lease under which the last change was written
 	Request
+	// Salt makes the commitments to its numbers in the log; zero where there is none, or
+	// not any more: without it nobody can tell the numbers by their commitments.
+	Salt  [16]byte
 	State State
 
 	CreatedAt Instant

@@ -30,7 +30,7 @@ func (l *LegState) learn(o *Outcome) {
 		default:
 			l.Done = false
 		}
-	case Refused, Pending, Unknown, Unsent, Absent, Cancelled:
+	case Refused, Pending, Unknown, Unsent, Absent, Cancelled, Asked:
 	}
 }
 

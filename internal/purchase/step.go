@@ -43,6 +43,10 @@ type Step struct {
 	Facts []Fact
 	// Call is what to ask next.
 	Call Call
+	// Hindrance is why a wish is not heeded, and HinderedTill when that may change
+	// by itself, 0 when unknown.
+	Hindrance    Hindrance
+	HinderedTill Instant
 }
 
 // step is the state of one evaluation of the table, with room for what an
@@ -52,6 +56,7 @@ type step struct {
 	ev    Event
 	now   Instant
 	busy  bool      // a call for this purchase is under way
+	timed bool      // what the timer does is to follow
 	p     *Purchase // out.Change.Now
 	out   Step
 
@@ -90,19 +95,27 @@ func (s *step) next(t *Terms, p *Purchase, ev Event, now Instant, busy bool, epo
 	normal(&s.ev)
 	s.p = &s.out.Change.Now
 	*s.p = *p
-	row := s.match()
-	s.out.Row = row
-	s.p.State = row.To
-	if row.To == 0 {
-		s.p.State = p.State
-	}
-	for _, effect := range row.Do {
-		effect.do(s)
+	s.out.Change.Was = Before{p.State, p.Provider}
+	s.out.Row = s.match()
+	s.take(s.out.Row)
+	if s.timed {
+		s.ev = Timer
+		s.take(s.match())
 	}
 	if s.p.State != p.State {
 		s.out.Durable = true
 	}
 	return s.finish(p.Epoch, epoch)
+}
+
+// take does what a row says.
+func (s *step) take(row *Row) {
+	if row.To != 0 {
+		s.p.State = row.To
+	}
+	for _, effect := range row.Do {
+		effect.do(s)
+	}
 }
 
 // normal makes what a partner said safe to compute with: a movement without a
@@ -133,7 +146,7 @@ func (s *step) finish(was, epoch int64) *Step {
 	}
 	if s.out.Durable {
 		s.p.Version++
-		s.out.Change.WasEpoch = was
+		s.out.Change.WasEpoch, s.out.Change.At = was, s.now
 		s.p.Epoch = epoch
 		if s.out.Change.Evidence != nil {
 			s.out.Change.Evidence.Version = s.p.Version
@@ -164,6 +177,10 @@ func (s *step) due() Instant {
 		sooner(p.RefundBy, !p.Opened.Has(MatterLateRefund))
 		sooner(p.ResolveBy.Add(-s.terms.ResolveMargin), !p.Exposed)
 	case Credited, Refunded, Declined:
+		if p.reversing() {
+			sooner(s.resort(s.terms.reverseBy(p)), !s.busy)
+			break
+		}
 		if p.WatchTill == 0 || p.watched() == 0 {
 			return 0
 		}
@@ -187,8 +204,11 @@ func (s *step) resort(deadline Instant) Instant {
 
 // watched is the leg whose late evidence a closed purchase still looks for, or 0.
 func (p *Purchase) watched() Leg {
-	for _, leg := range []Leg{Charge, Credit, Refund} {
+	for _, leg := range Legs {
 		l := &p.Legs[leg]
+		if leg == Reversal && p.State == Credited { // there it is acted upon, or left to staff
+			continue
+		}
 		if l.Doubt && !l.Closed && !l.Done {
 			return leg
 		}
@@ -212,6 +232,9 @@ func (p *Purchase) active() Leg {
 	case Refunding:
 		return Refund
 	case Credited, Refunded, Declined:
+		if p.reversing() {
+			return Reversal
+		}
 		return p.watched()
 	}
 	return 0
@@ -272,7 +295,9 @@ func (t *Terms) sendLimit(p *Purchase, leg Leg) Instant {
 		return p.CreatedAt.Add(t.DeliverWithin)
 	case Credit:
 		return p.DeliverBy
-	case Refund, Reversal:
+	case Reversal:
+		return t.reverseBy(p)
+	case Refund:
 	}
 	return 0
 }

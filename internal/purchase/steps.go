@@ -142,3 +142,6 @@ func (s *Steps) Drain() { s.e.draining = true }
 
 // Quiet reports whether a draining engine has nothing under way.
 func (s *Steps) Quiet() bool { return s.e.quiet() }
+
+// HoldStuck is Engine.HoldStuck.
+func (s *Steps) HoldStuck(partner string, hold bool) bool { return s.e.HoldStuck(partner, hold) }

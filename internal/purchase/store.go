@@ -95,13 +95,17 @@ const (
 	MatterChargeReversed Matter = "charge_reversed" // money given back by the payer after delivery
 	MatterRefundReversed Matter = "refund_reversed" // refund taken back by the payer
 	MatterUnbooked       Matter = "unbooked"        // a movement that the journal has no room for
+	// Whether the units that people wanted back were taken back was never answered.
+	MatterUnknownReversal Matter = "unknown_reversal"
+	// Other units were taken back, or from another number, or twice, or given again.
+	MatterWrongReversal Matter = "wrong_reversal"
 )
 
 // Matters lists every matter. The order is part of MatterSet, not of what is stored.
 var Matters = []Matter{MatterPendingCredit, MatterUnknownCharge, MatterLateRefund, MatterRefundRefused,
 	MatterOverdue, MatterUnproven, MatterOrphanCharge, MatterWrongCharge, MatterWrongCredit,
 	MatterWrongRefund, MatterLateCredit, MatterSecondCharge, MatterSecondCredit, MatterSecondRefund,
-	MatterCreditReversed, MatterChargeReversed, MatterRefundReversed, MatterUnbooked}
+	MatterCreditReversed, MatterChargeReversed, MatterRefundReversed, MatterUnbooked, MatterUnknownReversal, MatterWrongReversal}
 
 // MatterSet is a set of matters as bits.
 type MatterSet uint32
@@ -131,8 +135,13 @@ type Change struct {
 	// Now is the purchase after the change: Now.Version is one more than the
 	// stored version, or 1 for a new purchase; Now.Epoch is the writer's lease.
 	Now Purchase
+	// Was is what the purchase was before; zero when this process had no such
+	// purchase. It is not kept.
+	Was Before
 	// WasEpoch is the lease that the stored row must still bear.
 	WasEpoch int64
+	// At is when the change was made, by the purchase's own clock. Its rows bear it too.
+	At       Instant
 	Attempt  *Attempt
 	Evidence *Evidence
 	Postings []Posting
@@ -143,6 +152,12 @@ type Change struct {
 	// was created at or after it. Zero: no such check. Whether one that the same
 	// batch declines, or finds charged after its decline, counts is left open.
 	RepeatSince Instant
+}
+
+// Before is what a change says of the purchase as it was.
+type Before struct {
+	State    State
+	Provider string
 }
 
 // Verdict is what became of one change of a committed batch.

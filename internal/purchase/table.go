@@ -63,7 +63,7 @@ func buildIndex() (x [len(stateNames)][len(legNames)][len(kindNames)][]*Row) {
 
 func buildTable() []Row {
 	var table []Row
-	for _, part := range [][]Row{charging(), crediting(), credited(), refunding(), refunded(), declined()} {
+	for _, part := range [][]Row{charging(), crediting(), credited(), refunding(), refunded(), declined(), wishes()} {
 		table = append(table, part...)
 	}
 	return complete(table)
@@ -78,9 +78,9 @@ func complete(table []Row) []Row {
 				(r.When == nil || when != nil && r.When.name == when.name)
 		})
 	}
-	given := map[Leg]*condition{Charge: &chargeGiven, Credit: &creditGiven, Refund: &refundGiven}
+	given := map[Leg]*condition{Charge: &chargeGiven, Credit: &creditGiven, Refund: &refundGiven, Reversal: &reversalGiven}
 	for _, state := range States {
-		for _, leg := range []Leg{Charge, Credit, Refund} {
+		for _, leg := range Legs {
 			for _, row := range []Row{
 				{state, leg, Done, &known, 0, do(naming)},
 				{state, leg, Done, nil, 0, do(note, unbooked)},
@@ -192,7 +192,7 @@ func credited() []Row {
 		{Credited, Credit, Done, nil, 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
 		{Credited, Credit, Reversed, when(another), 0, do(undoAnother)},
 		{Credited, Credit, Reversed, when(both(creditGiven, givenBack)), 0, do(note, unbooked, openCase(MatterCreditReversed))},
-		{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
+		{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, doubtOngoing, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)},
 		{Credited, Credit, Reversed, when(creditGiven), 0, do(note, unbooked)},
 		{Credited, Charge, Done, when(known), 0, do(naming)},
 		{Credited, Charge, Done, nil, 0, do(note, bookSecondCharge, openCase(MatterSecondCharge))},
@@ -233,6 +233,7 @@ func refunding() []Row {
 		{Refunding, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))},
 		{Refunding, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit))},
 		{Refunding, Credit, Reversed, when(another), 0, do(undoAnother)},
+		{Refunding, Credit, Reversed, when(both(creditGiven, takenBack)), 0, do(note, recoverExposure, expose, openCase(MatterWrongReversal))},
 		{Refunding, Credit, Reversed, when(creditGiven), 0, do(note, recoverExposure)},
 
 		{Refunding, Charge, Done, when(known), 0, do(naming)},
@@ -257,6 +258,7 @@ func refunded() []Row {
 		{Refunded, Credit, Done, when(creditGiven), 0, do(note, bookSecondCredit, openCase(MatterSecondCredit), tellLate)},
 		{Refunded, Credit, Done, nil, 0, do(note, bookLateCredit, openCase(MatterLateCredit), tellLate, closed)},
 		{Refunded, Credit, Reversed, when(another), 0, do(undoAnother)},
+		{Refunded, Credit, Reversed, when(both(creditGiven, takenBack)), 0, do(note, recoverExposure, expose, openCase(MatterWrongReversal))},
 		{Refunded, Credit, Reversed, when(creditGiven), 0, do(note, recoverExposure)},
 		{Refunded, Credit, Cancelled, nil, 0, do(note, settled, closed)},
 		{Refunded, Credit, Absent, when(proven), 0, do(note, settled, closed)},

@@ -37,6 +37,7 @@ Generated from the table in internal/purchase/table.go by
 
 In each state, rows are tried from the top; the first whose event and condition match is taken. An event
 without a row teaches nothing new in that state and changes nothing. *due* is the purchase's own timer.
+*asked* is a wish of people, or of their rules; *answer asked* is one for the partner's answer, now.
 Postings read "from account to account": the first is credited, the second debited.
 
 `)

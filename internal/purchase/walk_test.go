@@ -40,6 +40,16 @@ func walkTerms(payer, provider Capability, rules Rules) *Terms {
 	}
 }
 
+// without is what the partners declare but for one leg.
+func without(declared func(string, Leg) Capability, leg Leg) func(string, Leg) Capability {
+	return func(partner string, l Leg) Capability {
+		if l == leg {
+			return Capability{}
+		}
+		return declared(partner, l)
+	}
+}
+
 func walkRequest() *Request {
 	return &Request{Client: "c", ClientKey: "k", Channel: "api", Language: "fr", PayerNumber: 22670112233,
 		Recipient: 22676445566, Payer: "wallet", Provider: "ocs", Product: "airtime", Offer: 1,
@@ -51,14 +61,21 @@ func walkEvent(r *rand.Rand, p *Purchase) Event {
 	if r.IntN(4) == 0 {
 		return Timer
 	}
-	ev := Event{Leg: Legs[r.IntN(3)], Source: Source(1 + r.IntN(5)), Outcome: Outcome{Kind: Kinds[r.IntN(len(Kinds))]}}
+	if r.IntN(14) == 0 {
+		ev, err := Wishes[r.IntN(len(Wishes))].event()
+		if err != nil {
+			panic(err)
+		}
+		return ev
+	}
+	ev := Event{Leg: Legs[r.IntN(4)], Source: Source(1 + r.IntN(5)), Outcome: Outcome{Kind: Kinds[r.IntN(len(Kinds))]}}
 	if r.IntN(2) == 0 {
 		s := step{p: p}
 		if leg := s.p.active(); leg != 0 {
 			ev.Leg = leg
 		}
 	}
-	amount := map[Leg]int64{Charge: p.Total, Credit: p.Units, Refund: p.Charged.Minor}[ev.Leg]
+	amount := map[Leg]int64{Charge: p.Total, Credit: p.Units, Refund: p.Charged.Minor, Reversal: p.Units}[ev.Leg]
 	if amount == 0 {
 		amount = p.Total
 	}
@@ -82,11 +99,14 @@ func TestWalk(t *testing.T) {
 	for i, payer := range walkCapabilities() {
 		for j, provider := range walkCapabilities() {
 			seed := uint64(i*100 + j)
-			for walk := range uint64(200) {
+			for walk := range uint64(300) {
 				r := rand.New(rand.NewPCG(seed, walk)) //nolint:gosec // replayable on purpose
 				rules := DefaultRules()
 				rules.RefundUnproven = r.IntN(2) == 0
 				terms := walkTerms(payer, provider, rules)
+				if r.IntN(8) == 0 {
+					terms.Capability = without(terms.Capability, Reversal)
+				}
 				if r.IntN(3) == 0 {
 					terms.Alternate = func(p *Purchase) string { return map[string]string{"ocs": "ocs2"}[p.Provider] }
 				}
@@ -104,11 +124,26 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// walkScript is how a walk begins: by chance, or with a sale that goes well, of
+// which the units are then wanted back.
+func walkScript(r *rand.Rand, p *Purchase) []Event {
+	if r.IntN(3) > 0 {
+		return nil
+	}
+	done := func(leg Leg, minor int64) Event {
+		return Event{Leg: leg, Source: FromAnswer, Outcome: Outcome{Kind: Done, Ref: "a", Amount: money.Amount{Minor: minor, Currency: money.XOF}}}
+	}
+	asked := Event{Leg: Reversal, Source: FromStaff, Outcome: Outcome{Kind: Asked}}
+	return []Event{done(Charge, p.Total), done(Credit, p.Units), asked}[:1+r.IntN(3)]
+}
+
 func walkOnce(r *rand.Rand, terms *Terms, reached map[string]bool) error {
 	now := Instant(1_800_000_000_000_000)
 	step := terms.Begin(walkRequest(), MakeID(0, 1), 7, now)
 	p := step.Change.Now
 	balances := ledger.Balances{}
+	script := walkScript(r, &p)
+	var last Event
 	for range 60 {
 		switch r.IntN(6) {
 		case 0:
@@ -119,12 +154,26 @@ func walkOnce(r *rand.Rand, terms *Terms, reached map[string]bool) error {
 			now = now.Add(time.Duration(r.Int64N(int64(40 * time.Second))))
 		}
 		ev := walkEvent(r, &p)
-		ev.AskedAt = now.Add(-time.Second)
-		if ev == (Event{AskedAt: ev.AskedAt}) {
-			ev.AskedAt = 0
+		switch {
+		case len(script) > 0:
+			ev, script = script[0], script[1:]
+		case r.IntN(10) == 0: // it is told twice
+			ev = last
 		}
-		was := p
-		step := terms.Next(&p, ev, now, r.IntN(5) == 0, 7)
+		last = ev
+		if ev != Timer && ev.Outcome.Kind != Asked {
+			ev.AskedAt = now.Add(-time.Second)
+		}
+		was, busy := p, r.IntN(5) == 0
+		if r.IntN(25) == 0 {
+			p.Resumed = now
+		}
+		if r.IntN(6) == 0 {
+			if err := walkWishes(&p, terms, now, busy); err != nil {
+				return err
+			}
+		}
+		step := terms.Next(&p, ev, now, busy, 7)
 		for i := range Table {
 			if row := &Table[i]; row == step.Row {
 				reached[fmt.Sprint(i, row.From, row.On(), row.Condition())] = true
@@ -169,10 +218,12 @@ func walkCheck(was *Purchase, step *Step, ev Event, balances ledger.Balances) er
 		return fmt.Errorf("P7: final state left without evidence")
 	case p.Told.Has(FactCredited) && p.Legs[Credit].Ref == "" && !was.Told.Has(FactCredited) && !p.Legs[Credit].Done:
 		return fmt.Errorf("N2: told credited without evidence")
+	case c.Attempt != nil && c.Attempt.Leg == Reversal && c.Attempt.Try == 1 && (ev.Leg != Reversal || ev.Outcome.Kind != Asked):
+		return fmt.Errorf("C1: units are taken back, and nobody asked for it")
 	case step.Call.Op == OpDo && !step.Durable && !was.Legs[step.Call.Leg].Unsent:
 		return fmt.Errorf("P10: a try without a recorded intent")
 	case p.Posted.Has(Credit, EffectPrincipal) && p.Posted.Has(Refund, EffectPrincipal) &&
-		!p.Posted.Has(Credit, EffectUndone) && !p.Exposed:
+		!p.Posted.Has(Credit, EffectUndone) && !p.Posted.Has(Reversal, EffectPrincipal) && !p.Exposed:
 		return fmt.Errorf("P5: credited and refunded, not exposed")
 	}
 	if p.State == Declined && was.State == Charging && ev.Outcome.Kind == Absent && was.Legs[Charge].Doubt {

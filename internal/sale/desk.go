@@ -293,15 +293,21 @@ type Ware struct {
 	Offer *catalogue.Offer
 	// Quote is what a bundle costs, paid with its first payer; zero for airtime.
 	Quote catalogue.Quote
+	// Closed are those of its payers with which it cannot be bought at the moment.
+	Closed []string
 }
 
+// Paused reports whether it cannot be bought at the moment, however it is paid.
+func (w *Ware) Paused() bool { return len(w.Closed) > 0 && len(w.Closed) == len(w.Payers) }
+
 // Products lists what is on sale now to a number as people write it, or to
-// anybody when it is "". An error is a *Problem.
-func (d *Desk) Products(number string) ([]Ware, error) {
+// anybody when it is "", on a channel; and what of it is paused. An error is a *Problem.
+func (d *Desk) Products(number, channel string) ([]Ware, error) {
+	var line purchase.MSISDN
 	var operator numbering.Operator
 	if strings.TrimSpace(number) != "" {
 		var err error
-		if _, operator, err = d.cfg.Directory.Parse(number); err != nil {
+		if line, operator, err = d.cfg.Directory.Parse(number); err != nil {
 			return nil, d.problem(err, "number")
 		}
 	}
@@ -316,7 +322,7 @@ func (d *Desk) Products(number string) ([]Ware, error) {
 		if !on || len(p.Providers(buyer)) == 0 {
 			continue
 		}
-		ware := Ware{Product: &p, Offer: offer}
+		ware := Ware{Product: &p, Offer: offer, Closed: d.closed(goods, &p, line, operator, channel)}
 		if p.Bundle {
 			quote, err := goods.Quote(catalogue.Ask{Product: p.Code, Operator: buyer}, now)
 			if err != nil {
@@ -327,6 +333,34 @@ func (d *Desk) Products(number string) ([]Ware, error) {
 		wares = append(wares, ware)
 	}
 	return wares, nil
+}
+
+// closed are the payers of a product with which it cannot be bought at the moment for a
+// line, paid by itself, or for any of those it is sold to when it is 0.
+func (d *Desk) closed(goods *catalogue.Catalogue, p *catalogue.Product, line purchase.MSISDN, operator numbering.Operator, channel string) (closed []string) {
+	if d.cfg.Admit == nil {
+		return nil
+	}
+	operators := []numbering.Operator{operator}
+	if line == 0 {
+		operators = p.Operators
+	}
+	for _, payer := range p.Payers {
+		refused := func(o numbering.Operator) bool {
+			r := purchase.Request{Channel: channel, PayerNumber: line, Recipient: line, Payer: payer, Product: p.Code, Bundle: p.Bundle}
+			if providers := p.Providers(o); len(providers) > 0 {
+				r.Provider = providers[0]
+			}
+			if providers := goods.Providers(o); payer == catalogue.Balance && len(providers) > 0 {
+				r.Payer = providers[0]
+			}
+			return d.cfg.Admit(&r) != nil
+		}
+		if !slices.ContainsFunc(operators, func(o numbering.Operator) bool { return !refused(o) }) {
+			closed = append(closed, payer)
+		}
+	}
+	return closed
 }
 
 // Line is a customer's line with what it holds.

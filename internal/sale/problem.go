@@ -87,7 +87,7 @@ var kinds = []kind{
 	{code: CodeKeyInvalid, status: 400, causes: []error{ErrKey}, when: "The client's idempotency key is missing, longer than 64 characters, or not visible ASCII."},
 	{code: CodeKeyReused, status: 409, causes: []error{purchase.ErrKeyConflict}, when: "The client used the key for another wish. Nothing was done."},
 	{code: CodeAskFirst, status: 409, value: "Earlier", when: "A like purchase was made a moment ago. Ask the customer, then repeat with `again`."},
-	{code: CodePaused, status: 503, wait: 30 * time.Second, when: "A partner that the product needs is failing. Nothing was charged."},
+	{code: CodePaused, status: 503, wait: 30 * time.Second, when: "What is asked for is paused, or a partner that it needs is failing. Nothing was charged."},
 	{code: CodeBusy, status: 503, wait: time.Second, causes: []error{purchase.ErrBusy}, when: "Too many purchases are under way. Nothing was charged; repeat with the same key."},
 	{code: CodeUnavailable, status: 503, wait: 5 * time.Second, when: "Something needed cannot be reached. Repeat with the same key to learn what became of it.",
 		causes: []error{purchase.ErrUnavailable, purchase.ErrCommitUnknown, purchase.ErrFenced, context.Canceled, context.DeadlineExceeded}},
@@ -158,6 +158,9 @@ func loadBook(more ...fs.FS) (*phrase.Book, error) {
 	return book, nil
 }
 
+// longestWait is for how long at most nobody is to try again, whatever a partner plans.
+const longestWait = time.Hour
+
 // problem makes a Problem of an error. A field is given where the error itself
 // does not tell which one is at fault.
 func (d *Desk) problem(err error, field string) *Problem {
@@ -170,6 +173,10 @@ func (d *Desk) problem(err error, field string) *Problem {
 	}
 	if errors.As(err, &limit) {
 		p.Limit = limit.Limit
+	}
+	var paused *purchase.PausedError
+	if errors.As(err, &paused) && paused.Until != 0 {
+		p.RetryAfter = min(max(paused.Until.Sub(d.cfg.Clock.Now()), k.wait), longestWait)
 	}
 	if errors.As(err, &repeat) {
 		p.Earlier = d.cfg.Reference(repeat.Earlier)

@@ -19,6 +19,7 @@ import (
 	"tenu/internal/money"
 	"tenu/internal/notify"
 	"tenu/internal/numbering"
+	"tenu/internal/partner/house"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
 	"tenu/internal/store"
@@ -119,7 +120,8 @@ type shop struct {
 	lines  *numbering.Directory
 	wallet *partner
 	ocs    *partner
-	refuse atomic.Pointer[error] // what admission says
+	refuse atomic.Pointer[error]                         // what admission says
+	shut   atomic.Pointer[func(*purchase.Request) error] // what admission says before the sale
 }
 
 func parse(t testing.TB, text string) *catalogue.Catalogue {
@@ -146,14 +148,14 @@ func open(t *testing.T) *shop {
 	hub := &partner{name: "hub"}
 	forSale := parse(t, goods)
 	products, payers := forSale.Labels()
-	wording, err := notify.NewWording(notify.WordingConfig{Products: products, Payers: payers, Format: plan.Format, Location: time.UTC})
+	wording, err := notify.NewWording(notify.WordingConfig{Products: products, Payers: payers, House: house.Name, Format: plan.Format, Location: time.UTC})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.engine, err = purchase.New(purchase.Config{Store: s.store, Keys: keys, Clock: clock{}, Wording: wording, Node: "test",
 		Rules: purchase.DefaultRules(), Log: slog.New(slog.DiscardHandler),
 		Partners: []purchase.Member{{Partner: s.wallet, Concurrency: 4}, {Partner: s.ocs, Concurrency: 4},
-			{Partner: hub, Concurrency: 4}, {Partner: &partner{name: "spare"}, Concurrency: 4}},
+			{Partner: hub, Concurrency: 4}, {Partner: &partner{name: "spare"}, Concurrency: 4}, {Partner: house.House{}, Concurrency: 4}},
 		Admit: func(*purchase.Request) error {
 			if why := s.refuse.Load(); why != nil {
 				return *why
@@ -165,7 +167,12 @@ func open(t *testing.T) *shop {
 	}
 	s.Desk, err = sale.New(sale.Config{Directory: s.lines, Catalogue: forSale, Engine: s.engine, Archive: s.store, Clock: clock{},
 		Reference: keys.Reference, Partners: []string{"wallet", "ocs", "spare", "hub"},
-		Readers: map[string]purchase.BalanceReader{"ocs": s.ocs}})
+		Readers: map[string]purchase.BalanceReader{"ocs": s.ocs}, Admit: func(r *purchase.Request) error {
+			if shut := s.shut.Load(); shut != nil {
+				return (*shut)(r)
+			}
+			return nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,7 +527,7 @@ func TestBalance(t *testing.T) {
 func TestProducts(t *testing.T) {
 	s := open(t)
 	for number, want := range map[string]string{"": "airtime data:500 voice:300", "76 00 00 01": "airtime data:500", "70112233": "airtime data:500 voice:300", "78000000": ""} {
-		wares, err := s.Products(number)
+		wares, err := s.Products(number, "app")
 		if err != nil {
 			t.Errorf("%q: %v", number, err)
 		}
@@ -536,8 +543,81 @@ func TestProducts(t *testing.T) {
 			t.Errorf("%q: %v, want %s", number, got, want)
 		}
 	}
-	if _, err := s.Products("121"); err == nil {
+	if _, err := s.Products("121", "app"); err == nil {
 		t.Error("a service number has products")
+	}
+}
+
+// What is paused is said in the list and in the quote, before anything is bought.
+func TestProductsPaused(t *testing.T) {
+	s := open(t)
+	shut := func(when func(*purchase.Request) bool) {
+		f := func(r *purchase.Request) error {
+			if when(r) {
+				return &purchase.PausedError{Partner: "x"}
+			}
+			return nil
+		}
+		s.shut.Store(&f)
+	}
+	list := func(number, channel string) string {
+		wares, err := s.Products(number, channel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range wares {
+			text := w.Code
+			if w.Paused() {
+				text += "!"
+			}
+			got = append(got, strings.Join(append([]string{text}, w.Closed...), "-"))
+		}
+		return strings.Join(got, " ")
+	}
+	for name, c := range map[string]struct {
+		when                    func(*purchase.Request) bool
+		orange, moov, everybody string
+	}{
+		"wallet":   {func(r *purchase.Request) bool { return r.Payer == "wallet" }, "airtime!-wallet data-wallet", "airtime!-wallet data-wallet voice!-wallet", "airtime!-wallet data-wallet voice!-wallet"},
+		"ocs":      {func(r *purchase.Request) bool { return r.Provider == "ocs" }, "airtime!-wallet data!-wallet-balance", "airtime data voice", "airtime data voice"},
+		"hub":      {func(r *purchase.Request) bool { return r.Provider == "hub" }, "airtime data", "airtime!-wallet data!-wallet-balance voice!-wallet", "airtime data voice!-wallet"},
+		"balances": {func(r *purchase.Request) bool { return r.Payer == "ocs" }, "airtime data-balance", "airtime data voice", "airtime data voice"},
+		"product":  {func(r *purchase.Request) bool { return r.Product == "data" && r.Bundle }, "airtime data!-wallet-balance", "airtime data!-wallet-balance voice", "airtime data!-wallet-balance voice"},
+		"channel":  {func(r *purchase.Request) bool { return r.Channel == "sms" }, "airtime data", "airtime data voice", "airtime data voice"},
+		"line":     {func(r *purchase.Request) bool { return r.Recipient == 22670112233 && r.PayerNumber == 22670112233 }, "airtime data", "airtime!-wallet data!-wallet-balance voice!-wallet", "airtime data voice"},
+	} {
+		shut(c.when)
+		for number, want := range map[string]string{"76 00 00 01": c.orange, "70 11 22 33": c.moov, "": c.everybody} {
+			if got := list(number, "app"); got != want {
+				t.Errorf("%s, %q: %s, want %s", name, number, got, want)
+			}
+		}
+	}
+	shut(func(r *purchase.Request) bool { return r.Channel == "sms" })
+	if got := list("76000001", "sms"); got != "airtime!-wallet data!-wallet-balance" {
+		t.Errorf("on the channel that is paused: %s", got)
+	}
+	var problem *sale.Problem
+	if _, err := s.Quote(sale.Wish{Channel: "sms", Number: "76000001", Product: "data"}); !errors.As(err, &problem) || problem.Code != sale.CodePaused {
+		t.Errorf("quote: %v", err)
+	}
+	if len(s.wallet.orders) != 0 || s.engine.Stats().Created != 0 {
+		t.Error("something was sold")
+	}
+}
+
+// A pause with a known end says when to try again, within reason.
+func TestPausedUntil(t *testing.T) {
+	s := open(t)
+	for until, want := range map[time.Duration]time.Duration{-time.Hour: 30 * time.Second, 10 * time.Minute: 10 * time.Minute, 48 * time.Hour: time.Hour} {
+		var paused error = &purchase.PausedError{Operator: "moov", Until: purchase.At(time.Now().Add(until))}
+		s.refuse.Store(&paused)
+		_, _, err := s.Buy(t.Context(), story("k1"))
+		var problem *sale.Problem
+		if !errors.As(err, &problem) || problem.Code != sale.CodePaused || problem.RetryAfter > want || problem.RetryAfter < want-time.Minute || problem.RetryAfter < 30*time.Second {
+			t.Errorf("%s: %v, %+v", until, err, problem)
+		}
 	}
 }
 

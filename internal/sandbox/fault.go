@@ -106,6 +106,8 @@ type Fault struct {
 	DelayMS int64 `json:"delay_ms,omitempty"`
 	// Code is the partner's response code, for Refuse.
 	Code string `json:"code,omitempty"`
+	// Apart lets no two faults that are apart hit one call: of two the older one does.
+	Apart bool `json:"apart,omitempty"`
 	// Account limits the fault to one number, without the plus sign.
 	Account string `json:"account,omitempty"`
 	// Hits counts the calls that were hit.
@@ -249,7 +251,8 @@ func (f *Faults) Draw(operation, account string) Hits {
 func (f *Faults) hit(fault *Fault, operation, account string, hits Hits) bool {
 	if fault.Operation != operation && fault.Operation != AnyOperation ||
 		fault.Account != "" && fault.Account != account ||
-		!slices.Contains(f.offer[operation], fault.Kind) || hits.Has(fault.Kind) {
+		!slices.Contains(f.offer[operation], fault.Kind) || hits.Has(fault.Kind) ||
+		fault.Apart && slices.ContainsFunc(hits, func(h Fault) bool { return h.Apart }) {
 		return false
 	}
 	if fault.Skip > 0 {

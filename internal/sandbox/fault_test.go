@@ -85,6 +85,30 @@ func TestHitsHoldOneOfAKind(t *testing.T) {
 	}
 }
 
+// TestApart: of faults that are apart at most one hits a call, and their shares add up.
+func TestApart(t *testing.T) {
+	f := NewFaults(7, testOffer)
+	for _, fault := range []Fault{{Operation: "charge", Kind: LoseReply, Rate: 0.5, Apart: true}, {Operation: "charge", Kind: Refuse, Apart: true},
+		{Operation: "charge", Kind: SlowAnswer}} {
+		if _, err := f.Add(fault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := 0
+	for range 2000 {
+		hits := f.Draw("charge", "")
+		if len(hits) != 2 || hits.Has(LoseReply) == hits.Has(Refuse) || !hits.Has(SlowAnswer) {
+			t.Fatalf("%+v", hits)
+		}
+		if hits.Has(LoseReply) {
+			lost++
+		}
+	}
+	if lost < 900 || lost > 1100 {
+		t.Errorf("%d of 2000 lost", lost)
+	}
+}
+
 func TestFaultsOverHTTP(t *testing.T) {
 	mux := http.NewServeMux()
 	f := NewFaults(1, testOffer)

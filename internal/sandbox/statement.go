@@ -118,6 +118,9 @@ func (s *statement) end() {
 		currencies = append(currencies, currency)
 	}
 	slices.Sort(currencies)
+	if len(currencies) == 0 { // or nobody could tell it from one that is cut
+		_ = s.csv.Write([]string{"total", "", "0", "0"})
+	}
 	for _, currency := range currencies {
 		t := s.totals[currency]
 		_ = s.csv.Write([]string{"total", currency, strconv.FormatInt(t.lines, 10), decimal(t.amount, currency)})

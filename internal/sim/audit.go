@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,10 +40,11 @@ type auditor struct {
 	sends   map[string]string // partner's key to the purchase and leg that it was seen for
 	arcs    map[[2]purchase.State]bool
 	births  map[purchase.ID]birth
-	last    map[purchase.ID]birth         // when it was last written, and under which lease
-	gaps    map[purchase.ID]time.Duration // longest time that it waited for another process
-	parked  map[news]bool                 // news that was ever kept for another node
-	taken   map[int64]purchase.Parked     // what was read of it, by its number
+	last    map[purchase.ID]birth                  // when it was last written, and under which lease
+	gaps    map[purchase.ID]time.Duration          // longest time that it waited for another process
+	parked  map[news]bool                          // news that was ever kept for another node
+	taken   map[int64]purchase.Parked              // what was read of it, by its number
+	wishes  map[purchase.ID]map[purchase.Wish]bool // what people ever asked
 }
 
 // birth is when a purchase was made durable, and under which lease.
@@ -62,7 +64,8 @@ func newAuditor(w *world) *auditor {
 		likes:  map[likeness][]purchase.ID{},
 		ledger: ledger.Balances{}, fenced: map[int64]bool{}, unsent: map[noticeKey]bool{},
 		texts: map[noticeKey]string{}, sends: map[string]string{}, arcs: map[[2]purchase.State]bool{},
-		births: map[purchase.ID]birth{}, last: map[purchase.ID]birth{}, gaps: map[purchase.ID]time.Duration{}, parked: map[news]bool{}, taken: map[int64]purchase.Parked{}}
+		births: map[purchase.ID]birth{}, last: map[purchase.ID]birth{}, gaps: map[purchase.ID]time.Duration{}, parked: map[news]bool{}, taken: map[int64]purchase.Parked{},
+		wishes: map[purchase.ID]map[purchase.Wish]bool{}}
 	for i := range purchase.Table {
 		row := &purchase.Table[i]
 		a.arcs[[2]purchase.State{row.From, row.To}] = true
@@ -114,6 +117,7 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 	a.version(epoch, &was, c)
 	a.money(r, &was, c)
 	a.transition(&was, c)
+	a.unwished(&was, c)
 	a.notices(&was, c)
 	if was.Open() {
 		a.open--
@@ -131,12 +135,31 @@ func (a *auditor) wrote(epoch int64, c *purchase.Change) {
 	r.Postings = append(r.Postings, c.Postings...)
 	r.Notices = append(r.Notices, c.Notices...)
 	r.Cases = append(r.Cases, c.Cases...)
+	a.count(c)
+	if a.w.files != nil {
+		for i := range c.Cases {
+			a.w.files.loose[loose{p.ID, c.Cases[i].Matter, 0}] = true
+		}
+	}
 	a.whole(r)
 	if was.State != p.State && p.State.Final() {
 		a.w.tally.States[p.State]++
 	}
+	if a.w.play != nil {
+		a.w.play.wrote(&was, c)
+	}
 	if was.ResolveBy == 0 && p.ResolveBy != 0 {
 		a.watch(p)
+	}
+}
+
+// count notes what is rare, so that a simulation without it is noticed.
+func (a *auditor) count(c *purchase.Change) {
+	if e := c.Evidence; e != nil && e.Leg == purchase.Reversal {
+		a.w.tally.Reversals[e.Kind]++
+	}
+	for i := range c.Cases {
+		a.w.tally.Matters[slices.Index(purchase.Matters, c.Cases[i].Matter)]++
 	}
 }
 
@@ -349,9 +372,18 @@ func (a *auditor) sent(peer *peer, o purchase.Order) {
 		a.w.fail("P6", o.Purchase, "a refund of %d to %s is asked for, %d was charged, %d is held", o.Amount.Minor, o.Account.Masked(), p.Charged.Minor, p.Held)
 	case o.Leg == purchase.Charge && (o.Amount.Minor != p.Total || o.Account != p.PayerNumber):
 		a.w.fail("P6", o.Purchase, "a charge of %d is asked for, the price is %d", o.Amount.Minor, p.Total)
+	case o.Leg == purchase.Reversal && (o.Amount.Minor != p.Units || o.Account != p.Recipient || o.Product != p.Product || !credited(r, o.Original)):
+		a.w.fail("P15", o.Purchase, "%d %s of credit %q are to be taken back, %d %s was credited", o.Amount.Minor, o.Product, o.Original, p.Units, p.Product)
 	case o.Leg == purchase.Credit && (o.Amount.Minor != p.Units || o.Account != p.Recipient || o.Product != p.Product):
 		a.w.fail("P6", o.Purchase, "a credit of %d %s is asked for, %d %s was bought", o.Amount.Minor, o.Product, p.Units, p.Product)
 	}
+}
+
+// credited reports whether a credit of that reference is on record.
+func credited(r *purchase.Record, ref string) bool {
+	return slices.ContainsFunc(r.Evidence, func(e purchase.Evidence) bool {
+		return e.Leg == purchase.Credit && e.Kind == purchase.Done && e.Ref == ref
+	})
 }
 
 // unnoticed is by how much a process can take a key for younger than it is: the
@@ -395,7 +427,8 @@ func (a *auditor) whole(r *purchase.Record) {
 	if s.exposure != 0 && (!p.Exposed || len(r.Cases) == 0) {
 		a.w.fail("P5", p.ID, "exposure of %d without being listed, or without a case", s.exposure)
 	}
-	credited := s.has(purchase.Credit, purchase.EffectPrincipal) && !s.has(purchase.Credit, purchase.EffectUndone)
+	credited := s.has(purchase.Credit, purchase.EffectPrincipal) && !s.has(purchase.Credit, purchase.EffectUndone) &&
+		!s.has(purchase.Reversal, purchase.EffectPrincipal)
 	refundedToo := s.has(purchase.Refund, purchase.EffectPrincipal) && !s.has(purchase.Refund, purchase.EffectUndone)
 	if credited && refundedToo && (!p.Exposed || len(r.Cases) == 0) {
 		a.w.fail("P5", p.ID, "credited and refunded, and not exposed with a case")
@@ -405,6 +438,9 @@ func (a *auditor) whole(r *purchase.Record) {
 	}
 	if len(r.Cases) == 0 && doneRefs(r, purchase.Refund) > 1 {
 		a.w.fail("P4", p.ID, "refunded twice without a case")
+	}
+	if len(r.Cases) == 0 && doneRefs(r, purchase.Reversal) > 1 {
+		a.w.fail("P15", p.ID, "taken back twice without a case")
 	}
 }
 

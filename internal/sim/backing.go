@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tenu/internal/notify"
@@ -15,6 +16,15 @@ import (
 
 // memory keeps a world's purchases in memory.
 type memory struct{ *store.Memory }
+
+// called is what customers call a payer: "Wallet A" for wallet-a.
+func called(payer string) string {
+	words := strings.Split(payer, "-")
+	for i, word := range words {
+		words[i] = strings.ToUpper(word[:min(len(word), 1)]) + word[min(len(word), 1):]
+	}
+	return strings.Join(words, " ")
+}
 
 func newMemory() Backing { return memory{store.NewMemory()} }
 
@@ -50,6 +60,9 @@ func SQLite(dir string) func(ctx context.Context, world int) (Backing, error) {
 	}
 }
 
+// Letters are the messages that are not about one purchase's facts.
+func (f file) Letters() notify.Store { return store.NewLetters(f.Store) }
+
 // Check is Backing.
 func (f file) Check(ctx context.Context, now purchase.Instant) ([]store.Violation, error) {
 	return f.Verify(ctx, store.Verification{Now: now, First: true})
@@ -68,8 +81,11 @@ func (f file) remove() (err error) {
 }
 
 // newWording returns the texts that customers are sent.
-func newWording() (purchase.Wording, error) {
-	return notify.NewWording(notify.WordingConfig{Format: purchase.MSISDN.String, Location: time.UTC,
-		Products: map[string]map[string]string{"data-1gb": {"fr": "1 Go", "en": "1 GB"}},
-		Payers:   map[string]map[string]string{"wallet-a": {"fr": "Wallet A", "en": "Wallet A"}}})
+func newWording(payers []string, zone *time.Location) (purchase.Wording, error) {
+	names := map[string]map[string]string{}
+	for _, payer := range payers {
+		names[payer] = map[string]string{"fr": called(payer), "en": called(payer)}
+	}
+	return notify.NewWording(notify.WordingConfig{Format: purchase.MSISDN.String, Location: zone,
+		Products: map[string]map[string]string{"data-1gb": {"fr": "1 Go", "en": "1 GB"}}, Payers: names})
 }

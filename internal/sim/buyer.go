@@ -13,6 +13,7 @@ import (
 type buyer struct {
 	w       *world
 	index   int
+	begins  time.Duration // when it asks first
 	r       purchase.Request
 	id      purchase.ID // acknowledged
 	refused bool        // for good
@@ -28,7 +29,16 @@ func newBuyer(w *world, index int) *buyer {
 // uses the key for something else.
 func (b *buyer) begin() {
 	d := b.w.dice(7, uint64(b.index)) //nolint:gosec // an index
+	if s := b.w.plan.script; s != nil {
+		b.begins = s.Arrivals[b.index]
+		b.w.after(b.begins, func() { b.ask(b.r, d) })
+		if d.chance(2) {
+			b.w.after(b.begins+d.between(0, 200*time.Millisecond), func() { b.ask(b.r, d) })
+		}
+		return
+	}
 	at := b.w.plan.opens + d.between(0, b.w.plan.sells)
+	b.begins = at
 	b.w.after(at, func() { b.ask(b.r, d) })
 	if d.chance(8) {
 		b.w.after(at+d.between(0, 200*time.Millisecond), func() { b.ask(b.r, d) })
@@ -101,6 +111,7 @@ func (b *buyer) denied(r purchase.Request, err error, asked birth) {
 func (b *buyer) hear(r purchase.Request, a answer, d *dice) {
 	w, p, err := b.w, a.p, a.err
 	var repeat *purchase.RepeatError
+	var paused *purchase.PausedError
 	switch {
 	case err == nil:
 		w.note("bought", p.ID, fmt.Sprintf("buyer %d, body %d, replay %t", b.index, r.Digest[3], a.replay))
@@ -110,7 +121,7 @@ func (b *buyer) hear(r purchase.Request, a answer, d *dice) {
 		if w.book.records[repeat.Earlier] == nil {
 			w.fail("P8", repeat.Earlier, "buyer %d is told of an earlier purchase that is not there", b.index)
 		}
-		if b.refused = d.chance(50); !b.refused {
+		if b.refused = w.play == nil && d.chance(50); !b.refused {
 			r.Again = true
 			b.again(r, d)
 		}
@@ -120,6 +131,13 @@ func (b *buyer) hear(r purchase.Request, a answer, d *dice) {
 		if found && w.book.records[id].Purchase.Digest == r.Digest {
 			w.fail("P8", id, "buyer %d: a conflict for the same request", b.index)
 		}
+	case errors.As(err, &paused) && w.play != nil:
+		w.note("paused", 0, fmt.Sprintf("buyer %d: %v", b.index, err))
+		if !b.refused && b.id == 0 {
+			w.play.refused++
+			w.play.minute().Refused++
+		}
+		b.refused = true
 	default:
 		w.note("unsold", 0, fmt.Sprintf("buyer %d: %v", b.index, cause(err)))
 		b.again(r, d)

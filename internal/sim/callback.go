@@ -27,8 +27,16 @@ func (p *peer) tell(a *account, o purchase.Outcome, d *dice) {
 	}
 	c := &callback{from: p, key: a.key, signed: true, source: purchase.FromCallback,
 		ev: purchase.Event{Leg: a.o.Leg, Outcome: o}}
+	scripted := Fault(0)
+	if s := w.plan.script; s != nil && !p.plan.house {
+		scripted = s.draw(d, p.Name(), w.now.Sub(w.begins), newsFaults)
+	}
 	meets := func(f Fault, percent int) bool {
-		if w.plan.without.has(f) || !d.chance(percent) {
+		if w.plan.script != nil {
+			if f != scripted {
+				return false
+			}
+		} else if w.plan.without.has(f) || !d.chance(percent) {
 			return false
 		}
 		w.hit(f, a.o.Purchase)

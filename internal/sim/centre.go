@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
@@ -16,11 +17,13 @@ type centre struct {
 	texts    map[string]string // by id
 	tries    map[string]int
 	downTill purchase.Instant
-	died     *node // a process that ended while it handed messages over
+	died     *node             // a process that ended while it handed messages over
+	letters  map[string]string // likewise, of messages that are not about one purchase's facts
+	free     purchase.Instant  // when it has taken all that it was given, where a script says how fast it is
 }
 
 func newCentre(w *world) *centre {
-	return &centre{w: w, texts: map[string]string{}, tries: map[string]int{}}
+	return &centre{w: w, texts: map[string]string{}, tries: map[string]int{}, letters: map[string]string{}}
 }
 
 // line is the centre as one node reaches it.
@@ -39,7 +42,11 @@ func (l line) Send(_ context.Context, m notify.Message) error {
 	c.tries[id]++
 	d := w.dice(6, uint64(len(id)), uint64(c.tries[id]), uint64(to)) //nolint:gosec // small numbers
 	meets := func(f Fault, percent int) bool {
-		if w.calm || w.plan.without.has(f) || !d.chance(percent) {
+		if s := w.plan.script; s != nil && !w.calm {
+			if s.draw(d, CentreName, w.now.Sub(w.begins), []Fault{f}) != f {
+				return false
+			}
+		} else if w.calm || w.plan.without.has(f) || !d.chance(percent) {
 			return false
 		}
 		w.hit(f, c.purchase(id))
@@ -54,6 +61,8 @@ func (l line) Send(_ context.Context, m notify.Message) error {
 	case !w.calm && w.now < c.downTill:
 		w.cover(CentreDown, c.purchase(id))
 		return errCentre
+	case w.plan.script != nil && meets(CentreDown, 0):
+		return errCentre
 	case meets(MessageRefused, 3):
 		return fmt.Errorf("%w: try later", notify.ErrRefused)
 	}
@@ -66,6 +75,24 @@ func (l line) Send(_ context.Context, m notify.Message) error {
 		return errCentre
 	}
 	return nil
+}
+
+// batch is how many messages an outbox may hand over at once, so that it waits while the
+// centre takes them; 0: as many as it likes.
+func (c *centre) batch() int {
+	if s := c.w.plan.script; s != nil {
+		return min(s.Messages, 512)
+	}
+	return 0
+}
+
+// busy is how long the centre still takes what it was given.
+func (c *centre) busy() time.Duration { return max(c.free.Sub(c.w.now), 0) }
+
+// takes is when the centre takes one message more, at its pace.
+func (c *centre) takes() purchase.Instant {
+	c.free = max(c.free, c.w.now).Add(time.Second / time.Duration(c.w.plan.script.Messages))
+	return c.free
 }
 
 // purchase is the one that a message is about.
@@ -89,5 +116,8 @@ func (c *centre) take(m notify.Message) {
 	case !known:
 		c.texts[m.ID] = m.Text
 		c.w.book.delivered(m.ID, m.To, m.Text)
+		if c.w.play != nil {
+			c.w.play.notice(m, c.takes())
+		}
 	}
 }

@@ -25,6 +25,7 @@ func Reachable(f Fault) []purchase.State {
 		return purchase.States
 	case UndoneLater: // of what was executed
 		return []purchase.State{purchase.Crediting, purchase.Credited, purchase.Refunding, purchase.Refunded}
+	case CrashInCare: // only where there is care
 	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, Drained, Stopped, CrashInOutbox: // what a node holds open
 		return append(slices.Clone(asked), purchase.Refunded)
 	case ClockAhead, ClockBehind, ClockFrozen:
@@ -40,12 +41,30 @@ func Reachable(f Fault) []purchase.State {
 	return nil
 }
 
-// Thin lists the reachable pairs that were met fewer times than least.
+// Thin lists the reachable pairs of fault and state, and of wish and state, the
+// answers to reversals, and the matters of cases, that were met fewer times than least.
 func (t *Tally) Thin(least int) (pairs []string) {
 	for _, f := range Faults() {
 		for _, s := range Reachable(f) {
 			if t.Coverage[f][s] < least {
 				pairs = append(pairs, f.String()+" in "+s.String())
+			}
+		}
+	}
+	for _, kind := range []purchase.Kind{purchase.Done, purchase.Refused, purchase.Pending, purchase.Unknown, purchase.Cancelled} {
+		if t.Reversals[kind] < least {
+			pairs = append(pairs, "reversal "+kind.String())
+		}
+	}
+	for i, matter := range purchase.Matters {
+		if t.Matters[i] < least {
+			pairs = append(pairs, "case "+string(matter))
+		}
+	}
+	for _, wish := range purchase.Wishes {
+		for _, s := range purchase.States {
+			if t.Wishes[wish][s] < least {
+				pairs = append(pairs, "wish for "+wish.String()+" in "+s.String())
 			}
 		}
 	}

@@ -90,8 +90,8 @@ var defects = []defect{
 		{"purchase/condition.go", "		return ref == l.Ref\n", "		return ref == l.Ref || $ && l.Done\n"},
 	}},
 	{"reversal_ignored", "The news that the provider took the units back is dropped.", []hunk{
-		{"purchase/table.go", "{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)}",
-			"{Credited, Credit, Reversed, when(exact), planted.Or($, 0, Refunding), planted.Or($, nil, do(note, unbookCredit, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund))}"},
+		{"purchase/table.go", "{Credited, Credit, Reversed, when(exact), Refunding, do(note, unbookCredit, doubtOngoing, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund)}",
+			"{Credited, Credit, Reversed, when(exact), planted.Or($, 0, Refunding), planted.Or($, nil, do(note, unbookCredit, doubtOngoing, notify(FactTakenBack), openCase(MatterCreditReversed), attemptRefund))}"},
 	}},
 	{"callback_dropped", "A callback that reaches the wrong node is confirmed and dropped.", []hunk{
 		{"purchase/buy.go", "		if err := e.cfg.Store.Park(ctx, parked); err != nil {", "		if err := planted.Or($, func(context.Context, Parked) error { return nil }, e.cfg.Store.Park)(ctx, parked); err != nil {"},
@@ -101,6 +101,33 @@ var defects = []defect{
 	}},
 	{"unparked_early", "A callback kept for another node is forgotten when it is read, not when it is applied.", []hunk{
 		{"purchase/lease.go", "	for i := range parked {\n", "	for i := range parked {\n		if $ {\n			_ = e.cfg.Store.Unpark(ctx, []int64{parked[i].Seq})\n		}\n"},
+	}},
+
+	// What people ask for.
+	{"asked_twice_reversed_twice", "A second wish to take the units back sends a second try, whatever became of the first.", []hunk{
+		{"purchase/reversal.go", "{Credited, Reversal, Asked, when(reversing), 0, do(hinder(HindranceReversing))}", "{Credited, Reversal, Asked, when(reversing), 0, do(planted.Or($, attemptReversal, hinder(HindranceReversing)))}"},
+	}},
+	{"refund_while_credit_under_way", "A refund is asked for while the credit is, and begins as if that had never been sent.", []hunk{
+		{"purchase/wish.go", "{Crediting, Refund, Asked, when(callOngoing), 0, do(hinder(HindranceCall))}", "{Crediting, Refund, Asked, when(callOngoing), planted.Or($, Refunding, 0), planted.Or($, do(settled0(Credit), attemptRefund), do(hinder(HindranceCall)))}"},
+	}},
+	{"refund_before_reversal", "When the units are wanted back, the money is given back at once.", []hunk{
+		{"purchase/reversal.go", "when(both(keepsAll, canReverse)), 0, do(attemptReversal)}", "when(both(keepsAll, canReverse)), planted.Or($, Refunding, 0), planted.Or($, do(bookReversal, attemptRefund), do(attemptReversal))}"},
+	}},
+	{"reversal_unasked", "A second credit is taken back without anybody asking.", []hunk{
+		{"purchase/table.go", "{Credited, Credit, Done, nil, 0, do(note, bookSecondCredit, openCase(MatterSecondCredit))}", "{Credited, Credit, Done, nil, 0, planted.Or($, do(note, bookSecondCredit, openCase(MatterSecondCredit), attemptReversal), do(note, bookSecondCredit, openCase(MatterSecondCredit)))}"},
+	}},
+	{"recipient_not_told", "The units are taken back, and only who paid is told.", []hunk{
+		{"purchase/reversal.go", "notify(FactReversed), notify(FactReclaimed), attemptRefund)", "notify(FactReversed), planted.Or($, notify(FactReversed), notify(FactReclaimed)), attemptRefund)"},
+	}},
+	{"reversal_keeps_fee", "The units are taken back, and the fee is not given back.", []hunk{
+		{"purchase/reversal.go", "		if s.p.Fee > 0 {\n			s.book(EffectFee,", "		if s.p.Fee > 0 && !$ {\n			s.book(EffectFee,"},
+	}},
+	{"reversal_without_end", "A provider that never says whether it took the units back is waited for without end.", []hunk{
+		{"purchase/reversal.go", "		return s.now >= s.resort(s.terms.reverseBy(s.p))\n", "		return !$ && s.now >= s.resort(s.terms.reverseBy(s.p))\n"},
+		{"purchase/step.go", "sooner(s.resort(s.terms.reverseBy(p)), !s.busy)", "sooner(s.resort(s.terms.reverseBy(p)), !s.busy && !$)"},
+	}},
+	{"late_reversal_forgotten", "That the units were taken back is not heard once the purchase is no more credited.", []hunk{
+		{"purchase/reversal.go", "{Refunded, Reversal, Done, nil, 0, do(note, secondReversal, openCase(MatterWrongReversal), closed)}", "{Refunded, Reversal, Done, nil, 0, planted.Or($, do(wait), do(note, secondReversal, openCase(MatterWrongReversal), closed))}"},
 	}},
 
 	// Restarts and several nodes.
@@ -198,5 +225,46 @@ var defects = []defect{
 	}},
 	{"number_in_log", "A full number is written to the log.", []hunk{
 		{"notify/outbox.go", "\"to\", n.To.Masked()", "\"to\", planted.Or($, n.To.String(), n.To.Masked())"},
+	}},
+
+	// Cases, requests and callbacks.
+	{"care_checker_is_maker", "Whoever asked for something may approve it.", []hunk{
+		{"care/policy.go", "	case c.ID == r.Maker:\n", "	case c.ID == r.Maker && !$:\n"},
+	}},
+	{"care_own_number", "Staff may ask for something about their own number.", []hunk{
+		{"care/policy.go", "	case s.Owns(numbers...):\n", "	case s.Owns(numbers...) && !$:\n"},
+	}},
+	{"care_limit_of_day", "What one person asked for in a day is not counted.", []hunk{
+		{"care/policy.go", "	case st.DayCount >= b.DayCount:\n", "	case st.DayCount >= b.DayCount && !$:\n"},
+		{"care/policy.go", "	case st.Day+r.Amount > b.Day:\n", "	case st.Day+r.Amount > b.Day && !$:\n"},
+		{"care/policy.go", "	case st.NumberCount >= b.NumberCount:\n", "	case st.NumberCount >= b.NumberCount && !$:\n"},
+	}},
+	{"care_unchecked", "A refund without proof needs no checker.", []hunk{
+		{"care/policy.go", "	case r.Kind == AskReversal || r.Unproven:\n", "	case r.Kind == AskReversal || r.Unproven && !$:\n"},
+	}},
+	{"care_done_when_heard", "A request counts as done when the purchase has heard of it.", []hunk{
+		{"care/effect.go", "	if r.Kind == AskAnswer {\n		return d.end", "	if r.Kind == AskAnswer || $ {\n		return d.end"},
+	}},
+	{"care_broken_in_silence", "A broken promise is not promised again.", []hunk{
+		{"care/call.go", "		change.Follow = &follow\n", "		if !$ {\n			change.Follow = &follow\n		}\n"},
+	}},
+	{"care_dialled_before_durable", "The phone rings before its attempt is durable.", []hunk{
+		{"care/call.go", "	if err := d.keep(ctx, l, Actor{Kind: ByStaff, Staff: staff.ID}, now); err != nil {\n		if errors.Is(err, ErrStale) { // another",
+			"	if $ {\n		_, _ = d.cfg.Dialler.Dial(ctx, l.now, *l.last)\n	}\n	if err := d.keep(ctx, l, Actor{Kind: ByStaff, Staff: staff.ID}, now); err != nil {\n		if errors.Is(err, ErrStale) { // another"},
+	}},
+	{"care_mailbox_is_an_answer", "A voice mailbox keeps the promise.", []hunk{
+		{"care/life.go", "	if ring == Answered {\n		l.close(Kept", "	if ring == Answered || $ && ring == Voicemail {\n		l.close(Kept"},
+	}},
+	{"care_settled_without_proof", "A case is settled with whatever outcome somebody says.", []hunk{
+		{"care/act.go", "		x.Proof = &Proof{Purchase: c.Purchase, State: state}\n", "		if !$ {\n			x.Proof = &Proof{Purchase: c.Purchase, State: state}\n		}\n"},
+	}},
+	{"care_clock_runs_while_waiting", "The customer's time to answer is taken from the deadline.", []hunk{
+		{"care/clock.go", "	stood := max(at-c.PausedAt, 0)\n", "	stood := planted.Or($, 0, max(at-c.PausedAt, 0))\n"},
+	}},
+	{"care_budget_not_kept", "A rule gives whatever its budget says.", []hunk{
+		{"care/treat.go", "t.store.AddTreatment(ctx, done, r.Budget, t.daily())", "t.store.AddTreatment(ctx, done, planted.Or($, 1<<40, r.Budget), t.daily())"},
+	}},
+	{"care_matter_forgotten", "What a customer reports of a purchase that has a case is not taken into it.", []hunk{
+		{"care/open.go", "	if !known {\n		c.Matters = append(c.Matters, m)\n", "	if !known && (len(c.Matters) == 0 || !$) {\n		c.Matters = append(c.Matters, m)\n"},
 	}},
 }

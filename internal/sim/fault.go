@@ -84,6 +84,9 @@ const (
 	MessageRefused
 	CrashInOutbox
 
+	// Care: the process ends before or after a write of cases, requests or callbacks.
+	CrashInCare
+
 	faultCount
 )
 
@@ -102,7 +105,7 @@ var faultNames = [faultCount]string{
 	StoreUnavailable: "store_unavailable", CutOff: "cut_off", CommitLost: "commit_lost", CommitUnheard: "commit_unheard",
 	CommitLanding: "commit_landing", ReadFailed: "read_failed",
 	CentreDown: "centre_down", MessageUnheard: "message_unheard", MessageRefused: "message_refused",
-	CrashInOutbox: "crash_in_outbox",
+	CrashInOutbox: "crash_in_outbox", CrashInCare: "crash_in_care",
 }
 
 // String is the fault's name on the command line and in reports.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tenu/internal/care"
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
 )
@@ -34,6 +35,17 @@ type node struct {
 	drain   bool
 	noticed bool
 	looksAt purchase.Instant // when the outbox looks next, zero for never
+
+	desk   *care.Desk       // nil in a world without care
+	deskAt purchase.Instant // when it works next, zero for never
+	woken  bool             // it wants to work at once
+	died   bool             // the process ended within a deed at it
+	asked  map[asked]*error // wishes on their way: what became of them, nil while that is open
+
+	letters *notify.Outbox   // of messages that are not about one purchase's facts; nil in a world of dice
+	postsAt purchase.Instant // when it looks next, zero for never
+	watch   *watch           // nil where nobody watches
+	watchAt purchase.Instant // when it works next, zero for never
 }
 
 func newNode(w *world, index int) *node {
@@ -67,9 +79,7 @@ func (n *node) resume(life int, do func()) {
 	case n.frozen:
 		n.later = append(n.later, func() { n.resume(life, do) })
 	default:
-		if n.w.calm && n.w.now >= n.renewed.Add(n.w.plan.leaseTTL/4) {
-			n.renew(false)
-		}
+		n.fresh()
 		do()
 		n.pump()
 	}
@@ -83,6 +93,13 @@ func (n *node) start() {
 	}
 	n.life++
 	n.commits, n.tickAt, n.looksAt, n.drain, n.noticed, n.later = 0, 0, 0, false, false, nil
+	n.desk, n.deskAt, n.woken, n.died, n.asked = nil, 0, false, false, map[asked]*error{}
+	n.letters, n.postsAt, n.watch, n.watchAt = nil, 0, nil, 0
+	if err := n.openWatch(); err != nil {
+		w.note("start", 0, fmt.Sprintf("%s: %v", n.name, cause(err)))
+		w.after(2*time.Second, n.start)
+		return
+	}
 	engine, err := purchase.New(n.config())
 	if err != nil {
 		w.fail("start", 0, "node %s: %v", n.name, err)
@@ -96,7 +113,7 @@ func (n *node) start() {
 	}
 	n.steps, n.epoch = steps, engine.Stats().Epoch
 	n.outbox, err = notify.NewOutbox(notify.OutboxConfig{Store: w.store.of(n), Centre: w.centre.of(n), Clock: clock{n},
-		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1, Others: outboxLooks,
+		Log: n.log(), Reference: w.keys.Reference, Concurrency: 1, Others: outboxLooks, Batch: w.centre.batch(),
 		Standing: func(ctx context.Context) (bool, bool, error) { return w.store.of(n).Standing(ctx, n.epoch) }})
 	if err != nil {
 		w.fail("start", 0, "node %s: %v", n.name, err)
@@ -105,6 +122,9 @@ func (n *node) start() {
 	n.renewed = w.now
 	n.leaseLater()
 	n.deliver(0)
+	n.openDesk()
+	n.openLetters()
+	n.watchLater(time.Millisecond)
 	n.pump()
 }
 
@@ -115,8 +135,16 @@ func (n *node) config() purchase.Config {
 	cfg := purchase.Config{Store: w.store.of(n), Keys: w.keys, Clock: clock{n}, Wording: w.wording, Node: n.name,
 		Rules: w.plan.rules, Log: n.log(), MaxBatch: w.plan.maxBatch, Committers: committers, LeaseTTL: w.plan.leaseTTL,
 		Notices: func() { n.noticed = true }}
+	n.watched(&cfg)
+	if w.plan.care {
+		cfg.Cases = n.settled
+	}
 	for _, p := range w.peers {
-		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: w.plan.concurrency})
+		atOnce := w.plan.concurrency
+		if s := w.plan.script; s != nil {
+			atOnce = s.atOnce(p.Name())
+		}
+		cfg.Partners = append(cfg.Partners, purchase.Member{Partner: p, Concurrency: atOnce})
 	}
 	if w.plan.failover {
 		cfg.Alternates = func(*purchase.Purchase) []string { return []string{"charging-a", "charging-b"} }
@@ -245,7 +273,7 @@ func (n *node) exchange(p *peer, x purchase.Exchange) {
 	timeout := p.Capability(o.Leg).Timeout
 	// Most requests leave at once; some wait for a connection.
 	leaves := d.between(time.Millisecond, 30*time.Millisecond)
-	if d.chance(5) && !w.calm {
+	if w.plan.script == nil && d.chance(5) && !w.calm {
 		leaves = d.between(time.Millisecond, timeout)
 	}
 	var leave func()
@@ -275,6 +303,14 @@ func (n *node) arrive(life int, p *peer, x purchase.Exchange, d *dice, left time
 	outcome := x.Send(n.w.ctx)
 	n.w.note("answer", o.Purchase, fmt.Sprintf("%s: %s %s: %s %s %s", p.Name(), x.Call().Op, o.Leg, outcome.Kind, outcome.Ref, outcome.Detail))
 	if life != n.life {
+		return
+	}
+	if n.w.plan.script != nil {
+		outcome, takes := p.answersIn(x, outcome, left)
+		n.then(takes, func() {
+			n.answered(p, &outcome)
+			x.Answer(outcome)
+		})
 		return
 	}
 	takes := d.between(time.Millisecond, 300*time.Millisecond)
@@ -329,6 +365,7 @@ const outboxLooks = time.Second
 
 // deliver lets the outbox work, and again while there is something to do.
 func (n *node) deliver(d time.Duration) {
+	d = max(d, n.w.centre.busy())
 	at := n.w.now.Add(d)
 	if n.looksAt != 0 && n.looksAt <= at {
 		return
@@ -375,7 +412,7 @@ func (w *world) befall(t trouble) {
 		return
 	}
 	switch t.fault {
-	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, CrashInOutbox:
+	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, CrashInOutbox, CrashInCare:
 		n.armed, n.down = t.fault, t.long
 	case Stopped:
 		n.stop(t.long)

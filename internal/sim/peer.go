@@ -84,14 +84,19 @@ func (p *peer) meet(a *account, op purchase.Op, faults ...Fault) (Fault, *dice) 
 	a.calls[op]++
 	w.tally.Calls++
 	d := w.dice(8, uint64(p.index), w.buyerOf(a.o.Purchase), uint64(a.o.Leg), uint64(op), uint64(a.calls[op])) //nolint:gosec // small numbers
-	if w.honest || !d.chance(w.plan.faulty) {
-		return 0, d
+	f := Fault(0)
+	switch s := w.plan.script; {
+	case w.honest || p.plan.house:
+	case s != nil:
+		f = s.draw(d, p.Name(), w.now.Sub(w.begins), faults)
+	case d.chance(w.plan.faulty):
+		f = pick(d, faults...)
 	}
-	f := pick(d, faults...)
-	if w.plan.without.has(f) || !p.possible(f, a.o.Leg) {
+	if f == 0 || w.plan.without.has(f) || !p.possible(f, a.o.Leg) {
 		return 0, d
 	}
 	w.tally.Faulty++
+	w.failed()
 	w.hit(f, a.o.Purchase)
 	w.note("fault", a.o.Purchase, p.Name()+" "+f.String())
 	return f, d
@@ -104,8 +109,6 @@ func (p *peer) possible(f Fault, leg purchase.Leg) bool {
 	switch f {
 	case NoReference:
 		return c.Idempotent // otherwise nobody can tell two executions apart
-	case Accepted, Dropped, LateExecution:
-		return leg != purchase.Reversal
 	default:
 		return true
 	}
@@ -208,6 +211,9 @@ func (p *peer) accept(a *account, o purchase.Order, f Fault, d *dice) purchase.O
 // lateness is how much later something is executed: within the bound that the
 // partner promises, or whenever.
 func (p *peer) lateness(leg purchase.Leg, d *dice) time.Duration {
+	if s := p.w.plan.script; s != nil {
+		return s.late(d, p.Name(), p.w.now.Sub(p.w.begins))
+	}
 	bound := p.Capability(leg).Lateness
 	if bound == 0 {
 		bound = p.w.plan.rules.ResolveWithin * 5 / 4
@@ -232,8 +238,10 @@ func (p *peer) execute(a *account, o purchase.Order, d *dice) purchase.Outcome {
 	if a.cancelled {
 		return refused("cancelled")
 	}
-	if !a.refused && len(a.moved) == 0 {
-		decline := map[purchase.Leg]int{purchase.Charge: 6, purchase.Credit: 6, purchase.Refund: 2}[o.Leg]
+	if s := w.plan.script; s != nil {
+		a.refused = a.refused || len(a.moved) == 0 && s.declines(p.Name(), w.buyerOf(o.Purchase), o.Leg)
+	} else if !a.refused && len(a.moved) == 0 && !p.plan.house {
+		decline := map[purchase.Leg]int{purchase.Charge: 6, purchase.Credit: 6, purchase.Refund: 2, purchase.Reversal: 15}[o.Leg] // units that were spent
 		a.refused = w.dice(9, w.buyerOf(o.Purchase), uint64(o.Leg)).chance(decline)
 	}
 	if a.refused {
@@ -243,8 +251,10 @@ func (p *peer) execute(a *account, o purchase.Order, d *dice) purchase.Outcome {
 	a.moved = append(a.moved, m)
 	w.note("execute", o.Purchase, fmt.Sprintf("%s: %s %d to %d, %s", p.Name(), o.Leg, m.amount.Minor, int64(m.account)%1000, m.ref))
 	w.book.executed(p, a)
-	p.tell(a, p.done(m), d)
-	if !w.calm && d.chance(2) && !w.plan.without.has(UndoneLater) {
+	if w.plan.script == nil { // a script's partner tells by itself only what it acknowledged before
+		p.tell(a, p.done(m), d)
+	}
+	if w.plan.script == nil && !w.calm && !p.plan.house && d.chance(2) && !w.plan.without.has(UndoneLater) {
 		w.after(d.between(time.Second, pick(d, time.Minute, w.plan.span)), func() { p.undo(a, m, d) })
 	}
 	return p.done(m)
@@ -337,4 +347,20 @@ func (p *peer) Cancel(_ context.Context, o purchase.Order) purchase.Outcome {
 		return unknown(f.String())
 	}
 	return purchase.Outcome{Kind: purchase.Cancelled}
+}
+
+// answersIn is what a partner that answers as a script says is heard to say, and after how
+// long: an answer that comes too late is a timeout.
+func (p *peer) answersIn(x purchase.Exchange, o purchase.Outcome, left time.Duration) (purchase.Outcome, time.Duration) {
+	order, op := x.Order(), x.Call().Op
+	takes := p.w.plan.script.takes(p.Name(), p.w.buyerOf(order.Purchase), order.Leg, op, p.times(order, op), p.w.now.Sub(p.w.begins))
+	switch {
+	case o.Kind == purchase.Unsent:
+		return o, min(takes, left)
+	case takes >= left:
+		return unknown("timeout"), max(left, time.Millisecond)
+	case o.Kind == purchase.Unknown:
+		return o, max(takes, left)
+	}
+	return o, takes
 }

@@ -29,7 +29,12 @@ type plan struct {
 	peers       []peerPlan
 	failover    bool
 	faulty      int // percent of partner calls that meet a fault
+	wishful     int // percent of buyers about whose purchase people ask something
 	trouble     []trouble
+	care        bool    // cases, requests and callbacks are part of it
+	crowd       int     // percent of buyers who report a problem
+	both        bool    // each node believes that it is the one that cares for cases
+	script      *Script // nil for a world of dice
 }
 
 // peerPlan is what a partner promises and does.
@@ -37,6 +42,16 @@ type peerPlan struct {
 	name         string
 	legs         []purchase.Leg
 	capabilities [legCount]purchase.Capability
+	house        bool // the operator's own wallet: it always does what it is asked, once
+}
+
+// housePlan is the operator's own wallet.
+func housePlan() peerPlan {
+	house := peerPlan{name: houseName, legs: []purchase.Leg{purchase.Charge, purchase.Refund}, house: true}
+	for _, leg := range house.legs {
+		house.capabilities[leg] = purchase.Capability{Supported: true, Idempotent: true, KeyLife: 365 * 24 * time.Hour, Query: true, Timeout: 3 * time.Second}
+	}
+	return house
 }
 
 // legCount gives arrays the room to be indexed by leg.
@@ -53,17 +68,24 @@ type trouble struct {
 func (p *plan) keeps(buyer int) bool { return p.only == nil || slices.Contains(p.only, buyer) }
 
 // draw makes the plan of one world.
-func draw(seed uint64, world, purchases int) *plan {
+func draw(seed uint64, world, purchases int, withCare bool) *plan {
 	d := roll(seed, uint64(world), 1) //nolint:gosec // a small number
 	p := &plan{world: world, seed: d.next(), purchases: purchases, nodes: 1 + d.n(2),
 		maxBatch: pick(d, 1, 4, 32, 512), failover: d.chance(30), leaseTTL: pick(d, 10*time.Second, 30*time.Second, 60*time.Second), faulty: 60 + d.n(35),
 		span: d.between(2*time.Minute, 20*time.Minute)}
+	p.wishful = pick(roll(p.seed, 13), 0, 15, 50)
 	p.rules = drawRules(d)
+	if withCare {
+		p.hasten()
+	}
 	for _, name := range []string{"wallet-a", "wallet-b"} {
 		p.peers = append(p.peers, drawPeer(d, &p.rules, name, purchase.Charge, purchase.Refund))
 	}
 	for _, name := range []string{"charging-a", "charging-b"} {
 		p.peers = append(p.peers, drawPeer(d, &p.rules, name, purchase.Credit, purchase.Reversal))
+	}
+	if withCare {
+		p.drawCare()
 	}
 	p.drawTroubles(d)
 	p.concurrency = pick(d, 1, 2, 16, 16)
@@ -132,6 +154,29 @@ func (p *plan) drawTroubles(d *dice) {
 	add(d.n(3), max(time.Minute, 6*p.leaseTTL), CutOff)
 }
 
+// hasten lets most worlds with care come to rest in hours: cases are looked at all the time.
+func (p *plan) hasten() {
+	d, r := roll(p.seed, 33), &p.rules
+	if d.chance(10) {
+		return
+	}
+	r.ResolveWithin, r.WatchFor = pick(d, 30*time.Minute, 2*time.Hour), pick(d, 2*time.Hour, 4*time.Hour)
+	r.RetryMost = max(time.Minute, r.ResolveWithin/15, r.WatchFor/30)
+}
+
+// drawCare adds care to a world, with dice of its own. It lasts for long enough that
+// callbacks fall due while things fail.
+func (p *plan) drawCare() {
+	d := roll(p.seed, 31)
+	p.care, p.crowd, p.both = true, pick(d, 20, 50, 80), d.chance(40)
+	p.span = d.between(22*time.Minute, 45*time.Minute)
+	p.leaseTTL = pick(d, 30*time.Second, 60*time.Second)
+	p.peers = append(p.peers, housePlan())
+	for range 3 + d.n(12) {
+		p.trouble = append(p.trouble, trouble{d.between(0, p.span), CrashInCare, d.n(p.nodes), d.between(time.Second, 20*time.Second)})
+	}
+}
+
 // drawRush lets all customers come at once to partners that are slow for them, and
 // something fail just then.
 func (p *plan) drawRush(d *dice) {
@@ -152,12 +197,15 @@ func (p *plan) schedule(w *world) {
 
 // terms is the plan in one line.
 func (p *plan) String() string {
-	return fmt.Sprintf("world %d: %d purchases, %d nodes, span %s, faulty %d%%, batch %d, concurrency %d, failover %t, rules %+v, partners %+v",
-		p.world, p.purchases, p.nodes, p.span, p.faulty, p.maxBatch, p.concurrency, p.failover, p.rules, p.peers)
+	return fmt.Sprintf("world %d: %d purchases, %d nodes, span %s, faulty %d%%, wishes of %d%%, batch %d, concurrency %d, failover %t, rules %+v, partners %+v",
+		p.world, p.purchases, p.nodes, p.span, p.faulty, p.wishful, p.maxBatch, p.concurrency, p.failover, p.rules, p.peers)
 }
 
 // request is what a buyer asks for. Numbers repeat, so that customers meet.
 func (p *plan) request(buyer int) purchase.Request {
+	if p.script != nil {
+		return p.script.Request(buyer)
+	}
 	d := roll(p.seed, uint64(buyer), 2) //nolint:gosec // an index
 	r := purchase.Request{Client: pick(d, "app", "ussd"), ClientKey: fmt.Sprintf("key-%d", buyer), Channel: pick(d, "api", "ussd", "sms"),
 		Language: purchase.Language(pick(d, "fr", "en")), PayerNumber: purchase.MSISDN(22670000000 + d.n(1000)),

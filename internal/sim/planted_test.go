@@ -20,11 +20,25 @@ var update = flag.Bool("update", false, "write docs/planted.md")
 // plantedPurchases is within how many purchases a defect must be found.
 const plantedPurchases = 10_000
 
+// plantedCare is the same for a defect of care, whose simulation is slower.
+const plantedCare = 1000
+
 // defect is a mistake in the source that the simulation must find.
 type defect struct {
 	name  string
 	why   string // what is wrong about it, in one sentence
 	hunks []hunk
+}
+
+// careful reports whether it is a mistake in what care does.
+func (d *defect) careful() bool { return strings.HasPrefix(d.name, "care_") }
+
+// within is within how many purchases it must be found.
+func (d *defect) within() int {
+	if d.careful() {
+		return plantedCare
+	}
+	return plantedPurchases
 }
 
 // hunk is a place in a file below internal where old, which occurs there once,
@@ -43,15 +57,17 @@ type change struct {
 func TestPlantedDefects(t *testing.T) {
 	binary := buildPlanted(t)
 	t.Run("none", func(t *testing.T) {
-		if v := runPlanted(t, binary, ""); v != nil {
-			t.Errorf("without any defect: %v", v)
+		for _, kind := range []defect{{}, {name: "care_"}} {
+			if v := runPlanted(t, binary, &kind); v != nil {
+				t.Errorf("without any defect: %v", v)
+			}
 		}
 	})
 	for _, d := range defects {
 		t.Run(d.name, func(t *testing.T) {
-			v := runPlanted(t, binary, d.name)
+			v := runPlanted(t, binary, &d)
 			if v == nil {
-				t.Fatalf("not found within %d purchases: %s", plantedPurchases, d.why)
+				t.Fatalf("not found within %d purchases: %s", d.within(), d.why)
 			}
 			t.Logf("found within %d purchases: %v", v.World*sim.WorldSize, v)
 		})
@@ -63,7 +79,7 @@ func TestPlantedPage(t *testing.T) {
 	var page bytes.Buffer
 	page.WriteString("# Planted defects\n\n" +
 		"Mistakes that are easily made, each planted in a copy of the source by `TestPlantedDefects`, which fails unless the\n" +
-		fmt.Sprintf("simulation finds each within %d 000 purchases. This page is generated from the test's list by `make generate`.\n\n", plantedPurchases/1000) +
+		fmt.Sprintf("simulation finds each within %d 000 purchases, those of care within %d of a simulation with care. This page is generated from the test's list by `make generate`.\n\n", plantedPurchases/1000, plantedCare) +
 		"| defect | the mistake |\n| --- | --- |\n")
 	for _, d := range defects {
 		fmt.Fprintf(&page, "| `%s` | %s |\n", d.name, d.why)
@@ -163,10 +179,13 @@ func sourceOf(t *testing.T, file string) string {
 
 // runPlanted simulates in a process that has the defect, and returns the first
 // violation that was found.
-func runPlanted(t *testing.T, binary, name string) *sim.Violation {
+func runPlanted(t *testing.T, binary string, d *defect) *sim.Violation {
 	t.Helper()
 	run := exec.CommandContext(t.Context(), binary, "-test.run", "^TestPlantedRun$", "-test.timeout", "4m")
-	run.Env = append(os.Environ(), "TENU_PLANTED="+name, "GOGC=1000")
+	run.Env = append(os.Environ(), "TENU_PLANTED="+d.name, "GOGC=1000")
+	if d.careful() {
+		run.Env = append(run.Env, "TENU_PLANTED_CARE="+t.TempDir())
+	}
 	said, err := run.Output()
 	var first *sim.Violation
 	if err == nil {

@@ -13,7 +13,11 @@ import (
 // TestPlantedRun simulates with the defect that the environment names, and
 // prints what was found, null for nothing.
 func TestPlantedRun(t *testing.T) {
-	r, err := sim.Run(t.Context(), sim.Options{Seed: 1, Purchases: plantedPurchases, Workers: 2})
+	o := sim.Options{Seed: 1, Purchases: plantedPurchases, Workers: 2}
+	if dir := os.Getenv("TENU_PLANTED_CARE"); dir != "" {
+		o.Care, o.Purchases, o.Open = true, plantedCare, sim.SQLite(dir)
+	}
+	r, err := sim.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

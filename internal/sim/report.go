@@ -9,13 +9,26 @@ import (
 // stateCount gives arrays the room to be indexed by state.
 const stateCount = int(purchase.Declined) + 1
 
+// kindCount and matterCount give arrays the room to be indexed by kind, and by a
+// matter's place.
+const (
+	kindCount   = int(purchase.Asked)
+	matterCount = 32
+)
+
 // Tally counts what happened.
 type Tally struct {
 	Steps, Calls, Faulty, Crashes, Takeovers, Commits, Changes, Messages, Breaches, Unbooked int
 
-	States   [stateCount]int
-	Hits     [faultCount]int
-	Coverage [faultCount][stateCount]int // fault by the state of the purchase that it met
+	// Of care: cases, those that were settled, by rules among them, requests, promises to call.
+	Cases, Settled, ByRule, Requests, Callbacks, Kept, Broken, Treatments int
+
+	States    [stateCount]int
+	Reversals [kindCount]int             // evidence of reversals by its kind
+	Matters   [matterCount]int           // cases by what they are about, in the order of purchase.Matters
+	Wishes    [wishCount][stateCount]int // wish by the state of the purchase that it met
+	Hits      [faultCount]int
+	Coverage  [faultCount][stateCount]int // fault by the state of the purchase that it met
 }
 
 func (t *Tally) add(o *Tally) {
@@ -29,8 +42,25 @@ func (t *Tally) add(o *Tally) {
 	t.Messages += o.Messages
 	t.Breaches += o.Breaches
 	t.Unbooked += o.Unbooked
+	t.Cases += o.Cases
+	t.Settled += o.Settled
+	t.ByRule += o.ByRule
+	t.Requests += o.Requests
+	t.Callbacks += o.Callbacks
+	t.Kept += o.Kept
+	t.Broken += o.Broken
+	t.Treatments += o.Treatments
 	for i := range o.States {
 		t.States[i] += o.States[i]
+		for wish := range o.Wishes {
+			t.Wishes[wish][i] += o.Wishes[wish][i]
+		}
+	}
+	for k := range o.Reversals {
+		t.Reversals[k] += o.Reversals[k]
+	}
+	for m := range o.Matters {
+		t.Matters[m] += o.Matters[m]
 	}
 	for f := range o.Hits {
 		t.Hits[f] += o.Hits[f]

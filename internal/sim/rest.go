@@ -151,7 +151,10 @@ func (a *auditor) settled(r *purchase.Record) {
 	if !p.State.Final() && (!p.Exposed || len(r.Cases) == 0) {
 		w.fail("P2", p.ID, "%s at rest, neither final nor exposed with a case", p.State)
 	}
-	for _, leg := range purchase.Legs[:3] {
+	if p.State == purchase.Credited && p.Open() {
+		w.fail("P2", p.ID, "credited at rest, and its units are still being taken back")
+	}
+	for _, leg := range purchase.Legs {
 		ours, theirs, lied := a.booked(r, leg), int64(0), false
 		for _, peer := range w.peers {
 			account := peer.keys[w.keys.Key(p.ID, leg).UUID()]
@@ -202,6 +205,7 @@ func (a *auditor) booked(r *purchase.Record, leg purchase.Leg) (minor int64) {
 		case purchase.Credit:
 			minor += signed(credit == "delivered", debit == "delivered", posting.Amount.Minor)
 		case purchase.Reversal:
+			minor += signed(debit == "delivered", credit == "delivered", posting.Amount.Minor)
 		}
 	}
 	return minor

@@ -104,6 +104,9 @@ func (s *shrinker) faults() {
 // Arguments are the options as the command line takes them.
 func (o *Options) Arguments() string {
 	args := fmt.Sprintf("--purchases %d --seed %d", o.Purchases, o.Seed)
+	if o.Care {
+		args = "--care " + args
+	}
 	if o.World != 0 {
 		args += " --world " + strconv.Itoa(o.World)
 	}

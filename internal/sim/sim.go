@@ -35,6 +35,9 @@ type Options struct {
 	Buyers []int
 	// Without leaves faults out.
 	Without []Fault
+	// Care adds cases, requests, callbacks and rules, with the people who deal with them.
+	// It needs a store that keeps them, as SQLite's does.
+	Care bool
 	// Trace receives what happens in the one world, as lines.
 	Trace io.Writer
 	// Progress is called after each world.
@@ -69,6 +72,9 @@ func (v *Violation) Error() string {
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Purchases < 1 {
 		return nil, errors.New("sim: purchases must be positive")
+	}
+	if o.Care && o.Open == nil {
+		return nil, errors.New("sim: care needs a database")
 	}
 	if o.Open == nil {
 		o.Open = func(context.Context, int) (Backing, error) { return newMemory(), nil }
@@ -131,7 +137,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 // simulate runs one world.
 func simulate(ctx context.Context, o *Options, world, size int) (w *world, err error) {
-	pl := draw(o.Seed, world, size)
+	pl := draw(o.Seed, world, size, o.Care)
 	pl.only = o.Buyers
 	for _, f := range o.Without {
 		pl.without = pl.without.with(f)

@@ -91,3 +91,22 @@ func TestSameSeed(t *testing.T) {
 		t.Error("another seed, the same hash")
 	}
 }
+
+// TestSimulationCare is the short form of `tenu sim --care`.
+func TestSimulationCare(t *testing.T) {
+	o := sim.Options{Seed: 1, Purchases: 1000 * soak(t), Care: true, Open: sim.SQLite(t.TempDir())}
+	r := simulate(t, o)
+	t.Logf("%d cases, settled %d times, by rules %d times; %d requests; %d promises, %d kept, %d broken; %d acts of rules",
+		r.Cases, r.Settled, r.ByRule, r.Requests, r.Callbacks, r.Kept, r.Broken, r.Treatments)
+	if r.Cases < r.Purchases/3 || r.Requests < r.Cases/10 || r.Kept < 20 || r.Broken < 10 || r.Hits[sim.CrashInCare] < 10 {
+		t.Errorf("too little happens: %+v", r.Tally)
+	}
+}
+
+// TestSameSeedCare: likewise with care.
+func TestSameSeedCare(t *testing.T) {
+	o := sim.Options{Seed: 5, Purchases: 300, Care: true, Open: sim.SQLite(t.TempDir())}
+	if first, again := simulate(t, o), simulate(t, o); first.TraceHash != again.TraceHash {
+		t.Errorf("hashes %s and %s", first.TraceHash, again.TraceHash)
+	}
+}

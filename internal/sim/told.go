@@ -50,6 +50,8 @@ var grounds = map[purchase.Fact][]told{
 	purchase.FactRefunded:     {{purchase.Refund, purchase.Done}, {purchase.Charge, purchase.Reversed}},
 	purchase.FactRefundUndone: {{purchase.Refund, purchase.Reversed}},
 	purchase.FactChargedLate:  {{purchase.Charge, purchase.Done}},
+	purchase.FactReversed:     {{purchase.Reversal, purchase.Done}},
+	purchase.FactReclaimed:    {{purchase.Reversal, purchase.Done}},
 }
 
 // untrue says what is wrong with a fact, "" when it is true as far as can be known.
@@ -66,6 +68,10 @@ func (a *auditor) untrue(p *purchase.Purchase, c *purchase.Change, fact purchase
 	case purchase.FactRefunded:
 		if p.State != purchase.Refunded {
 			return "without the refund"
+		}
+	case purchase.FactReversed, purchase.FactReclaimed:
+		if p.State != purchase.Refunding || !asBought(p, c.Evidence) {
+			return "without the units, or without the refund that it announces"
 		}
 	case purchase.FactChargedLate:
 		if !ownMoney(p, c.Evidence) {
@@ -109,6 +115,11 @@ func (a *auditor) corrected(was *purchase.Purchase, c *purchase.Change, facts ma
 		}
 	}
 	switch {
+	case was.State == purchase.Credited && p.State != purchase.Credited && c.Evidence != nil && c.Evidence.Leg == purchase.Reversal:
+		missing(purchase.FactCredited, purchase.FactReversed)
+		if p.Recipient != p.PayerNumber {
+			missing(purchase.FactReceived, purchase.FactReclaimed)
+		}
 	case was.State == purchase.Credited && p.State != purchase.Credited:
 		missing(purchase.FactCredited, purchase.FactTakenBack)
 	case was.State == purchase.Declined && p.State != purchase.Declined && ownMoney(p, c.Evidence):

@@ -29,7 +29,7 @@ func (w *world) note(what string, id purchase.ID, text string) {
 	if id != 0 {
 		name = w.keys.Reference(id).String()
 	}
-	_, _ = fmt.Fprintf(r.out, "%12.6fs  %-12s  %-10s %s\n", w.now.Sub(began).Seconds(), name, what, text)
+	_, _ = fmt.Fprintf(r.out, "%12.6fs  %-12s  %-10s %s\n", w.now.Sub(w.begins).Seconds(), name, what, text)
 }
 
 // cause is what an error means to the engine, which every store says alike.

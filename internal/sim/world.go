@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"time"
 
+	"tenu/internal/incident"
 	"tenu/internal/purchase"
 )
 
-// began is when every world begins.
+// began is when every world of dice begins.
 const began purchase.Instant = 1_800_000_000_000_000
 
 // world is one simulated installation: nodes on a store, partners with books of
@@ -20,6 +21,7 @@ type world struct {
 	ctx     context.Context
 	plan    *plan
 	seed    uint64
+	begins  purchase.Instant
 	now     purchase.Instant
 	seq     int64
 	queue   events
@@ -40,6 +42,13 @@ type world struct {
 	record  *record
 	failure *Violation
 	tally   Tally
+
+	files  *files   // nil in a world without care, as the people
+	people *people  // the staff, and what customers do about cases
+	line   *hotline // of a world that follows a script, as the play
+	play   *play
+
+	written *writtenRecord // of incidents, in a world that follows a script
 }
 
 // event is something that will happen.
@@ -82,6 +91,11 @@ func (w *world) step() bool {
 		return false
 	}
 	e := heap.Pop(&w.queue).(event) //nolint:errcheck,forcetypeassert // only events are pushed
+	if w.play != nil {
+		if w.play.till(max(w.now, e.at)); w.play.err != nil || w.ctx.Err() != nil {
+			return false
+		}
+	}
 	w.now = max(w.now, e.at)
 	w.tally.Steps++
 	e.do()
@@ -110,6 +124,9 @@ func (w *world) dice(labels ...uint64) *dice { return roll(append([]uint64{w.see
 func (w *world) buyerOf(id purchase.ID) uint64 {
 	if i, ok := w.bought[id]; ok {
 		return uint64(i) + 1 //nolint:gosec // an index
+	}
+	if w.plan.script != nil { // the house's own: each has a fate of its own
+		return uint64(id) | 1<<63 //nolint:gosec // a number
 	}
 	return 0
 }
@@ -140,13 +157,19 @@ func (w *world) hitNode(f Fault, n *node) {
 
 // build makes the world of a plan.
 func build(ctx context.Context, pl *plan, base Backing, record *record) (*world, error) {
-	w := &world{ctx: ctx, plan: pl, seed: pl.seed, now: began, bought: map[purchase.ID]int{}, record: record}
+	w := &world{ctx: ctx, plan: pl, seed: pl.seed, begins: began, now: began, bought: map[purchase.ID]int{}, record: record}
+	payers, zone := []string{"wallet-a"}, time.UTC
+	if s := pl.script; s != nil {
+		w.begins, w.now = s.Begins, s.Begins
+		w.play, payers, zone = newPlay(w), s.payers(), s.Location
+		w.written = &writtenRecord{map[incident.ID]incident.Incident{}, map[int64]incident.Pause{}, map[incident.ID]bool{}}
+	}
 	keys, err := purchase.NewKeyring([]byte("the simulation's own secret"))
 	if err != nil {
 		return nil, err
 	}
 	w.keys = keys
-	if w.wording, err = newWording(); err != nil {
+	if w.wording, err = newWording(payers, zone); err != nil {
 		return nil, err
 	}
 	w.book = newAuditor(w)
@@ -163,6 +186,9 @@ func build(ctx context.Context, pl *plan, base Backing, record *record) (*world,
 			w.buyers = append(w.buyers, newBuyer(w, i))
 		}
 	}
+	if pl.care {
+		return w, w.hire(base)
+	}
 	return w, nil
 }
 
@@ -173,13 +199,26 @@ func (w *world) run() {
 	}
 	for _, b := range w.buyers {
 		b.begin()
+		if !w.plan.care { // with care, people ask at its desks
+			(&staff{w, b}).begin()
+		}
+	}
+	if w.people != nil && w.plan.script == nil {
+		w.people.begin()
 	}
 	w.plan.schedule(w)
-	w.after(w.plan.span, w.settleDown)
+	if w.plan.script != nil {
+		w.after(w.plan.span, w.awaitSettled)
+	} else {
+		w.after(w.plan.span, w.settleDown)
+	}
 	for w.step() {
 	}
 	if w.failure == nil {
 		w.book.atRest()
+	}
+	if w.failure == nil && w.files != nil {
+		w.files.atRest()
 	}
 }
 

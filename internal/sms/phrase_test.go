@@ -16,7 +16,7 @@ import (
 var longest = map[string]string{
 	"Amount": "9 999 999 F CFA", "Total": "100 000 F CFA", "Fee": "10 000 F CFA", "Number": "70 11 22 33", "Payer": "Mobile Money",
 	"Item": "forfait Internet semaine 1 Go", "Product": "Internet semaine 1 Go", "Reference": "K7M2-Q4XD-9T", "Time": "31/12 23:59",
-	"Code": "654321", "Brand": "tenu", "Day": "aujourd'hui", "From": "14:00", "Till": "14:15",
+	"Code": "654321", "Brand": "tenu", "Day": "aujourd'hui", "Sequence": "17", "Key": "3fa2b1c0", "From": "14:00", "Till": "14:15",
 }
 
 // Every answer fits one message with its longest values, in its alphabet, without
@@ -57,8 +57,24 @@ func TestPhrases(t *testing.T) {
 			}
 		}
 		parts := map[string]string{"State": state, "Case": say("case", nil), "Window": say("between", nil)}
+		outcome := ""
+		for key := range schema.Phrases {
+			if text := outcomeOf(key, say); len(text) > len(outcome) {
+				outcome = text
+			}
+		}
+		parts["Outcome"] = outcome
+		file := ""
+		for key := range schema.Phrases {
+			if text := say(key, parts); strings.HasPrefix(key, "file_") && len(text) > len(file) {
+				file = text
+			}
+		}
 		for key := range schema.Phrases {
 			text := say(key, parts)
+			if key == "file" {
+				text = say(key, map[string]string{"State": file, "Case": "D-K7M2-Q4XD-9T"})
+			}
 			if n, err := gsm7.Septets(text); err != nil || n > gsm7.MaxSeptets {
 				t.Errorf("%s %s: %d septets, %v: %s", language, key, n, err, text)
 			}
@@ -67,6 +83,14 @@ func TestPhrases(t *testing.T) {
 			}
 		}
 	}
+}
+
+// outcomeOf is a phrase of a receipt's outcome.
+func outcomeOf(key string, say func(string, map[string]string) string) string {
+	if rest, found := strings.CutPrefix(key, "receipt_"); !found || rest == "nothing" {
+		return ""
+	}
+	return say(key, nil)
 }
 
 func stateOf(key string, say func(string, map[string]string) string) string {
@@ -86,9 +110,13 @@ func TestPhrasesAreUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("sms.go")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, name := range []string{"sms.go", "care.go", "receipt.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, text...)
 	}
 	var said []string
 	for _, m := range regexp.MustCompile(`Say\("([a-z_0-9]+)"`).FindAllStringSubmatch(string(source), -1) {

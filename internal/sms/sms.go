@@ -90,7 +90,9 @@ func New(cfg Config) (*Desk, error) {
 		"OUI YES":                             (*letter).confirm,
 		"NON NO ANNULER CANCEL":               (*letter).cancel,
 		"STATUT STATUS ETAT":                  (*letter).status,
+		"RECU RECEIPT":                        (*letter).receipt,
 		"RAPPEL RAPPELER CALL CALLBACK":       (*letter).callback,
+		"DOSSIER CASE":                        (*letter).file,
 		"PROBLEME RECLAMATION PROBLEM REPORT": (*letter).complain,
 		"AIDE HELP INFO STOP":                 (*letter).help,
 		"ENGLISH ANGLAIS":                     func(l *letter) (string, error) { return l.speak("en") },
@@ -147,7 +149,7 @@ func (l *letter) answer() (string, error) {
 	if len(words) == 0 {
 		return l.help()
 	}
-	if answer := l.words[words[0]]; answer != nil && len(words) <= maxWords {
+	if answer := l.words[words[0]]; answer != nil && (len(words) <= maxWords || named(words)) {
 		l.rest = words[1:]
 		return answer(l)
 	}
@@ -269,7 +271,7 @@ func (l *letter) item(v *customer.View) string {
 
 // bundles lists what can be bought by name.
 func (l *letter) bundles() (string, error) {
-	wares, err := l.cfg.Sales.Products(l.from.String())
+	wares, err := l.cfg.Sales.Products(l.from.String(), channel)
 	if err != nil {
 		return l.problem(err)
 	}
@@ -279,11 +281,14 @@ func (l *letter) bundles() (string, error) {
 		if !w.Bundle {
 			continue
 		}
-		price := money.Amount{Minor: w.Quote.Total, Currency: l.cfg.Sales.Catalogue().Currency()}
+		price := money.Amount{Minor: w.Quote.Total, Currency: l.cfg.Sales.Catalogue().Currency()}.Number() + " F"
+		if w.Paused() {
+			price = l.Say("buy_bundles_paused")
+		}
 		if how == "" {
 			how = "\n" + l.Say("buy_bundles_how", "Code", strings.ToUpper(w.Code))
 		}
-		line := "\n" + strings.ToUpper(w.Code) + " " + l.product(w.Code) + " " + price.Number() + " F"
+		line := "\n" + strings.ToUpper(w.Code) + " " + l.product(w.Code) + " " + price
 		if !gsm7.Fits(text + line + how) {
 			break
 		}
@@ -295,6 +300,9 @@ func (l *letter) bundles() (string, error) {
 	return text + how, nil
 }
 
+// channel is what purchases are known by that were asked for by SMS.
+const channel = "sms"
+
 // checkouts is how the keys of checkouts begin that were asked for by SMS.
 const checkouts = "sms-"
 
@@ -303,7 +311,7 @@ func (l *letter) buy() (string, error) {
 	if len(l.rest) == 0 {
 		return l.Say("buy_how"), nil
 	}
-	wares, err := l.cfg.Sales.Products("")
+	wares, err := l.cfg.Sales.Products("", channel)
 	if err != nil {
 		return l.problem(err)
 	}
@@ -332,7 +340,7 @@ func (l *letter) buy() (string, error) {
 // which people write with spaces or without. The zero product says that it cannot
 // be understood.
 func (l *letter) wish(wares []sale.Ware) (sale.Wish, error) {
-	w := sale.Wish{Channel: "sms", Language: l.Code, Number: l.from.String()}
+	w := sale.Wish{Channel: channel, Language: l.Code, Number: l.from.String()}
 	if at := slices.IndexFunc(wares, func(w sale.Ware) bool { return w.Bundle && strings.EqualFold(w.Code, l.rest[0]) }); at >= 0 {
 		w.Product, w.PayWith = wares[at].Code, wares[at].Payers[0]
 		if len(l.rest) > 1 {
@@ -384,9 +392,12 @@ func (l *letter) paying(payer string) string {
 // confirm buys what was last asked for. It may be said again: the answer then tells
 // where the purchase stands.
 func (l *letter) confirm() (string, error) {
+	if l.gives() {
+		return l.giveBack(true)
+	}
 	c, err := l.cfg.Customers.LastCheckout(l.ctx, l.from, checkouts)
 	if errors.Is(err, customer.ErrNotFound) {
-		return l.Say("nothing"), nil
+		return l.unasked()
 	}
 	if err != nil {
 		return "", err
@@ -441,9 +452,12 @@ func (l *letter) outcome(c *customer.Checkout) (string, error) {
 
 // cancel cancels what was last asked for, if it was not bought meanwhile.
 func (l *letter) cancel() (string, error) {
+	if l.gives() {
+		return l.giveBack(false)
+	}
 	c, err := l.cfg.Customers.LastCheckout(l.ctx, l.from, checkouts)
 	if errors.Is(err, customer.ErrNotFound) {
-		return l.Say("nothing"), nil
+		return l.unasked()
 	}
 	if err == nil {
 		c, err = l.cfg.Customers.Cancel(l.ctx, l.from, c.Key)

@@ -19,22 +19,32 @@ func (s *Store) lockTally(ctx context.Context, tx *sql.Tx, name string, since pu
 	return err
 }
 
-// PutCode is auth.CodeStore. Limits are counted in one order, so that transactions
-// never wait for each other in a circle.
+// inOrder are limits in one order, so that transactions never wait for each other in a circle.
+func inOrder(limits []auth.Limit) []auth.Limit {
+	return slices.SortedFunc(slices.Values(limits), func(a, b auth.Limit) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// count counts one more against each limit, or returns auth.ErrTooMany.
+func count(ctx context.Context, tx *sql.Tx, limits []auth.Limit) error {
+	for _, l := range inOrder(limits) {
+		n, err := change(ctx, tx, `INSERT INTO tally (name, since, till, count) VALUES ($1, $2, $3, 1)
+			ON CONFLICT (name, since) DO UPDATE SET count = tally.count + 1 WHERE tally.count < $4`,
+			clean(l.Name), int64(l.Since), int64(l.Till), l.Most)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return own(auth.ErrTooMany)
+		}
+	}
+	return nil
+}
+
+// PutCode is auth.CodeStore.
 func (s *Store) PutCode(ctx context.Context, c auth.Code, limits []auth.Limit) error {
-	limits = slices.Clone(limits)
-	slices.SortFunc(limits, func(a, b auth.Limit) int { return strings.Compare(a.Name, b.Name) })
 	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, l := range limits {
-			n, err := change(ctx, tx, `INSERT INTO tally (name, since, till, count) VALUES ($1, $2, $3, 1)
-				ON CONFLICT (name, since) DO UPDATE SET count = tally.count + 1 WHERE tally.count < $4`,
-				clean(l.Name), int64(l.Since), int64(l.Till), l.Most)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				return auth.ErrTooMany
-			}
+		if err := count(ctx, tx, limits); err != nil {
+			return err
 		}
 		_, err := change(ctx, tx, `INSERT INTO one_time_code (number, at, till, tries, hash) VALUES ($1, $2, $3, 0, $4)
 			ON CONFLICT (number) DO UPDATE SET at = excluded.at, till = excluded.till, tries = 0, hash = excluded.hash`,
@@ -56,7 +66,7 @@ func (s *Store) TryCode(ctx context.Context, number purchase.MSISDN) (c auth.Cod
 			int64(number)).Scan(&c.At, &c.Till, &c.Tries, &hash)
 		copy(c.Hash[:], hash)
 		if errors.Is(err, sql.ErrNoRows) {
-			return auth.ErrCode
+			return own(auth.ErrCode)
 		}
 		return err
 	})

@@ -1,7 +1,7 @@
 package store
 
 // The codes of the states, legs, kinds, sources, effects and facts in these
-// queries are those of package purchase; TestChecksKnowTheCodes compares them.
+// queries are those of packages purchase and care; TestChecksKnowTheCodes compares them.
 //
 // A purchase with an "unbooked" case moved money in a way that the journal has
 // no room for: staff settle it, and some checks leave it to them.
@@ -16,6 +16,11 @@ const payer = `coalesce(nullif((SELECT c.account FROM evidence c
 // movements counts what a partner executed by its references; evidence without one
 // may be of the same movement as evidence with one.
 const movements = `count(DISTINCT CASE WHEN ref <> '' THEN ref END)`
+
+// changedSince: the purchase of a case moved on after the case was settled, and what that
+// opened is not in the case yet, or changed nothing that a case is about.
+const changedSince = `(EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = f.purchase AND k.taken = 0)
+	OR EXISTS (SELECT 1 FROM evidence e WHERE e.purchase = f.purchase AND e.at >= f.closed_at))`
 
 // checks are in the order of docs/invariants.md.
 var checks = []check{
@@ -97,7 +102,7 @@ var checks = []check{
 		WHERE x.leg = 3 AND x.debit IN {holding} AND x.credit <> c.debit`},
 	{"P6", `SELECT p.id, '', 'refunded to another number than was charged' FROM evidence e JOIN purchase p ON p.id = e.purchase
 		WHERE e.leg = 3 AND e.kind = 1 AND e.account NOT IN (0, ` + payer + `)
-			AND NOT EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id AND k.matter = 'wrong_refund')`},
+			AND NOT EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id AND k.matter IN ('wrong_refund', 'second_refund'))`},
 	{"P7", `SELECT p.id, '', 'refunded without evidence' FROM purchase p WHERE p.state = 5 AND NOT EXISTS
 		(SELECT 1 FROM evidence e WHERE e.purchase = p.id AND (e.leg = 3 AND e.kind = 1 OR e.leg = 1 AND e.kind = 8))`},
 	{"P7", `SELECT id, '', 'final and never closed' FROM purchase WHERE state IN (3, 5, 6) AND closed_at = 0`},
@@ -123,6 +128,13 @@ var checks = []check{
 		LEFT JOIN open_purchase o ON o.purchase = p.id AND o.epoch = p.epoch WHERE p.due_at <> 0 AND o.purchase IS NULL`},
 	{"P13", `SELECT o.purchase, '', 'it is listed as open for a lease that it is not open under' FROM open_purchase o
 		LEFT JOIN purchase p ON p.id = o.purchase AND p.epoch = o.epoch AND p.due_at <> 0 WHERE p.id IS NULL`},
+	{"P15", `SELECT p.id, '', m.times || ' reversals, and no case' FROM
+		(SELECT purchase, ` + movements + ` AS times FROM evidence WHERE leg = 4 AND kind = 1 GROUP BY purchase HAVING ` + movements + ` > 1) m
+		JOIN purchase p ON p.id = m.purchase WHERE p.exposed = 0 OR NOT EXISTS (SELECT 1 FROM care_case k WHERE k.purchase = p.id
+			AND k.matter IN ('wrong_reversal', 'unbooked'))`},
+	{"P15", `SELECT a.purchase, '', 'a reversal was tried of what was not credited before' FROM attempt a
+		LEFT JOIN posting x ON x.purchase = a.purchase AND x.leg = 2 AND x.effect = 1 AND x.version < a.version
+		WHERE a.leg = 4 AND x.purchase IS NULL`},
 	{"N1", `SELECT n.purchase, '', 'fact ' || n.fact || ' was told outside of a change' FROM notice n
 		JOIN purchase p ON p.id = n.purchase WHERE (p.told >> n.fact) & 1 = 0`},
 	{"N2", `SELECT n.purchase, '', 'told to be credited without being so' FROM notice n
@@ -136,7 +148,48 @@ var checks = []check{
 	{"N4", `SELECT x.purchase, '', 'the credit was taken back, and nobody told' FROM posting x
 		LEFT JOIN notice n ON n.purchase = x.purchase AND n.fact = 7
 		WHERE x.leg = 2 AND x.effect = 7 AND x.credit IN {holding} AND n.purchase IS NULL`},
+	{"N4", `SELECT x.purchase, '', 'the units were taken back, and nobody told' FROM posting x
+		LEFT JOIN notice n ON n.purchase = x.purchase AND n.fact = 11 AND n.version = x.version
+		WHERE x.leg = 4 AND x.effect = 1 AND n.purchase IS NULL`},
 	{"N4", `SELECT p.id, '', 'charged after the decline, and nobody told' FROM purchase p
 		LEFT JOIN notice n ON n.purchase = p.id AND n.fact = 8
 		WHERE p.orphan = 1 AND n.purchase IS NULL AND ` + payer + ` = p.payer_number`},
+	{"C1", `SELECT r.purchase, '', 'request ' || r.id || ' gave goodwill, and there is no such purchase' FROM request r
+		LEFT JOIN purchase p ON p.id = r.result WHERE r.kind = 'goodwill' AND r.stage = 4 AND p.id IS NULL`},
+	{"C2", `SELECT purchase, '', 'request ' || id || ' was decided by its maker' FROM request WHERE maker <> 0 AND checker = maker`},
+	{"C6", `SELECT f.purchase, '', 'case ' || f.id || ' was settled with outcome ' || f.outcome || ', and the purchase is ' ||
+			coalesce('in state ' || p.state || ' and holds ' || p.held, 'not there')
+		FROM case_file f LEFT JOIN purchase p ON p.id = f.purchase WHERE f.status = 3 AND f.purchase <> 0
+			AND (p.id IS NULL OR p.held <> 0 OR f.outcome <> CASE p.state WHEN 3 THEN 1 WHEN 5 THEN 2 WHEN 6 THEN 3 ELSE 0 END)
+			AND NOT ` + changedSince},
+	{"C7", `SELECT 0, '', 'callback ' || id || ' is open and never due' FROM callback WHERE state = 1 AND due_at = 0 AND version > 1`},
+	{"C7", `SELECT 0, '', 'callback ' || id || ' ended, and nobody knows when' FROM callback WHERE state <> 1 AND closed_at = 0`},
+	{"C7", `SELECT 0, '', 'callback ' || c.id || ' was kept without an attempt that was answered' FROM callback c
+		WHERE c.state = 2 AND c.version > 1 AND NOT EXISTS (SELECT 1 FROM callback_attempt a WHERE a.callback = c.id AND a.ring = 2)`},
+	{"C7", `SELECT 0, '', 'callback ' || c.id || ' makes good what was not broken' FROM callback c
+		LEFT JOIN callback b ON b.id = c.follows AND b.state = 4 WHERE c.follows <> 0 AND b.id IS NULL`},
+	{"I1", `SELECT 0, '', count(*) || ' incidents of ' || name || ' are open' FROM incident WHERE status <> 4 GROUP BY dimension, name HAVING count(*) > 1`},
+	{"I1", `SELECT 0, '', count(*) || ' pauses of ' || name || ' last' FROM sales_pause WHERE ended_at = 0 GROUP BY dimension, name HAVING count(*) > 1`},
+	{"I2", `SELECT p.id, '', 'incident ' || n.id || ' is closed, and the purchase is in state ' || p.state FROM incident n
+		JOIN incident_purchase i ON i.incident = n.id JOIN purchase p ON p.id = i.purchase WHERE n.status = 4 AND ` + unsettled + `
+			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.purchase = p.id AND e.at >= n.closed_at)`},
+	{"I3", `SELECT 0, '', 'message ' || min(id) || ' of an incident was sent ' || count(*) || ' times' FROM care_message
+		WHERE once LIKE 'incident-%' GROUP BY once HAVING count(*) > 1`},
+	{"I3", `SELECT c.purchase, '', 'its customer counts as told of incident ' || c.incident || ', and there is no such message' FROM incident_customer c
+		LEFT JOIN care_message m ON m.once = 'incident-' || c.incident || '-told' || CASE c.told_round WHEN 0 THEN '' ELSE '.' || c.told_round END || '-' || c.number
+		WHERE c.told_at <> 0 AND m.id IS NULL`},
+	{"I3", `SELECT c.purchase, '', 'its customer was told of the end of incident ' || c.incident || ', and of nothing before' FROM incident_customer c
+		WHERE c.ended_at <> 0 AND c.told_at = 0`},
+	{"I3", `SELECT c.purchase, '', 'its customer was harmed again ' || c.round || ' times by incident ' || c.incident || ', which was opened again less often, or was not told of another first'
+		FROM incident_customer c WHERE c.told_round > c.round OR c.told_round < c.round AND (c.told_at = 0 OR c.ended_at <> 0)
+			OR c.round > (SELECT count(*) FROM incident_entry e WHERE e.incident = c.incident AND e.event = 'again')`},
+	{"I4", `SELECT i.purchase, '', 'linked to incident ' || i.incident || ', which is of another series, or it was never charged' FROM incident_purchase i
+		LEFT JOIN incident n ON n.id = i.incident LEFT JOIN purchase p ON p.id = i.purchase
+		WHERE n.id IS NULL OR p.id IS NULL OR p.charged_at = 0 OR CASE n.dimension WHEN 1 THEN p.product <> n.name
+			WHEN 2 THEN p.provider <> n.name AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.purchase = p.id AND a.leg = 2 AND a.partner = n.name)
+			WHEN 3 THEN p.payer <> n.name WHEN 4 THEN p.channel <> n.name ELSE 1 = 0 END`},
+	{"I4", `SELECT purchase, '', 'linked to ' || count(*) || ' incidents' FROM incident_purchase GROUP BY purchase HAVING count(*) > 1`},
+	{"I5", `SELECT i.purchase, '', 'linked to incident ' || i.incident || ', and its customer is not one of those' FROM incident_purchase i
+		JOIN purchase p ON p.id = i.purchase LEFT JOIN incident_customer c ON c.incident = i.incident AND c.number = i.number
+		WHERE c.number IS NULL OR i.number <> p.payer_number OR i.round NOT BETWEEN 0 AND c.round`},
 }

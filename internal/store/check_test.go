@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"tenu/internal/care"
+	"tenu/internal/incident"
 	"tenu/internal/purchase"
 )
 
@@ -22,11 +24,24 @@ func TestChecksKnowTheCodes(t *testing.T) {
 		{"answer", int(purchase.FromAnswer), 1}, {"query", int(purchase.FromQuery), 3}, {"cancel", int(purchase.FromCancel), 4}, {"node", int(purchase.FromNode), 6},
 		{"principal", int(purchase.EffectPrincipal), 1}, {"second", int(purchase.EffectSecond), 4}, {"undone", int(purchase.EffectUndone), 7},
 		{"fact credited", int(purchase.FactCredited), 1}, {"fact received", int(purchase.FactReceived), 2},
+		{"reversal", int(purchase.Reversal), 4}, {"fact reversed", int(purchase.FactReversed), 11},
 		{"fact taken back", int(purchase.FactTakenBack), 7}, {"fact charged late", int(purchase.FactChargedLate), 8},
+		{"case settled", int(care.Settled), 3}, {"outcome credited", int(care.OutcomeCredited), 1}, {"outcome refunded", int(care.OutcomeRefunded), 2},
+		{"outcome nothing taken", int(care.OutcomeNothingTaken), 3}, {"request done", int(care.StageDone), 4},
+		{"promised", int(care.Promised), 1}, {"kept", int(care.Kept), 2}, {"broken", int(care.Broken), 4}, {"answered", int(care.Answered), 2},
+		{"case withdrawn", int(care.Withdrawn), 4}, {"incident closed", int(incident.Closed), 4}, {"by product", int(incident.ByProduct), 1},
+		{"by provider", int(incident.ByProvider), 2}, {"by payer", int(incident.ByPayer), 3}, {"by channel", int(incident.ByChannel), 4},
+		{"said happened", int(incident.SaidHappened), 1}, {"said ended", int(incident.SaidEnded), 2},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s has code %d, the checks say %d", c.name, c.got, c.want)
 		}
+	}
+	if care.AskGoodwill != "goodwill" || care.AskAnswer != "answer" {
+		t.Error("the checks know requests by other words")
+	}
+	if key := incident.ID(7).Key("told", 0, 22670112233) + incident.ID(7).Key("told", 2, 22670112233); key != "incident-7-told-22670112233incident-7-told.2-22670112233" {
+		t.Errorf("the checks know messages by other keys than %s", key)
 	}
 	if len(purchase.States) != 6 || len(purchase.Legs) != 4 || len(purchase.Kinds) != 8 {
 		t.Error("there are more codes than the constraints of the tables allow")

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"tenu/internal/evidence"
 	"tenu/internal/ledger"
 	"tenu/internal/purchase"
 )
@@ -32,6 +33,8 @@ type committer struct {
 	sums     sums
 	batch    batch
 	sent     []int // statements of the pipeline, in order
+	unlogged bool
+	leaves   []byte
 }
 
 func newCommitter(config *pgx.ConnConfig, number int64) *committer {
@@ -255,6 +258,7 @@ func (c *committer) fill(epoch int64) error {
 		a.reset(epoch)
 	}
 	clear(c.sums)
+	c.leaves = c.leaves[:0]
 	b := &c.batch
 	for _, i := range b.chosen {
 		change := &b.changes[i]
@@ -293,8 +297,15 @@ func (c *committer) fill(epoch int64) error {
 		for j := range change.Cases {
 			putCase(c.arrays[insertCases], p, &change.Cases[j])
 		}
+		if !c.unlogged {
+			c.leaves = evidence.AppendPurchase(c.leaves, change)
+		}
 	}
 	c.fillBalances(epoch)
+	if len(c.leaves) > 0 {
+		c.arrays[insertLeaves].number(epoch)
+		c.arrays[insertLeaves].bytes(c.leaves)
+	}
 	return nil
 }
 

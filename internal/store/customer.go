@@ -180,7 +180,7 @@ func (s *Store) PutFavourite(ctx context.Context, number purchase.MSISDN, f cust
 			return err
 		}
 		if others >= most {
-			return customer.ErrFull
+			return own(customer.ErrFull)
 		}
 		_, err := change(ctx, tx, `INSERT INTO favourite (number, recipient, at, name) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (number, recipient) DO UPDATE SET name = excluded.name`, int64(number), int64(f.Recipient), int64(at), clean(f.Name))

@@ -66,17 +66,24 @@ func (s *Store) Deliveries(ctx context.Context, messages ...string) (found []not
 // keptDeliveries is how long receipts are kept: as long as customers ask about them.
 const keptDeliveries = 90 * 24 * time.Hour
 
+// keptDead is how long events that were given up are kept: as long as operators look into it.
+const keptDead = 14 * 24 * time.Hour
+
 // Tidy forgets what is of no more use at an instant: sessions that are over, codes
-// and counts of periods that are over, receipts of messages older than keptDeliveries.
+// and counts of periods that are over, receipts of messages older than
+// keptDeliveries, and events that were given up longer ago than keptDead.
 func (s *Store) Tidy(ctx context.Context, now purchase.Instant) error {
 	for _, old := range []struct {
 		where string
 		till  purchase.Instant
 	}{
 		{`session WHERE till <= $1`, now},
+		{`staff_session WHERE till <= $1`, now},
 		{`tally WHERE till <= $1`, now},
 		{`one_time_code WHERE till <= $1`, now},
 		{`delivery WHERE at <= $1 AND told_at <= $1`, now.Add(-keptDeliveries)},
+		{`hook_delivery WHERE state = 3 AND tried_at <= $1`, now.Add(-keptDead)},
+		{`incident_delivery WHERE state = 3 AND tried_at <= $1`, now.Add(-keptDead)},
 	} {
 		err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			_, err := change(ctx, tx, `DELETE FROM `+old.where, int64(old.till))

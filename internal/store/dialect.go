@@ -25,6 +25,9 @@ type dialect struct {
 	// share and drain follow a SELECT of a lease: hold it against fencing, and
 	// wait for all who hold it. SQLite has one writer at a time and needs neither.
 	share, drain string
+	// still and lock follow a SELECT of rows that nobody is to change, or to lock either,
+	// until the transaction ends. What they select is as it is then.
+	still, lock string
 	// moveOpen gives the open purchases of a list from lease $3 to lease $2, where
 	// that does not follow from the purchases themselves.
 	moveOpen string
@@ -32,6 +35,10 @@ type dialect struct {
 	bytewise string
 	// tables counts the tables of a name.
 	tables string
+	// leave adds a batch of leaves, the first parameter, for the sequencer to take.
+	leave string
+	// taken forgets that batches of a list wait, where that does not follow from their places.
+	taken string
 	// integrity lists what is wrong with the files, or "ok"; "" where the database
 	// cannot say.
 	integrity string
@@ -45,6 +52,7 @@ var sqliteDialect = dialect{
 	zip:       func(rows [][3]int64) []any { return []any{jsonText(rows)} },
 	rows:      `json_each($1)`,
 	tables:    `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	leave:     `INSERT INTO log_batch (epoch, leaves) VALUES (0, $1)`,
 	integrity: `PRAGMA integrity_check`,
 }
 
@@ -59,7 +67,12 @@ var postgresDialect = dialect{
 	rows:     `jsonb_array_elements(CAST($1 AS jsonb)) AS each(value)`,
 	share:    ` FOR KEY SHARE`,
 	drain:    ` FOR UPDATE`,
+	still:    ` FOR SHARE`,
+	lock:     ` FOR UPDATE`,
 	bytewise: ` COLLATE "C"`,
+	leave: `WITH b AS (INSERT INTO log_batch (epoch, leaves) VALUES (0, $1) RETURNING id)
+		INSERT INTO log_queue (batch) SELECT id FROM b`,
+	taken:    `DELETE FROM log_queue WHERE batch = ANY ($1)`,
 	moveOpen: `UPDATE open_purchase SET epoch = $2 WHERE epoch = $3 AND purchase = ANY ($1)`,
 	tables:   `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1`,
 }

@@ -39,6 +39,7 @@ func openPostgres(dsn string, options Options) (*postgres, error) {
 	p.pool.SetMaxIdleConns(options.Readers + 1)
 	for i := range options.Committers {
 		c := newCommitter(config, int64(i))
+		c.unlogged = options.Unlogged
 		p.all = append(p.all, c)
 		p.idle <- c
 	}
@@ -164,6 +165,7 @@ const (
 	addBalances
 	insertNotices
 	insertCases
+	insertLeaves
 	statementCount
 )
 
@@ -224,6 +226,8 @@ func commitStatements() (s [statementCount]statement) {
 		` ON CONFLICT (account, stripe) DO UPDATE SET amount = balance.amount + excluded.amount`)
 	s[insertNotices] = insert("notice", nil, noticeColumns, "")
 	s[insertCases] = insert("care_case", nil, caseColumns, "")
+	s[insertLeaves] = statement{`WITH b AS (` + insert("log_batch", ofBatch, logColumns, "").text + ` RETURNING id) INSERT INTO log_queue (batch) SELECT id FROM b`,
+		[][]column{logColumns}, ofBatch}
 	return s
 }
 

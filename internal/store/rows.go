@@ -49,7 +49,7 @@ var (
 		{"orphan", small}, {"exposed", small}, {"unproven", small}, {"doubt", small}, {"closed", small},
 		{"acknowledged", small}, {"client", text}, {"client_key", text}, {"channel", text},
 		{"language", text}, {"payer", text}, {"provider", text}, {"product", text}, {"currency", text},
-		{"charged_currency", text}, {"digest", blob}}
+		{"charged_currency", text}, {"digest", blob}, {"salt", blob}}
 	// progressColumns are those that a change of an existing purchase writes.
 	progressColumns = []column{{"version", big}, {"epoch", big}, {"charged_at", big}, {"closed_at", big},
 		{"deliver_by", big}, {"resolve_by", big}, {"refund_by", big}, {"watch_till", big}, {"due_at", big},
@@ -68,6 +68,7 @@ var (
 	postingColumns = []column{{"purchase", big}, {"version", big}, {"debit", big}, {"credit", big},
 		{"amount", big}, {"at", big}, {"leg", small}, {"effect", small}}
 	openColumns    = []column{{"epoch", big}, {"purchase", big}}
+	logColumns     = []column{{"epoch", big}, {"leaves", blob}}
 	balanceColumns = []column{{"account", big}, {"stripe", big}, {"amount", big}}
 	noticeColumns  = []column{{"purchase", big}, {"version", big}, {"to_number", big}, {"at", big},
 		{"sent_at", big}, {"fact", small}, {"language", text}, {"text", text}}
@@ -124,6 +125,11 @@ func putPurchase(s sink, p *purchase.Purchase) {
 		s.text(clean(v))
 	}
 	s.bytes(p.Digest[:])
+	if p.Salt == [16]byte{} {
+		s.bytes([]byte{})
+	} else {
+		s.bytes(p.Salt[:])
+	}
 }
 
 func putProgress(s sink, p *purchase.Purchase) {
@@ -232,6 +238,14 @@ func flag(b bool) int64 {
 	return 0
 }
 
+// octets are bytes that a column takes which must not be null.
+func octets(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 // clean makes a text one that every database takes: valid UTF-8 without a zero
 // byte. One bad byte from a partner must not keep a whole batch from being written.
 func clean(s string) string {
@@ -258,13 +272,14 @@ type scanner interface{ Scan(dest ...any) error }
 
 func scanPurchase(row scanner, p *purchase.Purchase) error {
 	var doubt, closed, acknowledged int
-	var digest []byte
+	var digest, salt []byte
 	err := row.Scan(&p.ID, &p.Version, &p.Epoch, &p.PayerNumber, &p.Recipient, &p.Total, &p.Fee, &p.Units,
 		&p.CreatedAt, &p.ChargedAt, &p.ClosedAt, &p.DeliverBy, &p.ResolveBy, &p.RefundBy, &p.WatchTill,
 		&p.DueAt, &p.Charged.Minor, &p.Held, &p.Offer, &p.Told, &p.State, &p.Bundle, &p.Again, &p.Orphan,
 		&p.Exposed, &p.Unproven, &doubt, &closed, &acknowledged, &p.Client, &p.ClientKey, &p.Channel,
-		&p.Language, &p.Payer, &p.Provider, &p.Product, &p.Currency, &p.Charged.Currency, &digest)
+		&p.Language, &p.Payer, &p.Provider, &p.Product, &p.Currency, &p.Charged.Currency, &digest, &salt)
 	copy(p.Digest[:], digest)
+	copy(p.Salt[:], salt)
 	for leg := range p.Legs {
 		l := &p.Legs[leg]
 		l.Doubt, l.Closed, l.Acknowledged = doubt>>leg&1 == 1, closed>>leg&1 == 1, acknowledged>>leg&1 == 1

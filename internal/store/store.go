@@ -35,6 +35,10 @@ type Options struct {
 	// Damaged is told, once, that the database is damaged (ErrDamaged). Nil: nobody is.
 	Damaged func(error)
 
+	// Unlogged leaves out the leaves of the log, so that its cost can be measured. No
+	// installation may run so: its audit would find every change missing.
+	Unlogged bool
+
 	create bool // make the file of a SQLite database that does not exist
 }
 

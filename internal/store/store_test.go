@@ -42,7 +42,8 @@ func conform(t *testing.T, kind string, address func(testing.TB) string) {
 	})
 	storetest.RunDatabase(t, func(t testing.TB) storetest.DatabaseSubject {
 		dsn := fresh(t, address(t))
-		return storetest.DatabaseSubject{Database: open(t, dsn),
+		s := open(t, dsn)
+		return storetest.DatabaseSubject{Database: s, Letters: store.NewLetters(s),
 			Again:   func(t testing.TB) storetest.Database { return open(t, dsn) },
 			Execute: func(t testing.TB, statement string) { t.Helper(); execute(t, kind, dsn, statement) }}
 	})

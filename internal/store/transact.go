@@ -57,8 +57,21 @@ func transactOnce(ctx context.Context, begin func(context.Context) (*sql.Tx, err
 	return nil
 }
 
+// said is an error of a transaction's function itself: the database did as it should.
+type said struct{ error }
+
+func (s said) Unwrap() error { return s.error }
+
+// own makes an error end a transaction that is not to be tried again, and be
+// returned as it is.
+func own(err error) error { return said{err} }
+
 // judged leaves alone what the transaction's function itself has to say.
 func judged(err error, what judge) error {
+	var its said
+	if errors.As(err, &its) {
+		return its.error
+	}
 	for _, own := range []error{purchase.ErrFenced, errRenewed, sql.ErrNoRows} {
 		if errors.Is(err, own) {
 			return err

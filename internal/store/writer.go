@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"tenu/internal/evidence"
 	"tenu/internal/ledger"
 	"tenu/internal/purchase"
 )
@@ -29,6 +30,8 @@ type writer struct {
 	tables   [writerTables]tableWriter
 	accounts map[ledger.Key]int64
 	sums     sums
+	unlogged bool
+	leaves   []byte
 }
 
 // The writer's statements on single rows.
@@ -44,6 +47,7 @@ const (
 	insertPurchase
 	updatePurchase
 	addBalance
+	addLeaves
 	writerStatements
 )
 
@@ -78,6 +82,7 @@ func writerTexts() (t [writerStatements]string) {
 		strings.Repeat(`, ?`, len(progressColumns)-1) + `) WHERE id = ? AND version = ? AND epoch = ?`
 	t[addBalance] = insertion("balance ("+names(balanceColumns, "")+")", len(balanceColumns), 1) +
 		` ON CONFLICT (account, stripe) DO UPDATE SET amount = amount + excluded.amount`
+	t[addLeaves] = insertion("log_batch ("+names(logColumns, "")+")", len(logColumns), 1)
 	return t
 }
 
@@ -208,7 +213,7 @@ func (w *writer) prepare(ctx context.Context, dc any) error {
 	if !ok {
 		return fmt.Errorf("the driver's %T prepares no statements", dc)
 	}
-	*w = writer{accounts: map[ledger.Key]int64{}, sums: sums{}}
+	*w = writer{accounts: map[ledger.Key]int64{}, sums: sums{}, unlogged: w.unlogged}
 	var err error
 	prepare := func(stmt *driver.Stmt, text string) {
 		if err == nil {
@@ -242,7 +247,7 @@ func (w *writer) close() error {
 			errs = append(errs, stmt.Close())
 		}
 	}
-	*w = writer{}
+	*w = writer{unlogged: w.unlogged}
 	return errors.Join(errs...)
 }
 
@@ -284,6 +289,7 @@ func (w *writer) write(epoch int64, changes []purchase.Change) ([]purchase.Verdi
 		return nil, cmp.Or(err, purchase.ErrFenced)
 	}
 	clear(w.sums)
+	w.leaves = w.leaves[:0]
 	for i := range w.tables {
 		w.tables[i].values, w.tables[i].rows = w.tables[i].values[:0], 0
 	}
@@ -312,7 +318,17 @@ func (w *writer) write(epoch int64, changes []purchase.Change) ([]purchase.Verdi
 			return nil, err
 		}
 	}
-	return verdicts, nil
+	return verdicts, w.writeLeaves(epoch)
+}
+
+// writeLeaves writes what the log is to say of the changes that were written.
+func (w *writer) writeLeaves(epoch int64) error {
+	if len(w.leaves) == 0 {
+		return nil
+	}
+	w.values.number(epoch)
+	w.values.bytes(w.leaves)
+	return w.run(addLeaves)
 }
 
 // writePurchase writes the row of the purchase itself, if it fits what is stored.
@@ -392,6 +408,9 @@ func (w *writer) writeRest(c *purchase.Change) error {
 		if err := t[caseTable].added(); err != nil {
 			return err
 		}
+	}
+	if !w.unlogged {
+		w.leaves = evidence.AppendPurchase(w.leaves, c)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func callbacksFillWindows(t *testing.T, s DatabaseSubject) {
 	c := care.Callback{Number: someone, Purchase: 7, WindowAt: window, At: dawn, State: care.Promised, Channel: "ussd", Language: "fr", Reason: hostile}
 	first, added, err := s.AddCallback(t.Context(), c, most)
 	want := c
-	want.ID, want.Reason = first.ID, kept
+	want.ID, want.Version, want.Reason = first.ID, 1, kept
 	if err != nil || !added || first.ID == 0 || first != want {
 		t.Fatalf("got %+v, %v, %v", first, added, err)
 	}

@@ -14,7 +14,7 @@ import (
 // store keeps.
 func everything(epoch int64) (changes [2]purchase.Change, want purchase.Record) {
 	charged := money.Amount{Minor: 1050, Currency: money.XOF}
-	p := purchase.Purchase{ID: purchase.MakeID(3, 70), Version: 1, Epoch: epoch, State: purchase.Charging, DueAt: 18, CreatedAt: 11,
+	p := purchase.Purchase{ID: purchase.MakeID(3, 70), Version: 1, Epoch: epoch, State: purchase.Charging, DueAt: 18, CreatedAt: 11, Salt: [16]byte{1, 15: 2},
 		Request: purchase.Request{Client: "client", ClientKey: "key", Digest: [16]byte{9, 8, 7, 15: 1}, Channel: "app", Language: "fr",
 			PayerNumber: 22670112233, Recipient: 22676445566, Payer: "wallet", Provider: "ocs", Product: "day-pass", Offer: 7,
 			Bundle: true, Total: 1050, Fee: 50, Units: 1000, Currency: money.XOF, Again: true}}

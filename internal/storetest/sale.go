@@ -146,7 +146,7 @@ func answer(leg purchase.Leg, kind purchase.Kind, ref string) purchase.Event {
 	ev := purchase.Event{Leg: leg, Source: purchase.FromAnswer, Outcome: purchase.Outcome{Kind: kind, Ref: ref}}
 	if kind == purchase.Done || kind == purchase.Reversed {
 		ev.Outcome.Amount = money.Amount{Minor: 1050, Currency: money.XOF}
-		if leg == purchase.Credit {
+		if leg == purchase.Credit || leg == purchase.Reversal {
 			ev.Outcome.Amount.Minor = 1000
 		}
 	}

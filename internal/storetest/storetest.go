@@ -7,8 +7,16 @@ import (
 	"context"
 	"testing"
 
+	"tenu/internal/auth"
+	"tenu/internal/care"
+	"tenu/internal/evidence"
+	"tenu/internal/evidence/audit"
+	"tenu/internal/hook"
+	"tenu/internal/incident"
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
+	"tenu/internal/reconcile"
+	"tenu/internal/status"
 	"tenu/internal/store"
 )
 
@@ -63,8 +71,21 @@ type Database interface {
 	Standing(ctx context.Context, epoch int64) (oldest, alone bool, err error)
 	MarkSent(ctx context.Context, notices []purchase.Notice, at purchase.Instant) error
 	CustomerSide
+	auth.StaffStore
+	evidence.Store
+	evidence.Finder
+	audit.Database
+	care.ExternalStore
+	hook.Store
+	IncidentEvents() hook.Store
+	incident.Store
+	incident.TallyStore
+	AffectedStates(ctx context.Context, id incident.ID, after purchase.ID, limit int) ([]store.AffectedState, error)
 	notify.DeliveryStore
+	reconcile.Store
+	status.Subscriptions
 	Deliveries(ctx context.Context, messages ...string) ([]notify.Delivery, error)
+	Begun(ctx context.Context, since purchase.Instant, numbers ...purchase.MSISDN) (map[purchase.MSISDN][]purchase.ID, error)
 	Tidy(ctx context.Context, now purchase.Instant) error
 	Secret(ctx context.Context, fresh []byte) ([]byte, error)
 	Verify(ctx context.Context, v store.Verification) ([]store.Violation, error)
@@ -73,6 +94,8 @@ type Database interface {
 // DatabaseSubject is a fresh, empty database under test.
 type DatabaseSubject struct {
 	Database
+	// Letters are the messages of its cases and callbacks.
+	Letters notify.Store
 	// Again opens the same database once more, as another process would.
 	Again func(testing.TB) Database
 	// Execute runs a statement behind the store's back.
@@ -91,10 +114,39 @@ func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
 		{"DeliveriesMerge", deliveriesMerge},
 		{"ReportsOnce", reportsOnce},
 		{"CallbacksFillWindows", callbacksFillWindows},
+		{"CasesAreWrittenWhole", casesAreWrittenWhole},
+		{"CasesChangeOnce", casesChangeOnce},
+		{"CasesCloseOnProof", casesCloseOnProof},
+		{"OpeningsAreTaken", openingsAreTaken},
+		{"CasesComeDue", casesComeDue},
+		{"QueuesPage", queuesPage},
+		{"QueuesCountSoFar", queuesCountSoFar},
+		{"RequestsAreWrittenWhole", requestsAreWrittenWhole},
+		{"RequestsOnce", requestsOnce},
+		{"LimitsHold", limitsHold},
+		{"RequestsAreDecidedOnce", requestsAreDecidedOnce},
+		{"RolesAreThoseOfNow", rolesAreThoseOfNow},
+		{"CallbacksAreWrittenWhole", callbacksAreWrittenWhole},
+		{"CallbacksChangeOnce", callbacksChangeOnce},
+		{"CallbacksComeDue", callbacksComeDue},
+		{"WaitsAreSummedUp", waitsAreSummedUp},
+		{"RulesHaveVersions", rulesHaveVersions},
+		{"TreatmentsKeepBudgets", treatmentsKeepBudgets},
+		{"LooksAreKept", looksAreKept},
+		{"MacrosHaveVersions", macrosHaveVersions},
+		{"AttachmentsAreBounded", attachmentsAreBounded},
+		{"PlansCloseOnce", plansCloseOnce},
+		{"FiguresAddUp", figuresAddUp},
+		{"OthersSeeWhatChanged", othersSeeWhatChanged},
+		{"LettersGoOut", lettersGoOut},
 		{"CodesAreCounted", codesAreCounted},
 		{"CheckoutsMoveOnce", checkoutsMoveOnce},
 		{"CustomersChoose", customersChoose},
 		{"SessionsEnd", sessionsEnd},
+		{"CasesAreCalled", casesAreCalled},
+		{"CasesAreSifted", casesAreSifted},
+		{"ListenersAreBounded", listenersAreBounded},
+		{"EveryEntryIsTold", everyEntryIsTold},
 		{"SecretNeverChanges", secretNeverChanges},
 		{"VerifyPassesWhatTheTableMakes", verifyPassesWhatTheTableMakes},
 		{"VerifyFindsWhatIsPlanted", verifyFindsWhatIsPlanted},
@@ -102,4 +154,40 @@ func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
+	runStaff(t, open)
+	runStatements(t, open)
+	runIncidents(t, open)
+}
+
+// runIncidents checks the records of what fails.
+func runIncidents(t *testing.T, open func(testing.TB) DatabaseSubject) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, DatabaseSubject)
+	}{
+		{"PausesAreWrittenWhole", pausesAreWrittenWhole},
+		{"PausesChangeOnce", pausesChangeOnce},
+		{"SubscriptionsAreKept", subscriptionsAreKept},
+		{"SubscriptionsAreBounded", subscriptionsAreBounded},
+		{"IncidentsAreWrittenWhole", incidentsAreWrittenWhole},
+		{"EveryIncidentEntryIsTold", everyIncidentEntryIsTold},
+		{"IncidentsOpenOnce", incidentsOpenOnce},
+		{"IncidentsCloseSettled", incidentsCloseSettled},
+		{"IncidentTotalsAddUp", incidentTotalsAddUp},
+		{"IncidentCoursesAgree", incidentCoursesAgree},
+		{"RefusalsAddUp", refusalsAddUp},
+		{"SalesAreTold", salesAreTold},
+		{"AffectedAreLinked", affectedAreLinked},
+		{"AffectIsBounded", affectIsBounded},
+		{"AffectedStatesPage", affectedStatesPage},
+		{"CasesAreLinked", casesAreLinked},
+		{"CustomersAreToldOnce", customersAreToldOnce},
+		{"AffectRemembers", affectRemembers},
+		{"CustomersAreToldAgain", customersAreToldAgain},
+		{"TalliesAreExchanged", talliesAreExchanged},
+		{"HoldsAreKept", holdsAreKept},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+	t.Run("LogIsWhole", func(t *testing.T) { logIsWhole(t, open(t)) })
 }

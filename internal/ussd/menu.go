@@ -14,6 +14,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -208,6 +209,8 @@ func (s *session) home() Screen {
 			screen, back = s.report()
 		case "5":
 			screen, back = s.callback()
+		case "6": // *121*6#: what does the receipt say
+			screen, back = s.receipt()
 		case "8":
 			screen, back = s.choose()
 		default:
@@ -272,6 +275,9 @@ func (s *session) clock(v *customer.View) string {
 	return local.Format("02/01")
 }
 
+// channel is what purchases are known by that were made in the menus.
+const channel = "ussd"
+
 // wish gathers what is to be bought.
 type wish struct {
 	sale.Wish
@@ -280,7 +286,7 @@ type wish struct {
 
 // buy asks who for, what, how much and how paid, shows what it costs, and buys.
 func (s *session) buy() (Screen, bool) {
-	w := &wish{Wish: sale.Wish{Channel: "ussd", Language: s.Code}}
+	w := &wish{Wish: sale.Wish{Channel: channel, Language: s.Code}}
 	for _, ask := range []func(*wish) (Screen, bool, bool){s.who, s.what, s.amount, s.payer} {
 		if screen, back, done := ask(w); !done {
 			return screen, back
@@ -332,7 +338,7 @@ func (s *session) other(w *wish) (screen Screen, back, done bool) {
 
 // what asks for the product, four on a screen.
 func (s *session) what(w *wish) (screen Screen, back, done bool) {
-	wares, err := s.cfg.Sales.Products(w.Number)
+	wares, err := s.cfg.Sales.Products(w.Number, channel)
 	if err != nil {
 		return s.failed(err), false, false
 	}
@@ -345,14 +351,10 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 		page := wares[first:min(first+perScreen, len(wares))]
 		typed, more := s.next()
 		if !more {
-			var names []string
-			for i := range page {
-				names = append(names, s.ware(&page[i]))
+			if !slices.ContainsFunc(wares, func(w sale.Ware) bool { return !w.Paused() }) {
+				return s.paused(), false, false
 			}
-			if len(wares) > perScreen {
-				names = append(names, s.Say("more"))
-			}
-			return s.wait(heading, names...), false, false
+			return s.offered(heading, page, len(wares) > perScreen), false, false
 		}
 		n, err := strconv.Atoi(typed)
 		switch {
@@ -360,6 +362,9 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 			return screen, true, false
 		case err == nil && n >= 1 && n <= len(page):
 			w.product, w.Product = &page[n-1], page[n-1].Code
+			if w.product.Paused() && s.at == len(s.turn.Typed) { // what was typed on may have been bought before
+				return s.paused(), false, false
+			}
 			return screen, false, true
 		case n == len(page)+1 && len(wares) > perScreen:
 			if first += perScreen; first >= len(wares) {
@@ -370,6 +375,32 @@ func (s *session) what(w *wish) (screen Screen, back, done bool) {
 			heading = s.Say("wrong")
 		}
 	}
+}
+
+// paused ends a session over what cannot be bought at the moment.
+func (s *session) paused() Screen {
+	return Screen{s.cfg.Sales.Message(sale.CodePaused, "", s.Code), true}
+}
+
+// offered is the screen of some products. Those that are paused are marked as far as the
+// screen holds it.
+func (s *session) offered(heading string, page []sale.Ware, more bool) Screen {
+	var plain, marked []string
+	for i := range page {
+		name := s.ware(&page[i])
+		plain = append(plain, name)
+		if page[i].Paused() {
+			name = s.Say("paused", "Name", s.product(page[i].Code))
+		}
+		marked = append(marked, name)
+	}
+	if more {
+		plain, marked = append(plain, s.Say("more")), append(marked, s.Say("more"))
+	}
+	if screen := s.wait(heading, marked...); fits(screen.Text) {
+		return screen
+	}
+	return s.wait(heading, plain...)
 }
 
 func (s *session) ware(w *sale.Ware) string {
@@ -418,7 +449,11 @@ func (s *session) payer(w *wish) (screen Screen, back, done bool) {
 		if !more {
 			var names []string
 			for _, p := range payers {
-				names = append(names, s.paying(p))
+				name := s.paying(p)
+				if slices.Contains(w.product.Closed, p) {
+					name = s.Say("paused", "Name", name)
+				}
+				names = append(names, name)
 			}
 			return s.wait(heading, names...), false, false
 		}

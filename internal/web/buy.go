@@ -16,7 +16,7 @@ import (
 )
 
 type buyPage struct {
-	page
+	frame
 	Own              string
 	Favourites       []favourite
 	Airtime, Bundles []good
@@ -32,9 +32,10 @@ type favourite struct{ Number, Name, Shown string }
 type good struct {
 	Code, Name, Price, Hint string
 	Chosen                  bool
+	paused                  bool
 }
 
-type choice struct{ Code, Name string }
+type choice struct{ Code, Name, Hint string }
 
 // buy shows the form, filled with what is asked for or was wished before.
 func (w *Web) buy(v *visit) {
@@ -65,7 +66,7 @@ func (v *visit) formOf(wish *sale.Wish) buyForm {
 
 // showBuy shows the form with what was typed.
 func (v *visit) showBuy(status int, form buyForm, wrong *problem, bundles bool) {
-	p := &buyPage{page: v.page("buy"), Own: v.number.String(), Form: form, BundlesFirst: bundles}
+	p := &buyPage{frame: v.frame("buy"), Own: v.number.String(), Form: form, BundlesFirst: bundles}
 	p.Problem = wrong
 	if err := v.goods(p); err != nil {
 		v.fail(err)
@@ -87,10 +88,11 @@ func (v *visit) showBuy(status int, form buyForm, wrong *problem, bundles bool) 
 
 // goods fills in what is on sale, and how it can be paid.
 func (v *visit) goods(p *buyPage) error {
-	wares, err := v.cfg.Sales.Products(v.number.String())
+	wares, err := v.cfg.Sales.Products(v.number.String(), channel)
 	if err != nil {
 		return err
 	}
+	closed := map[string]bool{} // payers with which nothing can be bought at the moment
 	for i := range wares {
 		ware, group := &wares[i], &p.Airtime
 		if ware.Bundle {
@@ -98,40 +100,61 @@ func (v *visit) goods(p *buyPage) error {
 		}
 		*group = append(*group, v.good(ware))
 		for _, payer := range ware.Payers {
-			if !slices.ContainsFunc(p.Payers, func(c choice) bool { return c.Code == payer }) {
-				p.Payers = append(p.Payers, choice{payer, v.paying(payer)})
+			shut, known := closed[payer]
+			if closed[payer] = slices.Contains(ware.Closed, payer) && (shut || !known); !known {
+				p.Payers = append(p.Payers, choice{Code: payer, Name: v.paying(payer)})
 			}
+		}
+	}
+	for i := range p.Payers {
+		if closed[p.Payers[i].Code] {
+			p.Payers[i].Hint = v.pausedNow()
 		}
 	}
 	groups := [][]good{p.Airtime, p.Bundles}
 	if p.BundlesFirst {
 		slices.Reverse(groups)
 	}
+	all := slices.Concat(groups...)
+	if i := slices.IndexFunc(all, func(g good) bool { return !g.paused }); p.Form.Product == "" && len(all) > 0 {
+		p.Form.Product = all[max(i, 0)].Code
+	}
 	for _, group := range groups {
 		for i := range group {
-			if p.Form.Product == "" {
-				p.Form.Product = group[i].Code
-			}
 			group[i].Chosen = p.Form.Product == group[i].Code
 		}
 	}
-	if p.Form.PayWith == "" && len(p.Payers) > 0 {
-		p.Form.PayWith = p.Payers[0].Code
+	for _, payer := range p.Payers {
+		if p.Form.PayWith == "" && !closed[payer.Code] {
+			p.Form.PayWith = payer.Code
+		}
 	}
 	return nil
 }
+
+// channel is what purchases are known by that were made on the pages.
+const channel = "app"
+
+// pausedNow says that something cannot be bought at the moment. It can be chosen all the
+// same: for another number it may be on sale.
+func (v *visit) pausedNow() string { return v.cfg.Sales.Message(sale.CodePaused, "", v.lang) }
 
 // good is a product in words.
 func (v *visit) good(w *sale.Ware) good {
 	currency := v.cfg.Sales.Catalogue().Currency()
 	g := good{Code: w.Code, Name: v.speaker.product(w.Code, v.lang)}
-	if !w.Bundle {
+	if w.Paused() {
+		g.Hint, g.paused = v.pausedNow(), true
+	}
+	if !w.Bundle && !g.paused {
 		g.Hint = v.Say("buy_between", "Min", v.amount(money.Amount{Minor: w.Offer.Min, Currency: currency}),
 			"Max", v.amount(money.Amount{Minor: w.Offer.Max, Currency: currency}))
+	}
+	if !w.Bundle {
 		return g
 	}
 	g.Price = v.amount(money.Amount{Minor: w.Quote.Total, Currency: currency})
-	if w.Offer.Validity > 0 {
+	if w.Offer.Validity > 0 && !g.paused {
 		g.Hint = v.Say("buy_valid", "Time", v.lasting(w.Offer.Validity))
 	}
 	return g
@@ -148,7 +171,7 @@ func (v *visit) lasting(d time.Duration) string {
 // begin makes a checkout of the form.
 func (w *Web) begin(v *visit) {
 	f := buyForm{v.form("for"), v.form("other"), v.form("product"), v.form("amount"), v.form("pay_with")}
-	wish := sale.Wish{Channel: "app", Language: v.lang, Number: f.For, Product: f.Product, Amount: plainAmount(f.Amount), PayWith: f.PayWith}
+	wish := sale.Wish{Channel: channel, Language: v.lang, Number: f.For, Product: f.Product, Amount: plainAmount(f.Amount), PayWith: f.PayWith}
 	if f.For == "other" || f.For == "" {
 		wish.Number = f.Other
 	}
@@ -185,14 +208,14 @@ func plainAmount(text string) string {
 }
 
 type checkoutPage struct {
-	page
-	Key            string
-	Shown, Waiting bool
-	Seconds        string
-	Recap          recap
-	Title, Text    string
-	Ask            string
-	State          badge
+	frame
+	Key                     string
+	Shown, Waiting, Selling bool
+	Seconds                 string
+	Recap                   recap
+	Title, Text             string
+	Ask                     string
+	State                   badge
 }
 
 type recap struct{ Item, For, Operator, Validity, With, Price, Fee, Total, Then string }
@@ -235,7 +258,7 @@ func (w *Web) checkout(v *visit) {
 		v.w.Header().Set("HX-Redirect", to) // the page itself is left, not a part of it
 		return
 	}
-	p := &checkoutPage{page: v.page("buy"), Key: key}
+	p := &checkoutPage{frame: v.frame("buy"), Key: key}
 	p.Problem = wrong
 	status := http.StatusOK
 	switch {
@@ -257,7 +280,7 @@ func (v *visit) waiting(p *checkoutPage, c *customer.Recap) {
 	left := c.GoAt.Sub(v.cfg.Clock.Now())
 	p.Refresh = max(int(left.Seconds())+1, 1)
 	if c.State == customer.Selling || left <= 0 {
-		p.Title, p.Text, p.State = v.Say("selling_title"), v.Say("selling"), looks[customer.Paid]
+		p.Selling, p.State = true, looks[customer.Paid]
 		return
 	}
 	p.Waiting, p.Seconds = true, strconv.Itoa(int((left + time.Second - 1).Seconds()))

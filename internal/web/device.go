@@ -5,11 +5,13 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+
+	"tenu/internal/page"
 )
 
 // manifest describes the pages to a phone that installs them (W3C Web Application Manifest).
 func (w *Web) manifest(rw http.ResponseWriter, r *http.Request) {
-	icon, err := w.assets.path("icon.svg")
+	icon, err := w.assets.Path("icon.svg")
 	if err != nil {
 		http.NotFound(rw, r)
 		return
@@ -29,36 +31,28 @@ func (w *Web) manifest(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Content-Type", "application/manifest+json")
 	rw.Header().Set("Cache-Control", "public, max-age=3600")
-	send(rw, r, http.StatusOK, body, nil)
+	page.Send(rw, r, http.StatusOK, body, nil)
 }
 
 // worker is the service worker, under one name for ever, as browsers want it.
 func (w *Web) worker(rw http.ResponseWriter, r *http.Request) {
-	at, err := w.assets.path("worker.js")
-	if err != nil {
-		http.NotFound(rw, r)
-		return
-	}
-	file := w.assets.files[at]
-	rw.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-	rw.Header().Set("Cache-Control", "no-cache")
-	send(rw, r, http.StatusOK, file.plain, file.gzip)
+	w.assets.Serve(rw, r, "worker.js", "text/javascript; charset=utf-8", "no-cache")
 }
 
 // offline is what is shown when nothing else was kept.
 func (w *Web) offline(v *visit) {
-	v.show(http.StatusOK, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("offline"), "/", v.Say("nav_home"), badge{Icon: "cloud", Tone: "wait"}})
+	v.show(http.StatusOK, "message", &messagePage{v.frame(""), v.Say("error_title"), v.Say("offline"), "/", v.Say("nav_home"), badge{Icon: "cloud", Tone: "wait"}})
 }
 
 type elementsPage struct {
-	page
+	frame
 	States []badge
 	Icons  []string
 }
 
 // elements shows what pages are made of, for those who add one.
 func (w *Web) elements(v *visit) {
-	p := &elementsPage{page: v.page(""), Icons: slices.Sorted(maps.Keys(icons))}
+	p := &elementsPage{frame: v.frame(""), Icons: page.Icons()}
 	for _, stage := range slices.Sorted(maps.Keys(looks)) {
 		p.States = append(p.States, v.speaker.state(stage))
 	}

@@ -14,32 +14,35 @@ import (
 )
 
 type helpPage struct {
-	page
+	frame
 	Last  *shown
-	Cases []shown
+	Cases []file
 }
 
 func (w *Web) help(v *visit) {
-	views, err := w.cfg.Customers.Last(v.r.Context(), v.number, 0, perPage)
+	views, err := w.cfg.Customers.Last(v.r.Context(), v.number, 0, 1)
 	if err != nil {
 		v.fail(err)
 		return
 	}
-	p := &helpPage{page: v.page("help")}
-	for i := range views {
-		x := v.speaker.purchase(&views[i])
-		if i == 0 {
-			p.Last = &x
-		}
-		if views[i].Case {
-			p.Cases = append(p.Cases, x)
-		}
+	p := &helpPage{frame: v.frame("help")}
+	if len(views) > 0 {
+		x := v.speaker.purchase(&views[0])
+		p.Last = &x
+	}
+	cases, err := w.cfg.Customers.Cases(v.r.Context(), v.number)
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	for i := range cases {
+		p.Cases = append(p.Cases, v.speaker.file(&cases[i]))
 	}
 	v.show(http.StatusOK, "help", p)
 }
 
 type reportPage struct {
-	page
+	frame
 	View    shown
 	Matters []matter
 	Form    struct{ Matter, Meant, Detail string }
@@ -48,7 +51,7 @@ type reportPage struct {
 type matter struct{ Code, Name, Hint string }
 
 func (v *visit) reportPage(view *customer.View) *reportPage {
-	p := &reportPage{page: v.page("help"), View: v.speaker.purchase(view)}
+	p := &reportPage{frame: v.frame("help"), View: v.speaker.purchase(view)}
 	for _, m := range care.Matters {
 		p.Matters = append(p.Matters, matter{string(m), v.Say("matter_" + string(m)), v.Say("matter_" + string(m) + "_hint")})
 	}
@@ -98,7 +101,7 @@ func (w *Web) report(v *visit) {
 }
 
 type callbackPage struct {
-	page
+	frame
 	Open      *promised
 	Windows   []window
 	Purchases []shown
@@ -138,7 +141,7 @@ func (w *Web) callback(v *visit) { v.showCallback(http.StatusOK, nil) }
 
 func (v *visit) showCallback(status int, wrong *problem) {
 	ctx := v.r.Context()
-	p := &callbackPage{page: v.page("help")}
+	p := &callbackPage{frame: v.frame("help")}
 	p.Problem = wrong
 	all, err := v.cfg.Care.Callbacks(ctx, v.number, 10)
 	if err != nil {
@@ -217,7 +220,7 @@ func (w *Web) promise(v *visit) {
 }
 
 type statusPage struct {
-	page
+	frame
 	Services []service
 	At       string
 	Form     struct{ Reference string }
@@ -260,7 +263,7 @@ func (v *visit) pauses() []string {
 }
 
 func (v *visit) statusPage() *statusPage {
-	return &statusPage{page: v.page("help"), Services: v.services(), At: v.Time(v.cfg.Clock.Now())}
+	return &statusPage{frame: v.frame("help"), Services: v.services(), At: v.Time(v.cfg.Clock.Now())}
 }
 
 func (w *Web) status(v *visit) { v.show(http.StatusOK, "status", v.statusPage()) }

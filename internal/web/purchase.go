@@ -14,7 +14,7 @@ import (
 )
 
 type purchasesPage struct {
-	page
+	frame
 	Purchases []shown
 	Older     string
 }
@@ -37,7 +37,7 @@ func (w *Web) purchases(v *visit) {
 		v.fail(err)
 		return
 	}
-	p := &purchasesPage{page: v.page("purchases")}
+	p := &purchasesPage{frame: v.frame("purchases")}
 	for i := range views {
 		p.Purchases = append(p.Purchases, v.speaker.purchase(&views[i]))
 	}
@@ -48,7 +48,7 @@ func (w *Web) purchases(v *visit) {
 }
 
 type purchasePage struct {
-	page
+	frame
 	View     shown
 	Seen     string
 	Reported bool // a moment ago
@@ -63,7 +63,7 @@ func (w *Web) purchase(v *visit) {
 		v.fail(err)
 		return
 	}
-	p := &purchasePage{page: v.page("purchases"), View: v.speaker.purchase(&view), Seen: v.Time(v.cfg.Clock.Now()), Reported: v.r.URL.Query().Has("reported")}
+	p := &purchasePage{frame: v.frame("purchases"), View: v.speaker.purchase(&view), Seen: v.Time(v.cfg.Clock.Now()), Reported: v.r.URL.Query().Has("reported")}
 	if !p.View.Final {
 		p.Refresh = 3
 	}
@@ -136,7 +136,7 @@ func (w *Web) events(v *visit) {
 func (v *visit) event(part string, view *customer.View) (string, error) {
 	var b bytes.Buffer
 	v.speaker.Now = v.cfg.Clock.Now()
-	if err := v.pages[v.lang].part(&b, "purchase", part, v.speaker.purchase(view)); err != nil {
+	if err := v.pages[v.lang].Part(&b, "purchase", part, v.speaker.purchase(view)); err != nil {
 		return "", err
 	}
 	lines := strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "\ndata: ")

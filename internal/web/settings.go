@@ -11,13 +11,13 @@ import (
 )
 
 type favouritesPage struct {
-	page
+	frame
 	Favourites []favourite
 	Form       struct{ Name, Number string }
 }
 
 func (w *Web) favourites(v *visit) {
-	v.showFavourites(http.StatusOK, &favouritesPage{page: v.page("help")})
+	v.showFavourites(http.StatusOK, &favouritesPage{frame: v.frame("help")})
 }
 
 func (v *visit) showFavourites(status int, p *favouritesPage) {
@@ -34,7 +34,7 @@ func (v *visit) showFavourites(status int, p *favouritesPage) {
 
 // keepFavourite keeps a favourite or drops one.
 func (w *Web) keepFavourite(v *visit) {
-	p := &favouritesPage{page: v.page("help")}
+	p := &favouritesPage{frame: v.frame("help")}
 	p.Form.Name, p.Form.Number = v.form("name"), v.form("number")
 	number, err := w.cfg.Sales.Number(p.Form.Number)
 	if refused, ok := v.refusal(err); ok {
@@ -64,7 +64,7 @@ func (w *Web) keepFavourite(v *visit) {
 }
 
 type settingsPage struct {
-	page
+	frame
 	Languages []language
 	Facts     []fact
 	PushKey   string
@@ -85,7 +85,7 @@ func (w *Web) settings(v *visit) {
 		v.fail(err)
 		return
 	}
-	p := &settingsPage{page: v.page("help"), Saved: v.r.URL.Query().Has("saved")}
+	p := &settingsPage{frame: v.frame("help"), Saved: v.r.URL.Query().Has("saved")}
 	if w.cfg.Push != nil {
 		p.PushKey = w.cfg.Push.Key()
 	}

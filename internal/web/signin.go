@@ -5,12 +5,13 @@ import (
 	"net/http"
 
 	"tenu/internal/auth"
+	"tenu/internal/page"
 	"tenu/internal/purchase"
 )
 
 type signInPage struct {
 	Over bool // the session is
-	page
+	frame
 	Form struct{ Number, Shown string }
 }
 
@@ -20,16 +21,16 @@ func (w *Web) front(v *visit) {
 		w.home(v)
 		return
 	}
-	p := &signInPage{page: v.page("")}
-	p.Next = within(v.r.URL.Query().Get("next"))
+	p := &signInPage{frame: v.frame("")}
+	p.Next = page.Within(v.r.URL.Query().Get("next"))
 	p.Over = v.sessions.read(v.r, "session") != ""
 	v.show(http.StatusOK, "signin", p)
 }
 
 // sendCode sends a one-time code. Any number of the country is answered alike.
 func (w *Web) sendCode(v *visit) {
-	p := &signInPage{page: v.page("")}
-	p.Next, p.Form.Number = within(v.form("next")), v.form("number")
+	p := &signInPage{frame: v.frame("")}
+	p.Next, p.Form.Number = page.Within(v.form("next")), v.form("number")
 	number, err := w.cfg.Sales.Number(p.Form.Number)
 	if err != nil {
 		refused, _ := v.refusal(err)
@@ -56,8 +57,8 @@ func (w *Web) sendCode(v *visit) {
 
 // signIn takes the code.
 func (w *Web) signIn(v *visit) {
-	p := &signInPage{page: v.page("")}
-	p.Next, p.Form.Number = within(v.form("next")), v.form("number")
+	p := &signInPage{frame: v.frame("")}
+	p.Next, p.Form.Number = page.Within(v.form("next")), v.form("number")
 	number, err := w.cfg.Sales.Number(p.Form.Number)
 	if err == nil {
 		p.Form.Shown = v.phone(number)
@@ -105,12 +106,13 @@ func (w *Web) signOut(v *visit) {
 }
 
 type homePage struct {
-	page
+	frame
 	Pauses   []string
 	Last     *shown
 	More     []shown
 	Balance  *balance
 	Callback *promised
+	Returns  []giving
 }
 
 // balance is what a line holds, in words.
@@ -125,7 +127,7 @@ type pocket struct{ Name, Left, Till string }
 // home shows where the last purchase stands, first of all.
 func (w *Web) home(v *visit) {
 	ctx := v.r.Context()
-	p := &homePage{page: v.page("home"), Pauses: v.pauses()}
+	p := &homePage{frame: v.frame("home"), Pauses: v.pauses()}
 	line := make(chan *balance, 1)
 	go func() { line <- v.balance(ctx) }()
 	views, err := w.cfg.Customers.Last(ctx, v.number, 0, 5)
@@ -145,7 +147,9 @@ func (w *Web) home(v *visit) {
 			p.More = append(p.More, x)
 		}
 	}
-	p.Callback, err = v.promisedNow()
+	if p.Callback, err = v.promisedNow(); err == nil {
+		p.Returns, err = v.givings()
+	}
 	p.Balance = <-line
 	if err != nil {
 		v.fail(err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"tenu/internal/customer"
+	"tenu/internal/page"
 	"tenu/internal/purchase"
 	"tenu/internal/sale"
 )
@@ -80,13 +81,13 @@ func (v *visit) begin() error {
 
 // speakFirst makes the visit able to say that nothing works.
 func (v *visit) speakFirst() {
-	v.lang = v.texts.Choose(append([]string{v.sessions.read(v.r, "lang")}, accepted(v.r.Header.Get("Accept-Language"))...)...)
+	v.lang = v.texts.Choose(append([]string{v.sessions.read(v.r, "lang")}, page.Accepted(v.r.Header.Get("Accept-Language"))...)...)
 	v.speaker = &speaker{v.texts.In(v.lang), v.vocabulary, customer.Calendar{Now: v.cfg.Clock.Now(), Location: v.cfg.Location}}
 }
 
 // chooseLanguage is what the visitor asks for now, or chose before, or the browser prefers.
 func (v *visit) chooseLanguage() error {
-	wanted := append([]string{v.sessions.read(v.r, "lang")}, accepted(v.r.Header.Get("Accept-Language"))...)
+	wanted := append([]string{v.sessions.read(v.r, "lang")}, page.Accepted(v.r.Header.Get("Accept-Language"))...)
 	if asked := v.r.URL.Query().Get("lang"); asked != "" && v.r.Method == http.MethodGet {
 		lang := v.texts.Choose(asked)
 		http.SetCookie(v.w, v.sessions.cookie("lang", lang, sessionLife))
@@ -114,8 +115,8 @@ func (v *visit) form(name string) string {
 	return strings.ToValidUTF8(value, "")
 }
 
-// page is what every page has.
-type page struct {
+// frame is what every page has.
+type frame struct {
 	Brand, Language, Token, Here, Next string
 	Number                             purchase.MSISDN
 	Others                             []language
@@ -132,15 +133,15 @@ var languageNames = map[string]string{"fr": "Français", "en": "English"}
 type problem struct{ Field, Text string }
 
 // Wrong is what is wrong with a field, or nil.
-func (p *page) Wrong(field string) *problem {
+func (p *frame) Wrong(field string) *problem {
 	if p.Problem != nil && p.Problem.Field == field {
 		return p.Problem
 	}
 	return nil
 }
 
-func (v *visit) page(here string) page {
-	p := page{Brand: v.cfg.Brand, Language: v.lang, Token: v.token, Here: here, Number: v.number}
+func (v *visit) frame(here string) frame {
+	p := frame{Brand: v.cfg.Brand, Language: v.lang, Token: v.token, Here: here, Number: v.number}
 	for _, code := range v.texts.Languages() {
 		if code != v.lang {
 			p.Others = append(p.Others, v.languageOf(code))
@@ -159,7 +160,7 @@ func (v *visit) languageOf(code string) language {
 // show answers with a page.
 func (v *visit) show(status int, name string, data any) {
 	var b bytes.Buffer
-	if err := v.pages[v.lang].render(&b, name, data); err != nil {
+	if err := v.pages[v.lang].Render(&b, name, data); err != nil {
 		v.cfg.Log.Error("page cannot be shown", slog.String("page", name), slog.Any("error", err))
 		http.Error(v.w, v.Say("error"), http.StatusInternalServerError)
 		return
@@ -183,29 +184,20 @@ func (v *visit) askSignIn() {
 	v.see("/" + next)
 }
 
-// within is a path of ours that a visitor may be sent on to, or "/".
-func within(next string) string {
-	u, err := url.Parse(next)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n") {
-		return "/"
-	}
-	return next
-}
-
 type messagePage struct {
-	page
+	frame
 	Title, Text, Link, LinkText string
 	badge
 }
 
 // stale answers a form that was not ours, or was ours too long ago.
 func (v *visit) stale() {
-	v.show(http.StatusForbidden, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("form_old"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
+	v.show(http.StatusForbidden, "message", &messagePage{v.frame(""), v.Say("error_title"), v.Say("form_old"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
 }
 
 // missing answers what does not exist, and what is another's, alike.
 func (v *visit) missing() {
-	v.show(http.StatusNotFound, "message", &messagePage{v.page(""), v.Say("not_found_title"), v.Say("not_found"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
+	v.show(http.StatusNotFound, "message", &messagePage{v.frame(""), v.Say("not_found_title"), v.Say("not_found"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
 }
 
 func (w *Web) nowhere(v *visit) { v.missing() }
@@ -224,7 +216,7 @@ func (v *visit) fail(err error) {
 	if v.r.Context().Err() == nil {
 		v.cfg.Log.Error("page fails", slog.String("path", v.r.URL.Path), slog.Any("error", err))
 	}
-	v.show(status, "message", &messagePage{v.page(""), v.Say("error_title"), v.Say("error"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
+	v.show(status, "message", &messagePage{v.frame(""), v.Say("error_title"), v.Say("error"), "/", v.Say("nav_home"), badge{Icon: "cross", Tone: "bad"}})
 }
 
 // refusal is a problem of the sales desk, as the page's fields are called.

@@ -21,13 +21,15 @@ import (
 	"tenu/internal/care"
 	"tenu/internal/customer"
 	"tenu/internal/numbering"
+	"tenu/internal/page"
 	"tenu/internal/phrase"
 	"tenu/internal/purchase"
+	"tenu/internal/receipt/show"
 	"tenu/internal/sale"
 )
 
-// Config is what the pages are built from. All of it is needed but Push, CancelFor,
-// Secure, Source and Languages.
+// Config is what the pages are built from. All of it is needed but Push, Receipts,
+// CancelFor, Secure, Source and Languages.
 type Config struct {
 	Brand     string // what the service is called
 	Customers *customer.Desk
@@ -49,6 +51,8 @@ type Config struct {
 
 	// Push tells browsers; nil: it is not offered.
 	Push Push
+	// Receipts checks receipts; nil: there are none.
+	Receipts *show.Site
 	// CancelFor is how long a confirmed purchase can be cancelled (default 5 s).
 	CancelFor time.Duration
 	// Secure: the pages are reached by HTTPS only.
@@ -91,8 +95,8 @@ type Web struct {
 	cfg        Config
 	texts      *phrase.Texts
 	vocabulary *names
-	pages      map[string]*pages // by language
-	assets     *assets
+	pages      map[string]*page.Set // by language
+	assets     *page.Assets
 	sessions   *sessions
 	handler    http.Handler
 	draining   chan struct{} // closed when streams are to end
@@ -119,8 +123,8 @@ func New(cfg Config) (*Web, error) {
 	if w.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	w.vocabulary = &names{phone: func(m purchase.MSISDN) string { return unbroken(cfg.Numbers.Format(m)) }, product: w.productName, payer: w.payerName}
-	w.pages = map[string]*pages{}
+	w.vocabulary = &names{phone: func(m purchase.MSISDN) string { return page.Unbroken(cfg.Numbers.Format(m)) }, product: w.productName, payer: w.payerName}
+	w.pages = map[string]*page.Set{}
 	for _, code := range w.texts.Languages() {
 		if w.pages[code], err = w.parsePages(code); err != nil {
 			return nil, err
@@ -162,6 +166,10 @@ func (w *Web) routes() http.Handler {
 	mux.HandleFunc("GET /manifest.webmanifest", w.manifest)
 	mux.HandleFunc("GET /worker.js", w.worker)
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
+	if w.cfg.Receipts != nil {
+		mux.HandleFunc("GET "+show.PagePath, w.cfg.Receipts.Page)
+		mux.HandleFunc("GET "+show.KeysPath, w.cfg.Receipts.Keys)
+	}
 	open("GET /{$}", w.front)
 	open("POST /code", w.sendCode)
 	open("POST /signin", w.signIn)
@@ -181,8 +189,13 @@ func (w *Web) routes() http.Handler {
 	own("GET /purchases/{reference}/receipt", w.receipt)
 	own("GET /purchases/{reference}/receipt.svg", w.receiptCode)
 	own("GET /purchases/{reference}/receipt.pdf", w.receiptPaper)
+	own("GET /purchases/{reference}/receipt.txt", w.receiptFile)
 	own("GET /purchases/{reference}/report", w.reportForm)
 	own("POST /purchases/{reference}/report", w.report)
+	own("GET /cases/{case}", w.file)
+	own("POST /cases/{case}", w.actOnFile)
+	own("GET /returns", w.returns)
+	own("POST /returns", w.answerReturn)
 	own("GET /help", w.help)
 	own("GET /callback", w.callback)
 	own("POST /callback", w.promise)
@@ -192,7 +205,7 @@ func (w *Web) routes() http.Handler {
 	own("POST /settings", w.setChoices)
 	own("POST /push", w.push)
 	open("/", w.nowhere)
-	return w.guard(mux)
+	return page.Guard(mux, maxForm, w.cfg.Secure)
 }
 
 // ServeHTTP answers a request.
@@ -201,33 +214,8 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.Ser
 // Drain ends the streams of events, so that the server can stop; browsers come back.
 func (w *Web) Drain() { w.drain.Do(func() { close(w.draining) }) }
 
-// policy allows nothing that does not come from here. Pages have no inline script
-// and no inline style.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; " +
-	"worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
 // maxForm bounds the body of a request.
 const maxForm = 16 << 10
-
-// guard is in front of everything: it bounds what is read, refuses what other
-// origins send, and tells browsers what pages may do.
-func (w *Web) guard(next http.Handler) http.Handler {
-	origins := http.NewCrossOriginProtection()
-	checked := origins.Handler(next)
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		h := rw.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		if w.cfg.Secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		r.Body = http.MaxBytesReader(rw, r.Body, maxForm)
-		checked.ServeHTTP(rw, r)
-	})
-}
 
 // mac is a message authentication code under the installation's secret.
 func (w *Web) mac(parts ...string) string {

@@ -1,11 +1,10 @@
 package web
 
 import (
-	"strings"
-
 	"tenu/internal/care"
 	"tenu/internal/customer"
 	"tenu/internal/money"
+	"tenu/internal/page"
 	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 )
@@ -45,15 +44,12 @@ type shown struct {
 	With       string
 	Fee, Total string
 	Balance    string
+	Case       string // its reference
 	Final      bool
 	HasReceipt bool
 }
 
-// unbroken keeps the parts of an amount or a number on one line. Messages have plain
-// spaces; pages may have these.
-func unbroken(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
-
-func (s *speaker) amount(a money.Amount) string { return unbroken(a.String()) }
+func (s *speaker) amount(a money.Amount) string { return page.Unbroken(a.String()) }
 
 // speaker tells purchases in one language.
 type speaker struct {
@@ -92,8 +88,8 @@ func (s *speaker) paying(partner string) string {
 // purchase tells a purchase.
 func (s *speaker) purchase(v *customer.View) shown {
 	x := shown{Reference: v.Reference.String(), Item: s.item(v.Bundle, v.Product, v.Units), For: s.phone(v.Recipient),
-		When: s.Time(v.CreatedAt), Closed: s.Time(v.ClosedAt), State: s.state(v.Stage), Say: s.sentence(v), Steps: s.steps(v),
-		Final: v.Final(), HasReceipt: v.Payer && (v.Stage == customer.Done || v.Stage == customer.Back)}
+		When: s.Time(v.CreatedAt), Case: v.CaseRef, Closed: s.Time(v.ClosedAt), State: s.state(v.Stage), Say: s.sentence(v), Steps: s.steps(v),
+		Final: v.Final(), HasReceipt: v.HasReceipt}
 	if v.Payer {
 		x.With, x.Fee, x.Total = s.paying(v.PayWith), s.amount(v.Fee), s.amount(v.Total)
 	}
@@ -101,6 +97,14 @@ func (s *speaker) purchase(v *customer.View) shown {
 		x.Balance = s.amount(v.Balance)
 	}
 	return x
+}
+
+// moment is an instant in full, nothing for none.
+func (s *speaker) moment(at purchase.Instant) string {
+	if at == 0 {
+		return ""
+	}
+	return s.Time(at)
 }
 
 func (s *speaker) state(stage customer.Stage) badge {

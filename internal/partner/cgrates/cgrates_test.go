@@ -368,6 +368,50 @@ func TestChargesDoNotOverdraw(t *testing.T) {
 	b.wantMain(line, 0)
 }
 
+// A wrong number's units are taken back once, whole or not at all: what was spent
+// meanwhile is not, and a balance never goes below zero, as it would by CGRateS's
+// own DebitBalance.
+func TestReversalTakesBackOnceOrNothing(t *testing.T) {
+	b := newBench(t)
+	b.open(line, 0)
+	b.wantKind("credit", b.Do(t.Context(), b.order(purchase.Credit, 1000)), purchase.Done)
+	o := b.order(purchase.Reversal, 1000)
+	b.wantKind("reversal", b.Do(t.Context(), o), purchase.Done)
+	o.Try = 2
+	b.wantKind("reversal again", b.Do(t.Context(), o), purchase.Done)
+	b.wantMain(line, 0)
+
+	b.wantKind("credit", b.Do(t.Context(), b.order(purchase.Credit, 1000)), purchase.Done)
+	b.spend("*monetary", "*default", line, 1)
+	o = b.order(purchase.Reversal, 1000)
+	if got := b.Do(t.Context(), o); got.Kind != purchase.Refused || got.Reason != purchase.ReasonFunds {
+		t.Errorf("of units that were spent: got %v %q (%s)", got.Kind, got.Reason, got.Detail)
+	}
+	b.wantMain(line, 999)
+
+	// The recipient spends while the units are taken back.
+	var race sync.WaitGroup
+	var mu sync.Mutex
+	taken := int64(0)
+	for i := range 40 {
+		o := b.order([]purchase.Leg{purchase.Reversal, purchase.Charge}[i%2], 100)
+		race.Go(func() {
+			if got := b.Do(t.Context(), o); got.Kind == purchase.Done {
+				mu.Lock()
+				taken += 100
+				mu.Unlock()
+			} else if got.Kind != purchase.Refused {
+				t.Errorf("got %v: %s", got.Kind, got.Detail)
+			}
+		})
+	}
+	race.Wait()
+	if taken != 900 {
+		t.Errorf("%d of 999 were taken", taken)
+	}
+	b.wantMain(line, 999-taken)
+}
+
 // Why the adapter uses neither AddBalance nor DebitBalance, in CGRateS's own words.
 func TestWhatTheShortcutsDo(t *testing.T) {
 	b := newBench(t)

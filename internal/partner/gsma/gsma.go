@@ -127,7 +127,7 @@ func (l *Wallet) Do(ctx context.Context, o purchase.Order) purchase.Outcome {
 	var path string
 	customer := []Party{{"msisdn", o.Account.String()}}
 	order := request{Reference: string(o.Reference), Amount: o.Amount.Decimal(), Currency: string(o.Amount.Currency),
-		Text: o.Reference.String(), RequestDate: l.now().Time().Format(time.RFC3339)}
+		Text: o.Reference.String(), RequestDate: o.FirstAt.Time().Format(time.RFC3339)}
 	switch {
 	case o.Leg == purchase.Charge:
 		path = "/transactions/type/merchantpay"

@@ -103,6 +103,12 @@ func newBench(t testing.TB, change ...func(*sandbox.WalletConfig)) *bench {
 
 func (b *bench) adapter(t testing.TB, url string, change ...func(*gsma.Config)) *gsma.Wallet {
 	t.Helper()
+	return b.adapterAt(t, url, clock{}.Now, change...)
+}
+
+// adapterAt is an adapter with a clock of its own.
+func (b *bench) adapterAt(t testing.TB, url string, now func() purchase.Instant, change ...func(*gsma.Config)) *gsma.Wallet {
+	t.Helper()
 	config := gsma.Config{Name: "moov-money", URL: url, APIKey: "secret", Merchant: gsma.Party{Key: "organisationid", Value: "tenu"},
 		CallbackKeys: [][]byte{callbackKey}}
 	for _, f := range change {
@@ -110,7 +116,7 @@ func (b *bench) adapter(t testing.TB, url string, change ...func(*gsma.Config)) 
 	}
 	transport := partner.Transport(64, time.Second, nil)
 	t.Cleanup(transport.CloseIdleConnections)
-	wallet, err := gsma.New(config, b.keys, transport, clock{}.Now)
+	wallet, err := gsma.New(config, b.keys, transport, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,8 +395,20 @@ func TestLate(t *testing.T) {
 	if out.Kind != purchase.Done || absent == 0 {
 		t.Errorf("got %+v after %d times absent", out, absent)
 	}
-	if o.Try = 2; p.Do(t.Context(), o).Ref != out.Ref || len(b.booked(t, o.Key)) != 1 {
-		t.Error("executed twice")
+	o.Try = 2
+	if again, booked := p.Do(t.Context(), o), b.booked(t, o.Key); again.Ref != out.Ref || len(booked) != 1 {
+		t.Errorf("%+v, then %+v, booked %v", out, again, booked)
+	}
+}
+
+// A try again is the same request to the wallet, however much later it comes.
+func TestTriedAgainLater(t *testing.T) {
+	b := newBench(t)
+	o := b.order(22670112233)
+	out := b.adapter(t, b.url).Do(t.Context(), o)
+	later := b.adapterAt(t, b.url, func() purchase.Instant { return clock{}.Now().Add(2 * time.Hour) })
+	if o.Try = 2; later.Do(t.Context(), o).Kind == purchase.Unknown || len(b.booked(t, o.Key)) != 1 {
+		t.Errorf("%+v, then another answer, booked %v", out, b.booked(t, o.Key))
 	}
 }
 

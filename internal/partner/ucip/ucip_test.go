@@ -193,6 +193,22 @@ func TestEveryLegMovesWhatItSays(t *testing.T) {
 	}
 }
 
+// A wrong number's units are taken back whole or not at all.
+func TestReversalOfWhatWasSpent(t *testing.T) {
+	b := newBench(t)
+	b.wantKind("credit", b.Do(t.Context(), b.order(purchase.Credit, 1000)), purchase.Done)
+	b.wantKind("spending", b.Do(t.Context(), b.order(purchase.Charge, 5500)), purchase.Done)
+	o := b.order(purchase.Reversal, 1000)
+	if got := b.Do(t.Context(), o); got.Kind != purchase.Refused || got.Reason != purchase.ReasonFunds {
+		t.Errorf("of units that were spent: got %v %q (%s)", got.Kind, got.Reason, got.Detail)
+	}
+	o.Try = 2 // without the enquiry before it: the server itself refuses
+	if got := b.Do(t.Context(), o); got.Kind != purchase.Refused || got.Reason != purchase.ReasonFunds {
+		t.Errorf("tried again: got %v %q (%s)", got.Kind, got.Reason, got.Detail)
+	}
+	b.wantMain(500)
+}
+
 func TestRequestIsAsTheGuideHasIt(t *testing.T) {
 	b := newBench(t)
 	o := b.order(purchase.Credit, 1000)

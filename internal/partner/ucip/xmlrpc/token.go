@@ -157,7 +157,10 @@ func (t *tokens) declaration() error {
 	}
 	for _, word := range words[1:] {
 		name, value, _ := strings.Cut(word, "=")
-		value = strings.Trim(value, `"'`)
+		if n := len(value); n < 2 || value[0] != value[n-1] || value[0] != '"' && value[0] != '\'' {
+			return fmt.Errorf("declaration %.20q", word)
+		}
+		value = value[1 : len(value)-1]
 		switch {
 		case name == "version" && value != "1.0":
 			return fmt.Errorf("XML %.20q", value)

@@ -1,0 +1,207 @@
+// Package console is the agents' pages: one screen for a customer with the evidence,
+// what may be done now, queues, callbacks, approvals, and the supervisor's board. It
+// knows nothing of SQL, of partners, or of how a purchase or a case is decided.
+package console
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"tenu/internal/auth"
+	"tenu/internal/care"
+	"tenu/internal/incident"
+	"tenu/internal/incident/report"
+	"tenu/internal/notify"
+	"tenu/internal/numbering"
+	"tenu/internal/page"
+	"tenu/internal/phrase"
+	"tenu/internal/purchase"
+	"tenu/internal/receipt"
+	"tenu/internal/sale"
+)
+
+// Purchases reads purchases; *store.Store is one.
+type Purchases interface {
+	Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error)
+	List(ctx context.Context, page purchase.Page) ([]purchase.Purchase, error)
+	// Deliveries returns what centres told of messages, by our names of them.
+	Deliveries(ctx context.Context, messages ...string) ([]notify.Delivery, error)
+	// Begun returns the purchases that some numbers paid for or received since an instant, by number.
+	Begun(ctx context.Context, since purchase.Instant, numbers ...purchase.MSISDN) (map[purchase.MSISDN][]purchase.ID, error)
+}
+
+// Engine tells of changes as they happen; *purchase.Engine is one.
+type Engine interface {
+	Watch(id purchase.ID) (updates <-chan purchase.Purchase, stop func())
+}
+
+// Receipts makes receipts; *receipt.Issuer does.
+type Receipts interface {
+	Issue(r *purchase.Record, reference purchase.Reference, open bool) (receipt.Receipt, []byte, error)
+	Link(signed []byte) string
+}
+
+// Config is what the console is built from. All of it is needed but Receipts, Secure, Source
+// and Alone.
+type Config struct {
+	Brand      string
+	Staff      *auth.StaffDesk
+	Care       *care.Desk
+	Store      care.Store
+	Purchases  Purchases
+	Engine     Engine
+	Sales      *sale.Desk
+	Receipts   Receipts // nil: there are none
+	Incidents  *incident.Desk
+	Pauses     *incident.Switch
+	Record     Incidents
+	Series     func(incident.Dimension) []string // the names of what can be paused
+	Numbers    *numbering.Directory
+	References care.References
+	Partners   map[string]map[string]string // what people call wallets and providers, by partner and language
+	Location   *time.Location
+	Clock      purchase.Clock
+	Random     io.Reader
+	Secret     []byte // of the installation
+	Log        *slog.Logger
+	// Secure: the console is reached by HTTPS only.
+	Secure bool
+	// Source is where a request comes from; nil: the connection's other end.
+	Source func(*http.Request) string
+	// Alone reports whether no other node works on the store; nil: there may be others.
+	Alone func() bool
+}
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+//go:embed phrases/*.yaml
+var phraseFiles embed.FS
+
+// standard is the language that is spoken where none is known.
+const standard = "fr"
+
+// maxBody bounds a request: an attachment and the form round it.
+const maxBody = care.MaxAttachment + 64<<10
+
+// Console serves the pages. It is an http.Handler, safe for concurrent use.
+type Console struct {
+	cfg      Config
+	texts    *phrase.Texts
+	pages    map[string]*page.Set // by language
+	assets   *page.Assets
+	handler  http.Handler
+	hub      *hub
+	reports  *report.Report
+	draining chan struct{}
+	drain    sync.Once
+}
+
+// New returns the console, or an error that says what cannot be.
+func New(cfg Config) (*Console, error) {
+	if cfg.Staff == nil || cfg.Care == nil || cfg.Store == nil || cfg.Purchases == nil || cfg.Engine == nil || cfg.Sales == nil || cfg.Numbers == nil ||
+		cfg.References == nil || cfg.Incidents == nil || cfg.Pauses == nil || cfg.Record == nil || cfg.Series == nil ||
+		cfg.Location == nil || cfg.Clock == nil || cfg.Random == nil || len(cfg.Secret) < 16 || cfg.Log == nil {
+		return nil, errors.New("console: something that is needed is missing")
+	}
+	if cfg.Source == nil {
+		cfg.Source = remote
+	}
+	if cfg.Alone == nil {
+		cfg.Alone = func() bool { return false }
+	}
+	c := &Console{cfg: cfg, pages: map[string]*page.Set{}, draining: make(chan struct{})}
+	phrases, err := fs.Sub(phraseFiles, "phrases")
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	if c.texts, err = phrase.LoadTexts(standard, phrases); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	files, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	if c.assets, err = page.LoadAssets(files); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	templates, err := fs.Sub(pageFiles, "pages")
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	for _, code := range c.texts.Languages() {
+		number := func(m purchase.MSISDN) string { return page.Unbroken(cfg.Numbers.Format(m)) }
+		more := template.FuncMap{"number": number, "link": link, "join": func(all []string) string { return strings.Join(all, ", ") }}
+		if c.pages[code], err = page.Parse(templates, c.texts.In(code), c.assets, more); err != nil {
+			return nil, fmt.Errorf("console: %w", err)
+		}
+	}
+	if c.reports, err = report.New(); err != nil {
+		return nil, err
+	}
+	c.hub = newHub(c)
+	c.handler = page.Guard(c.mux(), maxBody, cfg.Secure)
+	return c, nil
+}
+
+// remote is the address of the other end of a connection, without the port, which is
+// another each time; of IPv6, the network that one household or office has.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	ip := net.ParseIP(host)
+	if ip == nil || ip.To4() != nil {
+		return host
+	}
+	return ip.Mask(net.CIDRMask(64, 128)).String()
+}
+
+// ServeHTTP answers a request.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+// Drain ends the streams of events, so that the server can stop; browsers come back.
+func (c *Console) Drain() { c.drain.Do(func() { close(c.draining) }) }
+
+// Run follows what other nodes change while somebody looks, until ctx ends.
+func (c *Console) Run(ctx context.Context) { c.hub.run(ctx) }
+
+// Changed tells whoever looks at something that it changed. It never waits.
+func (c *Console) Changed(x care.Changed) { c.hub.changed(x) }
+
+// link lets a page lead to a telephone or an authenticator, and nowhere else.
+func link(to string) (template.URL, error) {
+	for _, scheme := range []string{"tel:", "otpauth:"} {
+		if strings.HasPrefix(to, scheme) {
+			return template.URL(to), nil //nolint:gosec // one of two schemes that run nothing
+		}
+	}
+	return "", nil
+}
+
+// mac is a message authentication code under the installation's secret.
+func (c *Console) mac(parts ...string) string {
+	mac := hmac.New(sha256.New, c.cfg.Secret)
+	for _, part := range append([]string{"console"}, parts...) {
+		_, _ = fmt.Fprintf(mac, "%d:%s", len(part), part) // a hash takes everything
+	}
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
+}

@@ -1,0 +1,7 @@
+-- +goose Up
+
+-- A plan is changed in turns: it is undone, or it begins.
+ALTER TABLE bulk ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+
+-- +goose Down
+ALTER TABLE bulk DROP COLUMN version;
