@@ -41,8 +41,10 @@ type CGR struct {
 }
 
 // cgrConfig is the smallest configuration that charges accounts and keeps
-// records of it. Everything is in memory and listens on the loopback only.
-const cgrConfig = `{"general":{"log_level":3,"logger":"*stdout"},
+// records of it. Everything is in memory and listens on the loopback only. It
+// waits for its own parts for as long as a test may suspend it: when it gives up
+// on its record store, which goes on, it drops the movement and keeps the record.
+const cgrConfig = `{"general":{"log_level":3,"logger":"*stdout","reply_timeout":"1h"},
 "listen":{"rpc_json":"127.0.0.1:0","rpc_gob":"127.0.0.1:0","http":"%s","rpc_json_tls":"","rpc_gob_tls":"","http_tls":""},
 "data_db":{"db_type":"*internal"},"stor_db":{"db_type":"*internal"},
 "rals":{"enabled":true},

@@ -31,6 +31,7 @@ let taken = messages.length
 
 smpp.addTLV('tenu_resend', { id: 0x1400, type: smpp.types.tlv.int8 })
 
+// A receipt that is not taken is brought again, as a centre does.
 function receipt(session, pdu, id, stat) {
   const name = ways.hex ? String(id) : 'm' + id
   const to = receiver() || session
@@ -39,6 +40,8 @@ function receipt(session, pdu, id, stat) {
     destination_addr: pdu.source_addr,
     esm_class: 4,
     short_message: `id:${name} sub:001 dlvrd:001 submit date:2607091200 done date:2607091201 stat:${stat} err:000 text:`,
+  }, (answer) => {
+    if (answer.command_status) setTimeout(receipt, 50, session, pdu, id, stat)
   })
 }
 

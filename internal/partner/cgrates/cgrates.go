@@ -18,10 +18,13 @@
 //   - a debit tests the balance inside the lock and cannot overdraw;
 //   - an account that does not exist is never created, only skipped.
 //
-// Two weaknesses of CGRateS remain, both found by reconciliation and both its
+// Three weaknesses of CGRateS remain, all found by reconciliation and all its
 // own breach. It does not report an error of its account store after the record
-// was written. And a process killed between the two writes, microseconds apart,
-// leaves a record without its movement.
+// was written. A process killed between the two writes, microseconds apart,
+// leaves a record without its movement. And so does one that waits longer for
+// its record store than general.reply_timeout (2 s unless set): it takes the
+// action for failed and drops the account, while the store still writes the
+// record. Set it beyond any pause that the machine may make, as in "1h".
 package cgrates
 
 import (
