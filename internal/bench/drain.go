@@ -39,6 +39,9 @@ func (b *Bed) Drain(ctx context.Context) (s Sample, err error) {
 		return s, err
 	}
 	outage := n.clock.Now().Sub(began)
+	if err := b.calm(ctx); err != nil {
+		return s, err
+	}
 	done := provider.Done()
 	provider.Mark(last)
 	provider.Allow(b.Size.Allowed, n.clock)

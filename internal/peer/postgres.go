@@ -185,7 +185,8 @@ func (s *Postgres) create() error {
 func (s *Postgres) run() error {
 	server, err := LaunchAs(s.as, s.Dir, filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.Dir, "data"), "-k", s.Dir,
 		"-c", "listen_addresses=", "-c", "fsync="+s.fsync, "-c", "max_connections=200",
-		"-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB", "-c", "log_min_messages=fatal")
+		"-c", "shared_buffers=256MB", "-c", "log_min_messages=fatal",
+		"-c", "min_wal_size=2GB", "-c", "max_wal_size=4GB") // segments are used again: a new one holds a commit up
 	if err != nil {
 		return err
 	}
