@@ -5,7 +5,7 @@ SHELL       := /bin/bash
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PACKAGES ?= ./...
-FUZZTIME ?= 20s
+FUZZTIME ?= 5s
 SOAK     ?= 20
 ARGS     ?=
 
@@ -54,7 +54,7 @@ generate: ## Write again what is generated from the code.
 	go test ./internal/regulator -run '^TestFiguresPage$$' -update
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (20s).
+fuzz: ## Run each fuzz target for FUZZTIME (5s).
 	FUZZTIME=$(FUZZTIME) test/fuzz.sh $(ARGS)
 
 .PHONY: bench

@@ -2,11 +2,17 @@ package sim_test
 
 import (
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 
 	"tenu/internal/sim"
 )
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // worlds are small and soon gone
+	os.Exit(m.Run())
+}
 
 // soak multiplies what is simulated.
 func soak(t *testing.T) int {
