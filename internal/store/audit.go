@@ -273,7 +273,7 @@ func (l *snapshotLog) Figures(ctx context.Context, since purchase.Instant) (f au
 		{evidence.Callback, `SELECT state, count(*) FROM callback WHERE at >= $1 GROUP BY state`, func(n int64) string { return care.State(n).String() }},                 //nolint:gosec // a code
 		{evidence.Incident, `SELECT status, count(*) FROM incident WHERE seen_at >= $1 GROUP BY status`, func(n int64) string { return incident.Status(n).String() }},     //nolint:gosec // a code
 		{evidence.Pause, `SELECT dimension, count(*) FROM sales_pause WHERE at >= $1 GROUP BY dimension`, func(n int64) string { return incident.Dimension(n).String() }}, //nolint:gosec // a code
-		{evidence.Erasure, `SELECT cause, count(*) FROM erasure WHERE at >= $1 GROUP BY cause`, func(n int64) string { return person.Cause(n).String() }},                //nolint:gosec // a code
+		{evidence.Erasure, `SELECT cause, count(*) FROM erasure WHERE at >= $1 GROUP BY cause`, func(n int64) string { return person.Cause(n).String() }},                 //nolint:gosec // a code
 	} {
 		err := each(ctx, l.tx, func(rows *sql.Rows) error {
 			var code, count int64

@@ -19,9 +19,10 @@ type Wanted struct {
 	Forms *person.Forms
 	// Instead stands for the number from now on (person.Draw).
 	Instead purchase.MSISDN
-	At      purchase.Instant
-	By      string
-	Reason  string
+	// Now says when: what is there when the erasure begins is erased.
+	Now    func() purchase.Instant
+	By     string
+	Reason string
 	// Progress is told how many of how many tables were looked through. It may be nil.
 	Progress func(done, total int)
 }
@@ -32,13 +33,13 @@ type Wanted struct {
 //
 // What says who bought is changed in one transaction, with the record of the erasure and its
 // leaf; texts follow in batches. After a crash the same call goes on where it was, under
-// the first At and Instead. It returns a *person.Refusal while something of the number is open, and
+// the first instant and Instead. It returns a *person.Refusal while something of the number is open, and
 // person.ErrNothing where nothing of it is held: then nothing was changed. What is
-// made of the number after At is left alone. Durable on return.
+// made of the number afterwards is left alone. Durable on return.
 func (s *Store) Erase(ctx context.Context, w Wanted) (person.Erasure, error) {
 	e, err := s.beginErasure(ctx, &w)
 	if err == nil {
-		e, err = s.endErasure(ctx, e, w.Forms, w.At, w.Progress)
+		e, err = s.endErasure(ctx, e, w.Forms, w.Now, w.Progress)
 	}
 	if err != nil {
 		return person.Erasure{}, fmt.Errorf("erase: %w", err)
@@ -64,13 +65,14 @@ func (s *Store) beginErasure(ctx context.Context, w *Wanted) (e person.Erasure, 
 	if err != nil {
 		return e, err
 	}
+	now := w.Now()
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		e = person.Erasure{}
 		err := scanErasure(tx.QueryRowContext(ctx, `SELECT `+erasureColumns+` FROM erasure WHERE number = $1 AND done_at = 0`, int64(w.Forms.Number)), &e)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		sub, err := s.subject(ctx, tx, w.Forms.Number, w.At)
+		sub, err := s.subject(ctx, tx, w.Forms.Number, now)
 		if err != nil {
 			return err
 		}
@@ -81,7 +83,7 @@ func (s *Store) beginErasure(ctx context.Context, w *Wanted) (e person.Erasure, 
 		if len(open) > 0 {
 			return own(&person.Refusal{Open: open})
 		}
-		e = person.Erasure{Version: 1, At: w.At, Cause: person.OnRequest, By: w.Forms.Replace(w.By, person.Mark), Reason: w.Forms.Replace(w.Reason, person.Mark), Instead: w.Instead}
+		e = person.Erasure{Version: 1, At: now, Cause: person.OnRequest, By: w.Forms.Replace(w.By, person.Mark), Reason: w.Forms.Replace(w.Reason, person.Mark), Instead: w.Instead}
 		if e.Counts, err = s.replace(ctx, tx, sub, w.Instead, true); err != nil {
 			return err
 		}

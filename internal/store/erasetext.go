@@ -24,6 +24,7 @@ const lookedAtOnce = 200
 type found struct {
 	h   *holding
 	key []any
+	in  []string // columns
 }
 
 // sieved is a condition, as SQL, that holds for every text that has the number in any form, and for
@@ -108,8 +109,8 @@ func (s *Store) suspects(ctx context.Context, h *holding, forms *person.Forms, c
 				}
 				n++
 				last = values[:len(keys)]
-				if h.holds(values[len(keys):], forms) {
-					batch = append(batch, found{h, last})
+				if in := h.holds(values[len(keys):], forms); len(in) > 0 {
+					batch = append(batch, found{h, last, in})
 				}
 				return nil
 			}, query, after...)
@@ -132,17 +133,21 @@ func scanAny(row scanner, n int) ([]any, error) {
 	return values, err
 }
 
-// holds reports whether values of a table's numbers and texts hold the number.
-func (h *holding) holds(values []any, forms *person.Forms) bool {
-	return slices.ContainsFunc(values, func(v any) bool {
-		switch v := v.(type) {
+// holds lists the columns, of a table's numbers and texts, whose values hold the number.
+func (h *holding) holds(values []any, forms *person.Forms) (in []string) {
+	for i, column := range slices.Concat(h.numbers(), h.texts()) {
+		switch v := values[i].(type) {
 		case int64:
-			return v == int64(forms.Number)
+			if v == int64(forms.Number) {
+				in = append(in, column)
+			}
 		case string:
-			return forms.In(v)
+			if forms.In(v) {
+				in = append(in, column)
+			}
 		}
-		return false
-	})
+	}
+	return in
 }
 
 // clear takes the number out of rows, reading them again in the transaction that changes them.
@@ -172,7 +177,7 @@ func (f *found) clear(ctx context.Context, tx *sql.Tx, forms *person.Forms, inst
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, nil
-	case err != nil || !h.holds(values, forms):
+	case err != nil || len(h.holds(values, forms)) == 0:
 		return 0, err
 	case h.drop:
 		return change(ctx, tx, `DELETE FROM `+h.table+w.text.String(), w.arguments...)
@@ -236,8 +241,9 @@ func rewritten(lines []byte, forms *person.Forms, instead purchase.MSISDN) (now 
 
 // heldApart reports whether anything of the number is held, in rows or in texts.
 func (s *Store) heldApart(ctx context.Context, w *Wanted) (held bool, err error) {
+	now := w.Now()
 	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		sub, err := s.subject(ctx, tx, w.Forms.Number, w.At)
+		sub, err := s.subject(ctx, tx, w.Forms.Number, now)
 		if err == nil {
 			for _, list := range sub.lists {
 				held = held || len(list) > 0
@@ -248,9 +254,9 @@ func (s *Store) heldApart(ctx context.Context, w *Wanted) (held bool, err error)
 	if err != nil || held {
 		return held, err
 	}
-	err = s.lookThrough(ctx, w.Forms, w.At, func([]found) error { held = true; return errEnough }, nil)
+	err = s.lookThrough(ctx, w.Forms, now, func([]found) error { held = true; return errEnough }, nil)
 	if err == nil {
-		err = s.eachPart(ctx, w.At, func(_ int64, _ int, lines []byte) error {
+		err = s.eachPart(ctx, now, func(_ int64, _ int, lines []byte) error {
 			_, changed, err := rewritten(lines, w.Forms, w.Instead)
 			if held = held || changed; held && err == nil {
 				return errEnough
@@ -265,7 +271,7 @@ func (s *Store) heldApart(ctx context.Context, w *Wanted) (held bool, err error)
 }
 
 // endErasure takes the number out of what is only found by looking through, and ends the erasure.
-func (s *Store) endErasure(ctx context.Context, e person.Erasure, forms *person.Forms, now purchase.Instant, progress func(done, total int)) (person.Erasure, error) {
+func (s *Store) endErasure(ctx context.Context, e person.Erasure, forms *person.Forms, now func() purchase.Instant, progress func(done, total int)) (person.Erasure, error) {
 	err := s.lookThrough(ctx, forms, e.At, func(batch []found) error {
 		n, err := s.clear(ctx, batch, forms, e.Instead)
 		e.Counts.Rows += n
@@ -289,7 +295,7 @@ func (s *Store) endErasure(ctx context.Context, e person.Erasure, forms *person.
 		return e, fmt.Errorf("look through statements: %w", err)
 	}
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		e.Version, e.DoneAt = 2, max(now, e.At)
+		e.Version, e.DoneAt = 2, max(now(), e.At)
 		n, err := change(ctx, tx, `UPDATE erasure SET version = 2, done_at = $2, number = 0, changed = $3 WHERE id = $1 AND version = 1`, e.ID, int64(e.DoneAt), e.Counts.Rows)
 		if err != nil || n == 0 { // another process ended it meanwhile
 			return err
