@@ -206,7 +206,7 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, sub *subject, instead p
 	}
 	for i := range holdings {
 		h := &holdings[i]
-		if h.drop && !all || len(h.numbers()) == 0 && h.text == "" && !h.drop {
+		if h.drop && !all || len(h.numbers())+len(h.texts()) == 0 && !h.drop {
 			continue
 		}
 		for _, link := range h.links() {
@@ -219,7 +219,7 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, sub *subject, instead p
 			case h.at != "":
 				where += ` AND ` + h.at + ` <= ` + strconv.FormatInt(int64(sub.cut), 10)
 			}
-			n, err := change(ctx, tx, h.replacing(sub.number, instead)+` WHERE `+where, arguments...)
+			n, err := change(ctx, tx, h.replacing(sub.number, instead, d.nothing)+` WHERE `+where, arguments...)
 			if err != nil {
 				return c, fmt.Errorf("%s: %w", h.table, err)
 			}
@@ -234,8 +234,9 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, sub *subject, instead p
 	return c, err
 }
 
-// replacing is what is done to rows that are linked to a number, as SQL without its condition.
-func (h *holding) replacing(number, instead purchase.MSISDN) string {
+// replacing is what is done to rows that are linked to a number, as SQL without its condition. Of the names only those
+// that hold the whole number as digits are changed so: what else there is takes looking through.
+func (h *holding) replacing(number, instead purchase.MSISDN, nothing string) string {
 	if h.drop {
 		return `DELETE FROM ` + h.table
 	}
@@ -251,9 +252,12 @@ func (h *holding) replacing(number, instead purchase.MSISDN) string {
 		}
 		sets = append(sets, column+` = CASE WHEN `+strings.ReplaceAll(h.where, "{n}", n)+` THEN '' ELSE `+column+` END`)
 	}
+	for _, column := range strings.Fields(h.name) {
+		sets = append(sets, column+` = replace(`+column+`, '`+n+`', '`+strconv.FormatInt(int64(instead), 10)+`')`)
+	}
 	if h.table == "purchase" {
 		// The digest is of the wish, number and all: who has it can try every number.
-		sets = append(sets, `salt = substr(salt, 1, 0)`, `digest = substr(digest, 1, 0)`)
+		sets = append(sets, `salt = `+nothing, `digest = `+nothing)
 	}
 	return `UPDATE ` + h.table + ` SET ` + strings.Join(sets, ", ")
 }

@@ -17,7 +17,7 @@ CREATE TABLE erasure (
     by_name     TEXT    NOT NULL,
     reason      TEXT    NOT NULL,
     CONSTRAINT erasure_key PRIMARY KEY (id),
-    CONSTRAINT erasure_done CHECK (version = CASE done_at WHEN 0 THEN 1 ELSE 2 END AND (done_at = 0 OR number = 0)),
+    CONSTRAINT erasure_done CHECK (version = CASE WHEN done_at = 0 OR cause = 2 THEN 1 ELSE 2 END AND (done_at = 0 OR number = 0)),
     CONSTRAINT erasure_cause CHECK (cause IN (1, 2))
 );
 CREATE INDEX erasure_under_way ON erasure (number) WHERE done_at = 0;
