@@ -22,8 +22,8 @@ import (
 	"tenu/internal/hook"
 	"tenu/internal/incident"
 	"tenu/internal/notify"
-	"tenu/internal/numbering"
 	"tenu/internal/notify/smpp"
+	"tenu/internal/numbering"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
 	"tenu/internal/push"
@@ -343,6 +343,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	loops.Go(func() { n.outbox.Run(working) })
 	loops.Go(func() { n.sequencer.Run(working) })
 	loops.Go(func() { n.tidy(working) })
+	loops.Go(func() { n.retain(working) })
 	loops.Go(func() { n.tell(working) })
 	loops.Go(func() { n.deliver(working, n.crier, n.hearers) })
 	loops.Go(func() { n.letters.Run(working) })

@@ -195,6 +195,21 @@ func (s *Store) unsettled(ctx context.Context, tx *sql.Tx, sub *subject, forms *
 	return open, nil
 }
 
+// Unsettled lists what of a number is open, and would keep it from being erased.
+func (s *Store) Unsettled(ctx context.Context, forms *person.Forms, now purchase.Instant) (open []person.Open, err error) {
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		sub, err := s.subject(ctx, tx, forms.Number, now)
+		if err == nil {
+			open, err = s.unsettled(ctx, tx, sub, forms)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for what is open of a number: %w", err)
+	}
+	return open, nil
+}
+
 // replace changes the rows that a subject is linked to. With all set, what serves the number alone is
 // deleted too.
 func (s *Store) replace(ctx context.Context, tx *sql.Tx, sub *subject, instead purchase.MSISDN, all bool) (c person.Counts, err error) {

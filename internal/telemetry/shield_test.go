@@ -62,12 +62,14 @@ func TestNoNumberPassesTheShield(t *testing.T) {
 			"path":      func(l *slog.Logger) { l.Info("m", "path", "/customers/%2B22670123456/cases") },
 			"in digits": func(l *slog.Logger) { l.Info("m", "ref", "TX9922670123456001") },
 			"message":   func(l *slog.Logger) { l.Info("no account 70123456") },
-			"error":     func(l *slog.Logger) { l.Info("m", "error", fmt.Errorf("wrapped: %w", errors.New("no line 0022670123456"))) },
-			"group":     func(l *slog.Logger) { l.Info("m", slog.Group("g", "to", number)) },
-			"with":      func(l *slog.Logger) { l.With("to", number).WithGroup("g").Info("m") },
-			"struct":    func(l *slog.Logger) { l.Info("m", "pair", pair{number}) },
-			"list":      func(l *slog.Logger) { l.Info("m", "all", []string{"70123456"}) },
-			"child":     func(*slog.Logger) { child.Info("m", "to", number) },
+			"error": func(l *slog.Logger) {
+				l.Info("m", "error", fmt.Errorf("wrapped: %w", errors.New("no line 0022670123456")))
+			},
+			"group":  func(l *slog.Logger) { l.Info("m", slog.Group("g", "to", number)) },
+			"with":   func(l *slog.Logger) { l.With("to", number).WithGroup("g").Info("m") },
+			"struct": func(l *slog.Logger) { l.Info("m", "pair", pair{number}) },
+			"list":   func(l *slog.Logger) { l.Info("m", "all", []string{"70123456"}) },
+			"child":  func(*slog.Logger) { child.Info("m", "to", number) },
 		} {
 			text := line(write)
 			if got := token.FindString(text); got != want {
