@@ -13,6 +13,7 @@ import (
 	"tenu/internal/person"
 	"tenu/internal/purchase"
 	"tenu/internal/store"
+	"tenu/internal/telemetry"
 	"tenu/internal/yamlfile"
 )
 
@@ -20,6 +21,7 @@ import (
 type personCmd struct {
 	Export personExportCmd `cmd:"" help:"Write everything that is held about a number, as JSON."`
 	Erase  personEraseCmd  `cmd:"" help:"Erase a number wherever it is held. Figures, ledger and log stay whole; there is no way back."`
+	Token  personTokenCmd  `cmd:"" help:"Print what stands for a number in the logs."`
 	Erased personErasedCmd `cmd:"" help:"List what was erased, when, by whom and why."`
 }
 
@@ -209,6 +211,19 @@ func (c *personEraseCmd) progress(a *app) (report func(done, total int), finish 
 		bar.ChangeMax(total)
 		_ = bar.Set(done) // a terminal that is gone stops nothing
 	}, func() { _ = bar.Finish() }
+}
+
+type personTokenCmd struct{ personNumber }
+
+// Run prints the token.
+func (c *personTokenCmd) Run(ctx context.Context, a *app) error {
+	return c.open(ctx, a, func(s *store.Store, forms *person.Forms) error {
+		secret, err := secret(ctx, a, s)
+		if err == nil {
+			a.printf("%s\n", telemetry.Token(secret, forms.Number))
+		}
+		return err
+	})
 }
 
 type personErasedCmd struct {

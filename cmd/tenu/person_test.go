@@ -300,11 +300,12 @@ func (f *forgotten) searched() {
 	regulator.post("/open", url.Values{"reason": {"contrôle du jour"}})
 	texts["regulator /open"] = regulator.page
 	f.tenu(exitDone, "log", "export", "--config", f.config, filepath.Join(dir, "log"))
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	root := os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := fs.ReadFile(root, path)
 		texts[path] = string(data)
 		return err
 	})
@@ -347,7 +348,8 @@ func (f *forgotten) logged() {
 			}
 		}
 	}
-	if strings.Count(text, `"msg":"request"`) < 5 || !regexp.MustCompile(`"msg":"notice refused".*"to":"number-[a-z2-7]{13}"`).MatchString(text) {
+	token := strings.TrimSpace(f.tenu(exitDone, "person", "token", national, "--config", f.config))
+	if strings.Count(text, `"msg":"request"`) < 5 || !strings.Contains(text, `"to":"`+token+`"`) || !regexp.MustCompile(`"msg":"notice refused".*"to":"number-[a-z2-7]{13}"`).MatchString(text) {
 		f.t.Errorf("the log does not tell what the test looks for: %s", text)
 	}
 }
@@ -359,34 +361,40 @@ func (f *forgotten) traces() map[string]int {
 	defer func() { _ = db.Close() }()
 	found := map[string]int{}
 	for _, table := range tables {
-		rows, err := db.QueryContext(f.t.Context(), `SELECT * FROM `+table)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		columns, err := rows.Columns()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		for rows.Next() {
-			values, to := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				to[i] = &values[i]
-			}
-			if err := rows.Scan(to...); err != nil {
-				f.t.Fatal(err)
-			}
-			for i, v := range values {
-				if inValue(table+"."+columns[i], v) {
-					found[table+"."+columns[i]]++
-				}
-			}
-		}
-		if err := rows.Err(); err != nil {
-			f.t.Fatal(err)
-		}
-		_ = rows.Close()
+		f.tracesIn(db, table, found)
 	}
 	return found
+}
+
+// tracesIn counts the rows of one table by the column that holds the number.
+func (f *forgotten) tracesIn(db *sql.DB, table string, found map[string]int) {
+	f.t.Helper()
+	rows, err := db.QueryContext(f.t.Context(), `SELECT * FROM `+table) //nolint:gosec // a table of the schema
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			f.t.Fatal(err)
+		}
+		for i, v := range values {
+			if inValue(table+"."+columns[i], v) {
+				found[table+"."+columns[i]]++
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 func inValue(column string, v any) bool {
@@ -408,7 +416,8 @@ func inValue(column string, v any) bool {
 // behind opens the database behind the store's back, and lists its tables.
 func (f *forgotten) behind() (*sql.DB, []string) {
 	f.t.Helper()
-	driver, source, query := "sqlite", "file:"+filepath.Join(f.Dir, "tenu.db")+"?mode=ro", `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`
+	driver, source := "sqlite", "file:"+filepath.Join(f.Dir, "tenu.db")+"?mode=ro"
+	query := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`
 	if f.dsn != "" {
 		driver, source, query = "pgx", f.dsn, `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()`
 	}

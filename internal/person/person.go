@@ -134,7 +134,7 @@ func Draw(random io.Reader) (purchase.MSISDN, error) {
 			return 0, fmt.Errorf("draw a pseudonym: %w", err)
 		}
 		if v := binary.BigEndian.Uint64(b[:]) >> 1; v < 1<<63/all*all {
-			return purchase.MSISDN(least + v%all), nil //nolint:gosec // less than 10^18
+			return purchase.MSISDN(least + v%all), nil
 		}
 	}
 }

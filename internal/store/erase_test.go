@@ -103,30 +103,35 @@ func traces(t testing.TB, kind string, db *sql.DB, number purchase.MSISDN) map[s
 	forms := person.NewForms(number, "226")
 	found := map[string]int{}
 	for table, columns := range schemaOf(t, kind, db) {
-		rows, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `, `)+` FROM `+table)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			values, to := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				to[i] = &values[i]
-			}
-			if err := rows.Scan(to...); err != nil {
-				t.Fatal(err)
-			}
-			for i, v := range values {
-				if holdsNumber(t, table+"."+columns[i], v, forms) {
-					found[table+"."+columns[i]]++
-				}
-			}
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		_ = rows.Close()
+		tracesIn(t, db, table, columns, forms, found)
 	}
 	return found
+}
+
+func tracesIn(t testing.TB, db *sql.DB, table string, columns []string, forms *person.Forms, found map[string]int) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `, `)+` FROM `+table) //nolint:gosec // of the schema
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			if holdsNumber(t, table+"."+columns[i], v, forms) {
+				found[table+"."+columns[i]]++
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func holdsNumber(t testing.TB, column string, v any, forms *person.Forms) bool {

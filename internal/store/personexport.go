@@ -24,18 +24,18 @@ var chosenBy = map[string]string{"purchase.recipient": "payer_number", "favourit
 
 // codeWords tell what codes mean.
 var codeWords = map[string]func(int64) string{
-	"purchase.state":     func(n int64) string { return purchase.State(n).String() },  //nolint:gosec // a code
-	"attempt.leg":        func(n int64) string { return purchase.Leg(n).String() },    //nolint:gosec // a code
-	"evidence.leg":       func(n int64) string { return purchase.Leg(n).String() },    //nolint:gosec // a code
-	"evidence.source":    func(n int64) string { return purchase.Source(n).String() }, //nolint:gosec // a code
-	"evidence.kind":      func(n int64) string { return purchase.Kind(n).String() },   //nolint:gosec // a code
-	"posting.leg":        func(n int64) string { return purchase.Leg(n).String() },    //nolint:gosec // a code
-	"posting.effect":     func(n int64) string { return purchase.Effect(n).String() }, //nolint:gosec // a code
-	"notice.fact":        func(n int64) string { return purchase.Fact(n).String() },   //nolint:gosec // a code
-	"case_file.status":   func(n int64) string { return care.Status(n).String() },     //nolint:gosec // a code
-	"request.stage":      func(n int64) string { return care.Stage(n).String() },      //nolint:gosec // a code
-	"callback.state":     func(n int64) string { return care.State(n).String() },      //nolint:gosec // a code
-	"case_entry.by_kind": func(n int64) string { return care.ActorKind(n).String() },  //nolint:gosec // a code
+	"purchase.state":     func(n int64) string { return purchase.State(n).String() },
+	"attempt.leg":        func(n int64) string { return purchase.Leg(n).String() },
+	"evidence.leg":       func(n int64) string { return purchase.Leg(n).String() },
+	"evidence.source":    func(n int64) string { return purchase.Source(n).String() },
+	"evidence.kind":      func(n int64) string { return purchase.Kind(n).String() },
+	"posting.leg":        func(n int64) string { return purchase.Leg(n).String() },
+	"posting.effect":     func(n int64) string { return purchase.Effect(n).String() },
+	"notice.fact":        func(n int64) string { return purchase.Fact(n).String() },
+	"case_file.status":   func(n int64) string { return care.Status(n).String() },
+	"request.stage":      func(n int64) string { return care.Stage(n).String() },
+	"callback.state":     func(n int64) string { return care.State(n).String() },
+	"case_entry.by_kind": func(n int64) string { return care.ActorKind(n).String() },
 }
 
 // ExportOf is everything that is held of a number: the rows that are linked to it, and where else it is

@@ -51,16 +51,26 @@ func Know(log *slog.Logger, secret []byte, code string, digits []int, number fun
 	if !shielded {
 		return
 	}
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("numbers in logs"))
 	var lengths []string
 	for _, n := range slices.Backward(slices.Sorted(slices.Values(digits))) { // the longest is tried first
 		lengths = append(lengths, `\d`+strings.Repeat(`[\s.\-]?\d`, n-1))
 	}
 	national := `(?:` + strings.Join(lengths, `|`) + `)`
-	s.known.Store(&knowledge{key: mac.Sum(nil), number: number,
+	s.known.Store(&knowledge{key: logKey(secret), number: number,
 		whole: regexp.MustCompile(`^(?:\+|00|%2[Bb])?` + code + `[\s.\-]?` + national),
 		short: regexp.MustCompile(`^` + national)})
+}
+
+// logKey is the key of an installation's tokens.
+func logKey(secret []byte) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("numbers in logs"))
+	return mac.Sum(nil)
+}
+
+// Token is what stands for a number in the logs of the installation that has a secret.
+func Token(secret []byte, n purchase.MSISDN) string {
+	return (&knowledge{key: logKey(secret)}).token(n)
 }
 
 // token stands for a number: 65 bits of a keyed hash.
