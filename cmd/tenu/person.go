@@ -105,7 +105,9 @@ type personEraseCmd struct {
 	Reason string `required:"" help:"Why, for the record: the number itself is taken out of it."`
 	By     string `required:"" help:"Who does it, for the record."`
 	DryRun bool   `help:"Only say what is held, and what hinders."`
-	JSON   bool   `name:"json" help:"Print JSON."`
+	// NoCompact leaves what SQLite overwrote with zeros, and what it left before, in its file.
+	NoCompact bool `help:"Do not write a SQLite file anew: sales wait for that."`
+	JSON      bool `name:"json" help:"Print JSON."`
 }
 
 // erased is a person.Erasure for machines.
@@ -165,6 +167,9 @@ func (c *personEraseCmd) Run(ctx context.Context, a *app) error {
 		}
 		if nothing {
 			err = nil
+		}
+		if c.NoCompact {
+			return err
 		}
 		return errors.Join(err, s.Compact(ctx))
 	})

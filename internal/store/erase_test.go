@@ -234,42 +234,57 @@ func TestErasureLeavesNothing(t *testing.T) {
 	})
 }
 
-// An erasure that stops half way, as when its process dies, is ended by the next call, under what it began with.
+// An erasure that stops half way, as when its process dies, is ended by the next call or by a node, under what it began with.
 func TestErasureGoesOn(t *testing.T) {
-	products(t, func(t *testing.T, kind, dsn string) {
-		s := open(t, dsn)
-		day := storetest.NewDay(t, s)
-		day.SellTo(12, gone)
-		db := behind(t, kind, dsn)
-		for _, statement := range slices.Concat(everywhere(kind, day.Now()), settled) {
-			if _, err := db.ExecContext(t.Context(), statement); err != nil {
-				t.Fatalf("%s: %v", statement, err)
-			}
+	t.Run("call", func(t *testing.T) { products(t, func(t *testing.T, kind, dsn string) { goesOn(t, kind, dsn, false) }) })
+	t.Run("node", func(t *testing.T) { products(t, func(t *testing.T, kind, dsn string) { goesOn(t, kind, dsn, true) }) })
+}
+
+func goesOn(t *testing.T, kind, dsn string, node bool) {
+	s := open(t, dsn)
+	day := storetest.NewDay(t, s)
+	day.SellTo(12, gone)
+	db := behind(t, kind, dsn)
+	for _, statement := range slices.Concat(everywhere(kind, day.Now()), settled) {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		wanted := store.Wanted{Forms: person.NewForms(gone, "226"), Instead: instead, Now: day.Now, By: "the officer", Reason: "asked"}
-		wanted.Progress = func(done, _ int) {
-			if done == 20 {
-				stop()
-			}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	wanted := store.Wanted{Forms: person.NewForms(gone, "226"), Instead: instead, Now: day.Now, By: "the officer", Reason: "asked"}
+	wanted.Progress = func(done, _ int) {
+		if done == 20 {
+			stop()
 		}
-		if e, err := s.Erase(ctx, wanted); !errors.Is(err, context.Canceled) {
-			t.Fatalf("it was not stopped: %+v, %v", e, err)
+	}
+	if e, err := s.Erase(ctx, wanted); !errors.Is(err, context.Canceled) {
+		t.Fatalf("it was not stopped: %+v, %v", e, err)
+	}
+	left := traces(t, kind, db, gone)
+	if left["purchase.recipient"] != 0 || left["erasure.number"] != 1 || left["staff_change.what"] != 1 {
+		t.Fatalf("half way the number is in %v", left)
+	}
+	wanted.Progress, wanted.Instead, wanted.By = nil, instead+1, "another"
+	if node {
+		ended, err := s.EndErasures(t.Context(), func(n purchase.MSISDN) *person.Forms { return person.NewForms(n, "226") }, day.Now)
+		if err != nil || ended != 1 {
+			t.Errorf("%d were ended, %v", ended, err)
 		}
-		left := traces(t, kind, db, gone)
-		if left["purchase.recipient"] != 0 || left["erasure.number"] != 1 || left["staff_change.what"] != 1 {
-			t.Fatalf("half way the number is in %v", left)
-		}
-		wanted.Progress, wanted.Instead, wanted.By = nil, instead+1, "another"
-		e, err := s.Erase(t.Context(), wanted)
-		if err != nil || e.Instead != instead || e.By != "the officer" || e.Version != 2 || e.ID != 1 {
-			t.Errorf("it went on as %+v, %v", e, err)
-		}
-		if left := traces(t, kind, db, gone); len(left) > 0 {
-			t.Errorf("left in %v", left)
-		}
-		verified(t, s, day.Now())
-	})
+	} else if e, err := s.Erase(t.Context(), wanted); err != nil || e.Instead != instead {
+		t.Errorf("it went on as %+v, %v", e, err)
+	}
+	all, err := s.Erasures(t.Context(), 2)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("the records are %+v, %v", all, err)
+	}
+	e := all[0]
+	if e.Instead != instead || e.By != "the officer" || e.Version != 2 || e.ID != 1 {
+		t.Errorf("it went on as %+v, %v", e, err)
+	}
+	if left := traces(t, kind, db, gone); len(left) > 0 {
+		t.Errorf("left in %v", left)
+	}
+	verified(t, s, day.Now())
 }
 
 // While something of a number is open it is not erased, and the reason says what.

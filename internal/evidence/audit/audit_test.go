@@ -146,6 +146,15 @@ func TestSoundLogsAreSound(t *testing.T) {
 	}
 	s.erase(s.sold[0].Recipient)
 	sound("after somebody was forgotten", s.config())
+	drawn := purchase.MSISDN(200_000_000_000_000_000)
+	n, err := s.store.Retain(t.Context(), store.Aged{Kind: person.Numbers, Before: s.sold[100].CreatedAt, Now: s.day.Now,
+		Draw: func() (purchase.MSISDN, error) { drawn++; return drawn, nil }})
+	if err != nil || n == 0 {
+		t.Fatalf("retention: %d, %v", n, err)
+	}
+	if r := sound("after retention", s.config()); r.Figures.States["erasure request"] != 1 || r.Figures.States["erasure retention"] == 0 {
+		t.Errorf("the figures are\n%s", &r.Figures)
+	}
 	earlier, err := evidence.Dir(s.dir).Checkpoint(t.Context())
 	if err != nil {
 		t.Fatal(err)
