@@ -43,6 +43,7 @@ type config struct {
 	Receipts  receiptsConfig  `yaml:"receipts"`
 	Regulator regulatorConfig `yaml:"regulator"`
 	Evidence  evidenceConfig  `yaml:"evidence"`
+	Retention retentionConfig `yaml:"retention"`
 	Log       logConfig       `yaml:"log"`
 
 	file *yamlfile.File
@@ -139,7 +140,7 @@ func parseConfig(path string, data []byte) (*config, error) {
 	if err := checkSpans(file, "", reflect.ValueOf(*c)); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence} {
+	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence, c.checkRetention} {
 		if err := check(); err != nil {
 			return nil, fmt.Errorf("configuration: %w", err)
 		}

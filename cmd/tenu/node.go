@@ -23,6 +23,7 @@ import (
 	"tenu/internal/incident"
 	"tenu/internal/notify"
 	"tenu/internal/notify/smpp"
+	"tenu/internal/numbering"
 	"tenu/internal/partner"
 	"tenu/internal/purchase"
 	"tenu/internal/push"
@@ -119,6 +120,7 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if n.parts, err = cfg.parts(a, keys); err != nil {
 		return n, usage(err)
 	}
+	shield(n.log, secret, n.parts.directory)
 	centre, err := n.centre()
 	if err != nil {
 		return n, err
@@ -158,6 +160,14 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 		return n, err
 	}
 	return n, n.buildAPI(keys)
+}
+
+// shield makes a log write tokens in place of numbers.
+func shield(log *slog.Logger, secret []byte, directory *numbering.Directory) {
+	telemetry.Know(log, secret, directory.Plan.CallingCode(), directory.Plan.Lengths(), func(text string) (purchase.MSISDN, bool) {
+		number, _, err := directory.Parse(text)
+		return number, err == nil
+	})
 }
 
 // buildTLS reads the API's certificate, where there is one.
@@ -333,6 +343,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	loops.Go(func() { n.outbox.Run(working) })
 	loops.Go(func() { n.sequencer.Run(working) })
 	loops.Go(func() { n.tidy(working) })
+	loops.Go(func() { n.retain(working) })
 	loops.Go(func() { n.tell(working) })
 	loops.Go(func() { n.deliver(working, n.crier, n.hearers) })
 	loops.Go(func() { n.letters.Run(working) })

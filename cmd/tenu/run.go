@@ -40,6 +40,8 @@ type commands struct {
 	Report    reportCmd    `cmd:"" help:"Write the report of a month to the regulator, or publish it."`
 	Profile   profileCmd   `cmd:"" help:"Compare countries' limits over what happened."`
 	Staff     staffCmd     `cmd:"" help:"Keep the accounts of those who work for customers."`
+	Person    personCmd    `cmd:"" help:"Tell somebody what is held about their number, or erase it."`
+	Retention retentionCmd `cmd:"" help:"Let go of what was kept long enough, or count it."`
 	Config    configCmd    `cmd:"" help:"Check a configuration, or make an API key."`
 	Log       logCmd       `cmd:"" help:"Prove what the log says of a purchase, check proofs, and write the log as files."`
 	Audit     auditCmd     `cmd:"" help:"Recompute the log and every figure of it, and compare each row of the database; exit 1 where anything was tampered with."`

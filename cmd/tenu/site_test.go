@@ -24,9 +24,15 @@ type site struct {
 // demonstration's configuration; nil leaves it.
 func startSite(t testing.TB, adapt func(string) string) *site {
 	t.Helper()
+	return startLogged(t, adapt, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+}
+
+// startLogged is startSite with a log of the test's own.
+func startLogged(t testing.TB, adapt func(string) string, log *slog.Logger) *site {
+	t.Helper()
 	a := &app{out: io.Discard, err: io.Discard, env: noEnv, clock: newSteady(), random: rand.Reader}
 	d := &demo{demoCmd: &demoCmd{Dir: filepath.Join(t.TempDir(), "site"), Host: "127.0.0.1"}, app: a, adapt: adapt}
-	if err := d.open(t.Context(), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))); err != nil {
+	if err := d.open(t.Context(), log); err != nil {
 		t.Fatal(err)
 	}
 	partners, stopPartners := context.WithCancel(context.Background())

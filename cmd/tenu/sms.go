@@ -174,7 +174,7 @@ func (n *node) inbound(ctx context.Context, in smpp.Inbound) error {
 	case errors.Is(err, notify.ErrNotTaken):
 		return fmt.Errorf("answer a text: %w", err)
 	case err != nil: // it may be there, or never will
-		n.log.WarnContext(ctx, "answer to a text", "to", number.Masked(), "error", err)
+		n.log.WarnContext(ctx, "answer to a text", "to", number, "error", err)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func (n *node) turn(ctx context.Context, number purchase.MSISDN, in smpp.Inbound
 	case errors.Is(err, notify.ErrNotTaken):
 		return fmt.Errorf("show a screen: %w", err)
 	case err != nil: // the customer sees it, or dials again
-		n.log.WarnContext(ctx, "screen", "to", number.Masked(), "error", err)
+		n.log.WarnContext(ctx, "screen", "to", number, "error", err)
 	}
 	return nil
 }

@@ -74,8 +74,8 @@ func withStore(ctx context.Context, a *app, file string, use func(*config, *stor
 	return use(cfg, s)
 }
 
-// person finds an account by its login.
-func person(ctx context.Context, d *auth.StaffDesk, login string) (auth.Staff, error) {
+// accountOf finds an account by its login.
+func accountOf(ctx context.Context, d *auth.StaffDesk, login string) (auth.Staff, error) {
 	people, err := d.People(ctx)
 	if err != nil {
 		return auth.Staff{}, err
@@ -90,7 +90,7 @@ func person(ctx context.Context, d *auth.StaffDesk, login string) (auth.Staff, e
 // with does something to an account, or says what it would do.
 func (c *staffYes) with(ctx context.Context, a *app, login, what string, do func(*auth.StaffDesk, auth.Staff) error) error {
 	return c.desk(ctx, a, func(_ *config, d *auth.StaffDesk) error {
-		s, err := person(ctx, d, login)
+		s, err := accountOf(ctx, d, login)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ type staffShowCmd struct {
 // Run shows it with what was done to it.
 func (c *staffShowCmd) Run(ctx context.Context, a *app) error {
 	return c.desk(ctx, a, func(_ *config, d *auth.StaffDesk) error {
-		s, err := person(ctx, d, c.Login)
+		s, err := accountOf(ctx, d, c.Login)
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ type staffSessionsCmd struct {
 // Run lists them, newest first.
 func (c *staffSessionsCmd) Run(ctx context.Context, a *app) error {
 	return c.desk(ctx, a, func(_ *config, d *auth.StaffDesk) error {
-		s, err := person(ctx, d, c.Login)
+		s, err := accountOf(ctx, d, c.Login)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ import (
 // Kind is what a leaf is about, as the first letter of its first line.
 type Kind byte
 
-// The kinds. The first six are things whose changes are counted by a version.
+// The kinds. The first seven are things whose changes are counted by a version.
 const (
 	Purchase Kind = 'p'
 	Case     Kind = 'k'
@@ -29,14 +29,15 @@ const (
 	Callback Kind = 'c'
 	Incident Kind = 'i'
 	Pause    Kind = 'z'
+	Erasure  Kind = 'x' // of personal data: numbers were replaced, and their commitments cannot be opened any more
 	Seal     Kind = 'l' // of the log itself: what stands before it was logged by its time
 )
 
 // Kinds lists those that the database has rows of.
-var Kinds = []Kind{Purchase, Case, Request, Callback, Incident, Pause}
+var Kinds = []Kind{Purchase, Case, Request, Callback, Incident, Pause, Erasure}
 
 var kindWords = map[Kind]string{Purchase: "purchase", Case: "case", Request: "request", Callback: "callback",
-	Incident: "incident", Pause: "pause", Seal: "seal"}
+	Incident: "incident", Pause: "pause", Erasure: "erasure", Seal: "seal"}
 
 // String is the glossary word of the kind.
 func (k Kind) String() string {

@@ -436,7 +436,7 @@ func (o *Outbox) refuse(ctx context.Context, n *purchase.Notice, now purchase.In
 		wait = min(o.cfg.RetryFirst<<r.times, o.cfg.RefusedMost)
 	}
 	o.refused[keyOf(n)] = refusal{r.times + 1, now.Add(wait)}
-	o.cfg.Log.WarnContext(ctx, "notice refused", "to", n.To.Masked(), "times", r.times+1, "error", err)
+	o.cfg.Log.WarnContext(ctx, "notice refused", "to", n.To, "times", r.times+1, "error", err)
 }
 
 // mark marks what the centre has taken over, even if ctx has ended: otherwise it

@@ -213,6 +213,9 @@ func (l loader) add(path, prefix string, u use) error {
 // CallingCode is the country's, as in "226".
 func (p *Plan) CallingCode() string { return p.code }
 
+// Lengths are how many digits numbers have without the calling code.
+func (p *Plan) Lengths() []int { return slices.Clone(p.lengths) }
+
 // Operators lists the plan's operators in the file's order.
 func (p *Plan) Operators() []Operator { return slices.Clone(p.operators) }
 

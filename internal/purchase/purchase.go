@@ -5,6 +5,7 @@
 package purchase
 
 import (
+	"log/slog"
 	"strconv"
 
 	"tenu/internal/ledger"
@@ -15,18 +16,38 @@ import (
 // 22670112233. Zero means no number.
 type MSISDN int64
 
-// String is the number with its plus sign: "+22670112233".
-func (m MSISDN) String() string { return "+" + strconv.FormatInt(int64(m), 10) }
+// lastNumber is the largest number that there can be: 15 digits (ITU-T E.164).
+const lastNumber MSISDN = 999_999_999_999_999
 
-// Masked shows only the last two digits, for logs and for other people's eyes
-// (invariant N6): "+*********33".
+// Erased reports whether it stands for a number that was erased: it is drawn by chance, has
+// more digits than any number, and leads back to none. Nobody is called or told by it.
+func (m MSISDN) Erased() bool { return m > lastNumber }
+
+// String is the number with its plus sign: "+22670112233"; of one that stands for an erased
+// number "erased-" and its digits.
+func (m MSISDN) String() string {
+	digits := strconv.FormatInt(int64(m), 10)
+	if m.Erased() {
+		return "erased-" + digits
+	}
+	return "+" + digits
+}
+
+// Masked shows only the last two digits, for other people's eyes (invariant N6): "+*********33".
 func (m MSISDN) Masked() string {
+	if m.Erased() {
+		return m.String()
+	}
 	text := []byte(m.String())
 	for i := 1; i < len(text)-2; i++ {
 		text[i] = '*'
 	}
 	return string(text)
 }
+
+// LogValue keeps a number out of every log: a logger that knows no better writes it masked.
+// Package telemetry's writes a token by which lines can be found together.
+func (m MSISDN) LogValue() slog.Value { return slog.StringValue(m.Masked()) }
 
 // State is where a purchase stands. States are facts.
 type State uint8

@@ -217,7 +217,7 @@ func (s *Sender) Run(ctx context.Context) {
 			go func() {
 				defer func() { <-slots }()
 				if err := s.notice(ctx, &n); err != nil && ctx.Err() == nil {
-					s.cfg.Log.WarnContext(ctx, "push message is left to the SMS", "to", n.To.Masked(), "error", err)
+					s.cfg.Log.WarnContext(ctx, "push message is left to the SMS", "to", n.To, "error", err)
 				}
 			}()
 		}

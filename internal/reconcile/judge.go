@@ -186,7 +186,7 @@ func (v *verdict) surplus(p *Partner, m *Movement, l *Line, further bool) {
 
 // asAsked reports whether a line is what was asked for.
 func asAsked(m *Movement, l *Line) bool {
-	return l.Amount == m.Amount && (l.Number == 0 || l.Number == m.Account) && (l.Product == "" || m.Product == "" || l.Product == m.Product)
+	return l.Amount == m.Amount && !l.another(m.Account) && (l.Product == "" || m.Product == "" || l.Product == m.Product)
 }
 
 // lateness says of a line whether it moved when it cannot have, 0 if it can.
@@ -219,7 +219,7 @@ func (v *verdict) compare(p *Partner, m *Movement, d *Told, l *Line) {
 	if account == 0 {
 		account = m.Account
 	}
-	if l.Number != 0 && l.Number != account {
+	if l.another(account) {
 		add(CauseNumber, true, "another number's account than it told")
 	}
 	product := d.Product

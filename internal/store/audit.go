@@ -13,6 +13,7 @@ import (
 	"tenu/internal/evidence/audit"
 	"tenu/internal/incident"
 	"tenu/internal/ledger"
+	"tenu/internal/person"
 	"tenu/internal/purchase"
 )
 
@@ -212,6 +213,8 @@ func auditedTables(accounts map[int64]ledger.Key) []auditedTable {
 			func(i *incident.Incident) (int64, int64, purchase.Instant) { return int64(i.ID), i.Version, i.SeenAt }),
 		auditedOf(evidence.Pause, `SELECT `+pauseSelected+` FROM sales_pause`, scanPause, pauseItem,
 			func(p *incident.Pause) (int64, int64, purchase.Instant) { return p.ID, p.Version, p.At }),
+		auditedOf(evidence.Erasure, `SELECT `+erasureColumns+` FROM erasure`, scanErasure, erasureItem,
+			func(e *person.Erasure) (int64, int64, purchase.Instant) { return e.ID, e.Version, e.At }),
 	}
 }
 
@@ -270,6 +273,7 @@ func (l *snapshotLog) Figures(ctx context.Context, since purchase.Instant) (f au
 		{evidence.Callback, `SELECT state, count(*) FROM callback WHERE at >= $1 GROUP BY state`, func(n int64) string { return care.State(n).String() }},                 //nolint:gosec // a code
 		{evidence.Incident, `SELECT status, count(*) FROM incident WHERE seen_at >= $1 GROUP BY status`, func(n int64) string { return incident.Status(n).String() }},     //nolint:gosec // a code
 		{evidence.Pause, `SELECT dimension, count(*) FROM sales_pause WHERE at >= $1 GROUP BY dimension`, func(n int64) string { return incident.Dimension(n).String() }}, //nolint:gosec // a code
+		{evidence.Erasure, `SELECT cause, count(*) FROM erasure WHERE at >= $1 GROUP BY cause`, func(n int64) string { return person.Cause(n).String() }},                 //nolint:gosec // a code
 	} {
 		err := each(ctx, l.tx, func(rows *sql.Rows) error {
 			var code, count int64

@@ -33,6 +33,8 @@ type dialect struct {
 	moveOpen string
 	// bytewise orders a text by its bytes, whatever the database's language is.
 	bytewise string
+	// nothing is an empty column of bytes, as SQL.
+	nothing string
 	// tables counts the tables of a name.
 	tables string
 	// leave adds a batch of leaves, the first parameter, for the sequencer to take.
@@ -51,6 +53,7 @@ var sqliteDialect = dialect{
 	triples:   `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
 	zip:       func(rows [][3]int64) []any { return []any{jsonText(rows)} },
 	rows:      `json_each($1)`,
+	nothing:   `x''`,
 	tables:    `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
 	leave:     `INSERT INTO log_batch (epoch, leaves) VALUES (0, $1)`,
 	integrity: `PRAGMA integrity_check`,
@@ -69,6 +72,7 @@ var postgresDialect = dialect{
 	drain:    ` FOR UPDATE`,
 	still:    ` FOR SHARE`,
 	lock:     ` FOR UPDATE`,
+	nothing:  `''`,
 	bytewise: ` COLLATE "C"`,
 	leave: `WITH b AS (INSERT INTO log_batch (epoch, leaves) VALUES (0, $1) RETURNING id)
 		INSERT INTO log_queue (batch) SELECT id FROM b`,

@@ -358,7 +358,9 @@ func (m *Memory) UnsentNotices(_ context.Context, limit int) ([]purchase.Notice,
 	defer m.mu.Unlock()
 	var notices []purchase.Notice
 	for _, place := range m.unsent {
-		notices = append(notices, m.records[place.id].Notices[place.at])
+		if n := m.records[place.id].Notices[place.at]; !n.To.Erased() {
+			notices = append(notices, n)
+		}
 	}
 	slices.SortStableFunc(notices, func(a, b purchase.Notice) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Purchase, b.Purchase), cmp.Compare(a.Fact, b.Fact), cmp.Compare(a.To, b.To))
@@ -371,7 +373,9 @@ func (m *Memory) NewestUnsent(context.Context) (newest purchase.Instant, err err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, place := range m.unsent {
-		newest = max(newest, m.records[place.id].Notices[place.at].At)
+		if n := &m.records[place.id].Notices[place.at]; !n.To.Erased() {
+			newest = max(newest, n.At)
+		}
 	}
 	return newest, nil
 }

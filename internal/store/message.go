@@ -68,13 +68,13 @@ func (l Letters) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notic
 	return list(ctx, l.store, "read unsent messages", func(row scanner, n *purchase.Notice) error {
 		n.Fact = 1
 		return row.Scan(&n.Purchase, &n.To, &n.Language, &n.Text, &n.At)
-	}, `SELECT id, to_number, language, text, at FROM care_message WHERE sent_at = 0 ORDER BY at, id LIMIT $1`, limit)
+	}, `SELECT id, to_number, language, text, at FROM care_message WHERE sent_at = 0 AND `+reachable+` ORDER BY at, id LIMIT $1`, limit)
 }
 
 // NewestUnsent is notify.Store.
 func (l Letters) NewestUnsent(ctx context.Context) (at purchase.Instant, err error) {
 	return one(ctx, l.store, "read the newest unsent message", sql.ErrNoRows, func(row scanner, at *purchase.Instant) error { return row.Scan(at) },
-		`SELECT coalesce(max(at), 0) FROM care_message WHERE sent_at = 0`)
+		`SELECT coalesce(max(at), 0) FROM care_message WHERE sent_at = 0 AND `+reachable)
 }
 
 // MarkSent is notify.Store.

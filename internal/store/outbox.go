@@ -8,6 +8,9 @@ import (
 	"tenu/internal/purchase"
 )
 
+// reachable keeps what was not sent before its number was erased from being sent: nobody is there.
+const reachable = `to_number < 1000000000000000`
+
 // UnsentNotices returns up to limit notices that no SMS centre has taken over,
 // those of the oldest facts first.
 func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error) {
@@ -16,7 +19,7 @@ func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			notices = append(notices, purchase.Notice{})
 			return scanNotice(rows, &notices[len(notices)-1])
-		}, `SELECT `+names(noticeColumns, "")+` FROM notice WHERE sent_at = 0 ORDER BY at, purchase, fact, to_number LIMIT $1`, limit)
+		}, `SELECT `+names(noticeColumns, "")+` FROM notice WHERE sent_at = 0 AND `+reachable+` ORDER BY at, purchase, fact, to_number LIMIT $1`, limit)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read unsent notices: %w", err)
@@ -27,7 +30,7 @@ func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice
 // NewestUnsent is notify.Store.
 func (s *Store) NewestUnsent(ctx context.Context) (at purchase.Instant, err error) {
 	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM notice WHERE sent_at = 0`).Scan(&at)
+		return tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM notice WHERE sent_at = 0 AND `+reachable).Scan(&at)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("read the newest unsent notice: %w", err)

@@ -59,7 +59,7 @@ func (s *sqlite) open() error {
 	s.read.SetMaxOpenConns(s.options.Readers)
 	s.read.SetMaxIdleConns(s.options.Readers)
 	s.write, err = sql.Open("sqlite", s.address("&_txlock=immediate&_pragma=synchronous(FULL)"+
-		"&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(16000)"))
+		"&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(16000)&_pragma=secure_delete(1)"))
 	if err != nil {
 		return errors.Join(err, s.read.Close())
 	}

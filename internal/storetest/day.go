@@ -133,3 +133,25 @@ func (d *Day) Care(about purchase.Purchase) {
 	check(err)
 	d.shop.now = now + 60
 }
+
+// SellTo sells so many purchases that a number pays for, or receives, or both, each of which comes to an end,
+// and returns them.
+func (d *Day) SellTo(count int, number purchase.MSISDN) []purchase.Purchase {
+	d.shop.t.Helper()
+	ends := [][]purchase.Event{{charged, credited}, {declined}, {charged, refused, refunded}}
+	var all []purchase.Purchase
+	for i := range count {
+		r := request(d.shop.next)
+		if i%3 != 1 {
+			r.Recipient = number
+		}
+		if i%3 != 2 {
+			r.PayerNumber = number
+		}
+		c := d.shop.begin(r)
+		c.Now.Salt = [16]byte{0: 2, 14: byte(d.shop.next >> 8), 15: byte(d.shop.next)}
+		d.shop.commit(c)
+		all = append(all, d.shop.drive(c.Now, ends[i/3%len(ends)]...))
+	}
+	return all
+}

@@ -11,7 +11,8 @@ import (
 )
 
 // NewLogger returns a logger that writes to w in the format "json" or "text",
-// from the level "debug", "info", "warn" or "error" on. Empty means text and info.
+// from the level "debug", "info", "warn" or "error" on. Empty means text and info. It is
+// shielded: no number of a customer passes (Shield).
 func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var lowest slog.Level
 	if level != "" {
@@ -22,9 +23,9 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: lowest}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return Shielded(slog.New(slog.NewJSONHandler(w, options))), nil
 	case "", "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		return Shielded(slog.New(slog.NewTextHandler(w, options))), nil
 	}
 	return nil, fmt.Errorf("log format %q: json or text needed", format)
 }

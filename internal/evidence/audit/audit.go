@@ -122,6 +122,10 @@ type auditor struct {
 	seal    sealing
 	batch   []pending
 	strange map[uint64]bool // to be looked at line by line
+	// closed are the commitments that erasures closed, as the log says; unopened those whose salt the database
+	// has not any more.
+	closed   map[uint64]int64
+	unopened int64
 }
 
 // Run audits. An error is of reading; what is wrong with the log is in the report.
@@ -135,7 +139,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(int64, int64) {}
 	}
-	a := &auditor{cfg: cfg, seed: maphash.MakeSeed(), strange: map[uint64]bool{}}
+	a := &auditor{cfg: cfg, seed: maphash.MakeSeed(), strange: map[uint64]bool{}, closed: map[uint64]int64{}}
 	a.report.Findings, a.report.Witnesses = []Finding{}, []string{}
 	var err error
 	if cfg.Database == nil {

@@ -13,6 +13,7 @@ import (
 
 	"tenu/internal/evidence"
 	"tenu/internal/evidence/audit"
+	"tenu/internal/person"
 	"tenu/internal/purchase"
 	"tenu/internal/store"
 	"tenu/internal/storetest"
@@ -143,8 +144,17 @@ func TestSoundLogsAreSound(t *testing.T) {
 	if r := sound("with leaves that wait", s.published()); r.Waiting == 0 {
 		t.Error("nothing waits")
 	}
-	s.execute(`UPDATE purchase SET salt = x'', payer_number = 0, recipient = 0 WHERE id = ?`, int64(s.sold[3].ID))
+	s.erase(s.sold[0].Recipient)
 	sound("after somebody was forgotten", s.config())
+	drawn := purchase.MSISDN(200_000_000_000_000_000)
+	n, err := s.store.Retain(t.Context(), store.Aged{Kind: person.Numbers, Before: s.sold[100].CreatedAt, Now: s.day.Now,
+		Draw: func() (purchase.MSISDN, error) { drawn++; return drawn, nil }})
+	if err != nil || n == 0 {
+		t.Fatalf("retention: %d, %v", n, err)
+	}
+	if r := sound("after retention", s.config()); r.Figures.States["erasure request"] != 1 || r.Figures.States["erasure retention"] == 0 {
+		t.Errorf("the figures are\n%s", &r.Figures)
+	}
 	earlier, err := evidence.Dir(s.dir).Checkpoint(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -211,6 +221,13 @@ func attacks() []attack {
 		}, []string{"altered: callback 2 version 1", "figure: callback kept: 3 by the log, 4 by the database"}},
 		{"an incident is deleted", func(s *site, _ *audit.Config) { s.execute(`DELETE FROM incident WHERE id = 2`) },
 			[]string{"unstored: incident 2", "figure: incident closed"}},
+		{"a number is altered, and the salt that would show it emptied", func(s *site, _ *audit.Config) {
+			s.execute(`UPDATE purchase SET recipient = recipient + 1, salt = x'' WHERE id = ?`, charge(s))
+		}, []string{"figure: commitments closed by erasures: 0 by the log, 1 by the database"}},
+		{"an erasure is hidden", func(s *site, _ *audit.Config) {
+			s.erase(s.sold[0].Recipient)
+			s.execute(`DELETE FROM erasure`)
+		}, []string{"unstored: erasure 1"}},
 		{"a decision is another's", func(s *site, _ *audit.Config) { s.execute(`UPDATE request SET checker = 8 WHERE id = 1`) }, []string{"altered: request 1 version 2"}},
 		{"a change is written without its leaf", func(s *site, _ *audit.Config) {
 			s.day.Sell(1)
@@ -306,6 +323,18 @@ func attacks() []attack {
 		{"a seal is forged", func(s *site, _ *audit.Config) {
 			s.forge(func(b []byte) []byte { return evidence.AppendSeal(b, 9, 0, s.day.Now(), s.day.Now()) })
 		}, []string{"seal: leaf ", "it follows seal 3", "it says that the log began"}},
+	}
+}
+
+// erase erases a number after everything of it is over.
+func (s *site) erase(number purchase.MSISDN) {
+	s.t.Helper()
+	for _, over := range []string{`UPDATE purchase SET due_at = 0 WHERE state IN (3, 5, 6)`, `UPDATE notice SET sent_at = 1 WHERE sent_at = 0`} {
+		s.execute(over)
+	}
+	_, err := s.store.Erase(s.t.Context(), store.Wanted{Forms: person.NewForms(number, "226"), Instead: 123_456_789_012_345_678, Now: s.day.Now, By: "test", Reason: "asked"})
+	if err != nil {
+		s.t.Fatal(err)
 	}
 }
 

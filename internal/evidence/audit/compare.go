@@ -98,6 +98,9 @@ func (a *auditor) row(r *Row) error {
 			a.find(Altered, nameOf(key), "the database says that it was made at %s, before the log began", r.Begun)
 		}
 	case line[0] == evidence.ItemCommit:
+		if r.Unsalted && t.salted {
+			a.unopened++
+		}
 		if r.Unsalted || !t.salted {
 			t.commit = 0
 			break

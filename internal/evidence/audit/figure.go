@@ -103,6 +103,11 @@ func (a *auditor) compareFigures(ctx context.Context) error {
 			compare(key, each[0][key], each[1][key])
 		}
 	}
+	var closed int64
+	for _, n := range a.closed {
+		closed += n
+	}
+	compare("commitments closed by erasures", closed, a.unopened)
 	compare("credits in time", ours.CreditsInTime, theirs.CreditsInTime)
 	compare("credits late", ours.CreditsLate, theirs.CreditsLate)
 	compare("refunds in time", ours.RefundsInTime, theirs.RefundsInTime)

@@ -153,6 +153,9 @@ func (a *auditor) items(index int64, key uint64, h *evidence.Head, t *thing, ite
 			stated = true
 			t.word = a.report.Figures.word(a.words[0])
 			t.state = a.hash(key, 0, 0, line)
+			if h.Kind == evidence.Erasure && len(a.words) == 6 {
+				a.closed[key], _ = evidence.Int(a.words[3])
+			}
 			if h.Kind == evidence.Purchase && len(a.words) >= 10 {
 				if after, ok := evidence.Int(a.words[7]); ok {
 					deliverBy = h.Begun + purchase.Instant(after)
