@@ -186,7 +186,7 @@ func TestBadRecordings(t *testing.T) {
 		"format 1 of 24 bits": wav(1, 1, 8000, 24, sample),
 		"format 85":           wav(85, 1, 8000, 16, sample),
 		"cut off":             cut[:len(cut)-2],
-		"no samples in it":    cut[:44],
+		"no samples in it":    cut[:48],
 		"0 samples":           wav(6, 1, 8000, 8, nil),
 	} {
 		_, err := Load(fstest.MapFS{"fr/number/17.wav": {Data: file}})
