@@ -121,7 +121,8 @@ func (s *Stream) Law() sound.Law {
 }
 
 // Play plays recordings in the stream's law, in place of what is played, and returns
-// what is closed when they are over, or others take their place. Nothing of them may be changed meanwhile.
+// what is closed when they are over, a key was typed, or others take their place. Nothing of them may be
+// changed meanwhile.
 func (s *Stream) Play(clips ...[]byte) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,11 +270,13 @@ func (s *Stream) over() bool {
 }
 
 // take sorts a packet, and returns whom its sound is for. Only packets from the address that
-// was agreed are taken, and of one port of it: the first that speaks, for others translate ports.
+// was agreed are taken, and of one port of it: the agreed one or, until that speaks, the first that
+// does, for others translate ports.
 func (s *Stream) take(p *rtp.Packet, from netip.AddrPort) (to *Stream, law sound.Law, payload []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.agreed || from.Addr() != s.session.Peer.Addr().Unmap() || s.source.IsValid() && from != s.source {
+	peer := netip.AddrPortFrom(s.session.Peer.Addr().Unmap(), s.session.Peer.Port())
+	if !s.agreed || from.Addr() != peer.Addr() || s.source.IsValid() && from != s.source && from != peer {
 		s.strangers.Add(1)
 		return nil, 0, nil
 	}
@@ -300,6 +303,7 @@ func (s *Stream) key(p *rtp.Packet) {
 		return
 	}
 	s.event, s.ssrc, s.pressed = p.Timestamp, p.SSRC, true
+	s.stop() // who types has heard enough
 	select {
 	case s.keys <- events[p.Payload[0]]:
 	default:
