@@ -36,6 +36,7 @@ type rig struct {
 	line    *Line
 	sounds  *sound.Library
 	voices  *speech.Voices
+	phones  []*sipgo.UserAgent // closed when the line is
 }
 
 func newRig(t *testing.T, change func(*Config)) *rig {
@@ -83,29 +84,33 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 		case <-time.After(20 * time.Second):
 			t.Error("the line does not end")
 		}
+		for _, phone := range r.phones {
+			_ = phone.Close()
+		}
 	})
 	return r
 }
 
 // caller is a telephone.
 type caller struct {
-	t      *testing.T
-	dialog *sipgo.DialogClientSession
-	client *sipgo.Client
-	sound  *net.UDPConn
-	to     netip.AddrPort
-	header rtp.Header
-	byes   atomic.Int64
+	t       *testing.T
+	dialog  *sipgo.DialogClientSession
+	client  *sipgo.Client
+	sound   *net.UDPConn
+	to      netip.AddrPort
+	header  rtp.Header
+	byes    atomic.Int64
+	network string
 }
 
-func (r *rig) caller() *caller {
+func (r *rig) caller(network string) *caller {
 	r.t.Helper()
 	agent, err := sipgo.NewUA(sipgo.WithUserAgent("caller"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = agent.Close() })
-	c := &caller{t: r.t, header: rtp.Header{Version: 2, SSRC: 5}}
+	r.phones = append(r.phones, agent)
+	c := &caller{t: r.t, header: rtp.Header{Version: 2, SSRC: 5}, network: network}
 	server, err := sipgo.NewServer(agent)
 	if err != nil {
 		r.t.Fatal(err)
@@ -143,7 +148,9 @@ func (c *caller) invite(r *rig, body []byte, headers ...sip.Header) (*sip.Respon
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	headers = append(headers, sip.NewHeader("Content-Type", "application/sdp"))
-	dialog, err := c.dialog.UA.Invite(ctx, sip.Uri{Scheme: "sip", User: "121", Host: "127.0.0.1", Port: int(r.address.Port())}, body, headers...)
+	to := sip.Uri{Scheme: "sip", User: "121", Host: "127.0.0.1", Port: int(r.address.Port()), UriParams: sip.NewParams()}
+	to.UriParams.Add("transport", c.network)
+	dialog, err := c.dialog.UA.Invite(ctx, to, body, headers...)
 	if err != nil {
 		return nil, err
 	}
@@ -217,6 +224,13 @@ func (r *rig) said(language, key string, values map[string]speech.Value) (all []
 
 // A caller is known by what the trunk vouches for, hears what is said byte by byte, and types.
 func TestCall(t *testing.T) {
+	for _, network := range []string{"udp", "tcp"} {
+		t.Run(network, func(t *testing.T) { testCall(t, network) })
+	}
+}
+
+func testCall(t *testing.T, network string) {
+	t.Helper()
 	callers, typed := make(chan purchase.MSISDN, 1), make(chan string, 1)
 	r := newRig(t, func(cfg *Config) {
 		cfg.Serve = func(ctx context.Context, c *Call) {
@@ -228,7 +242,7 @@ func TestCall(t *testing.T) {
 			_ = c.Say(ctx, "goodbye", nil)
 		}
 	})
-	c := r.caller()
+	c := r.caller(network)
 	c.call(r, sip.NewHeader("P-Asserted-Identity", `"Awa" <sip:+22670112233@sbc.example;user=phone>, <tel:+22670112233>`))
 	if got := <-callers; got != 22670112233 {
 		t.Errorf("caller is %d", got)
@@ -259,7 +273,7 @@ func TestCall(t *testing.T) {
 func TestHangUp(t *testing.T) {
 	why := make(chan error, 1)
 	r := newRig(t, func(cfg *Config) { cfg.Serve = func(ctx context.Context, c *Call) { why <- c.Say(ctx, "menu", nil) } })
-	c := r.caller()
+	c := r.caller("udp")
 	c.call(r)
 	if err := c.dialog.Bye(t.Context()); err != nil {
 		t.Fatal(err)
@@ -278,9 +292,9 @@ func TestHangUp(t *testing.T) {
 func TestOverload(t *testing.T) {
 	r := newRig(t, func(cfg *Config) { cfg.Capacity, cfg.Overflow = 2, 1 })
 	for range 2 {
-		r.caller().call(r)
+		r.caller("udp").call(r)
 	}
-	third, fourth := r.caller(), r.caller()
+	third, fourth := r.caller("udp"), r.caller("udp")
 	third.call(r)
 	answer, err := fourth.invite(r, fourth.sdp())
 	if err != nil || answer.StatusCode != 503 || answer.GetHeader("Retry-After") == nil || answer.GetHeader("Retry-After").Value() != "7" {
@@ -306,7 +320,7 @@ func TestRefused(t *testing.T) {
 		{r, "", []sip.Header{sip.NewHeader("Session-Expires", "30")}, 422},
 		{r, "", []sip.Header{sip.NewHeader("Session-Expires", "1800;refresher=uac")}, 200},
 	} {
-		phone := c.at.caller()
+		phone := c.at.caller("udp")
 		body := phone.sdp()
 		if c.body != "" {
 			body = []byte(c.body)
@@ -316,7 +330,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%v: %v, %v; want %d", c.headers, answer, err, c.want)
 		}
 	}
-	phone := r.caller()
+	phone := r.caller("udp")
 	noSDP := strings.Replace(string(phone.sdp()), "AVP 8 101", "AVP 18 101", 1)
 	if answer, err := phone.invite(r, []byte(noSDP)); err != nil || answer.StatusCode != 488 || !strings.Contains(answer.GetHeader("Warning").Value(), "G.711") {
 		t.Errorf("%v, %v", answer, err)
@@ -341,7 +355,7 @@ func TestIdentity(t *testing.T) {
 			cfg.Trunks[0].Asserts = c.asserts
 			cfg.Serve = func(_ context.Context, call *Call) { callers <- call.Caller }
 		})
-		r.caller().call(r, append(c.headers, sip.NewHeader("X-From", "+22670112233"))...)
+		r.caller("udp").call(r, append(c.headers, sip.NewHeader("X-From", "+22670112233"))...)
 		if got := <-callers; got != c.want {
 			t.Errorf("%v, trusted %t: %d, want %d", c.headers, c.asserts, got, c.want)
 		}
