@@ -124,12 +124,12 @@ func (l *Line) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("line: %w", err), packets.Close())
 	}
+	var serving sync.WaitGroup
 	failed := make(chan error, 2)
-	go func() { failed <- l.server.ServeUDP(packets) }()
-	go func() { failed <- l.server.ServeTCP(streams) }()
+	serving.Go(func() { failed <- l.server.ServeUDP(packets) })
+	serving.Go(func() { failed <- l.server.ServeTCP(streams) })
 	select {
 	case err = <-failed:
-		failed <- nil
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
@@ -139,8 +139,7 @@ func (l *Line) Run(ctx context.Context) error {
 	l.mu.Unlock()
 	l.over.Wait()
 	closed := errors.Join(packets.Close(), streams.Close(), l.agent.Close())
-	<-failed
-	<-failed
+	serving.Wait()
 	if ctx.Err() == nil && err != nil {
 		return errors.Join(fmt.Errorf("line: %w", err), closed)
 	}

@@ -306,7 +306,7 @@ func TestOverload(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	r := newRig(t, func(cfg *Config) {})
+	r := newRig(t, func(*Config) {})
 	foreign := newRig(t, func(cfg *Config) { cfg.Trunks[0].Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
 	for _, c := range []struct {
 		at      *rig

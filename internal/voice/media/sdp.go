@@ -82,7 +82,7 @@ func (s *Session) codecs(m *sdp.MediaDescription, prefer *sound.Law) error {
 		number, name, _ := strings.Cut(a.Value, " ")
 		payload, err := strconv.ParseUint(number, 10, 7)
 		if err == nil && payload >= 96 && strings.EqualFold(name, "telephone-event/8000") {
-			s.Keys = uint8(payload) //nolint:gosec // of seven bits
+			s.Keys = uint8(payload)
 		}
 	}
 	found := false

@@ -83,9 +83,8 @@ func Load(dir fs.FS) (*Library, error) {
 		if err != nil {
 			return fmt.Errorf("sound: %w", err)
 		}
-		defer file.Close()
 		samples, err := readWAV(file)
-		if err != nil {
+		if err := errors.Join(err, file.Close()); err != nil {
 			return fmt.Errorf("sound: %s: %w", name, err)
 		}
 		l.add(language, speech.Clip(clip), samples)

@@ -75,7 +75,7 @@ func unpacked(t *testing.T, path string) (files map[string][]byte, there bool) {
 	if err != nil {
 		return nil, false
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	files = map[string][]byte{}
 	for _, entry := range archive.File {
 		file, err := entry.Open()

@@ -28,7 +28,7 @@ func english() tongue {
 	tens := [...]string{2: "twenty", 3: "thirty", 4: "forty", 5: "fifty", 6: "sixty", 7: "seventy", 8: "eighty", 9: "ninety"}
 	for n := range t.numbers {
 		switch {
-		case n < 20:
+		case n < len(small):
 			t.numbers[n] = small[n]
 		case n%10 == 0:
 			t.numbers[n] = tens[n/10]
@@ -36,7 +36,7 @@ func english() tongue {
 			t.numbers[n] = tens[n/10] + "-" + small[n%10]
 		}
 	}
-	t.clock = func(t *tongue, at time.Time) []Clip {
+	t.clock = func(_ *tongue, at time.Time) []Clip {
 		hour, minute := at.Hour(), at.Minute()
 		if minute == 0 && hour == 0 {
 			return []Clip{"clock/midnight"}

@@ -26,7 +26,7 @@ func french() tongue {
 			one += 10
 		}
 		switch {
-		case n < 20:
+		case n < len(small):
 			t.numbers[n] = small[n]
 		case n == 80:
 			t.numbers[n] = "quatre-vingts"

@@ -35,14 +35,20 @@ type Clip string
 // Value is what stands in a phrase's place: Amount, Date, Clock, Count or Digits.
 type Value interface{ clips(t *tongue) []Clip }
 
-// The values.
-type (
-	Amount money.Amount // "mille cinquante francs"
-	Date   time.Time    // "neuf juillet", without the year, in the time's own zone
-	Clock  time.Time    // "treize heures quarante-cinq", in the time's own zone
-	Count  int64        // "dix-sept", from 0 to maxSpoken
-	Digits string       // a number as its owner reads it: in pairs in French, one by one in English
-)
+// Amount is "mille cinquante francs".
+type Amount money.Amount
+
+// Date is "neuf juillet", without the year, in the time's own zone.
+type Date time.Time
+
+// Clock is "treize heures quarante-cinq", in the time's own zone.
+type Clock time.Time
+
+// Count is "dix-sept": a number from 0 to 999 999 999.
+type Count int64
+
+// Digits are a number as its owner reads it: in pairs in French, one by one in English.
+type Digits string
 
 // maxSpoken is the largest number that is said: beyond it, digits are.
 const maxSpoken = 999_999_999
@@ -170,7 +176,7 @@ func (a Amount) clips(t *tongue) []Clip {
 	return clips
 }
 
-func (d Date) clips(t *tongue) []Clip {
+func (d Date) clips(*tongue) []Clip {
 	at := time.Time(d)
 	return []Clip{Clip("day/" + strconv.Itoa(at.Day())), Clip("month/" + strconv.Itoa(int(at.Month())))}
 }
