@@ -74,6 +74,15 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	ended := make(chan error, 1)
 	go streams.Run(ctx)
 	go func() { ended <- r.line.Run(ctx) }()
+	for late := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", r.address.String()); err == nil { //nolint:noctx // at once
+			_ = conn.Close()
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatal("the line does not listen")
+		}
+	}
 	t.Cleanup(func() {
 		end()
 		select {
@@ -275,6 +284,9 @@ func TestHangUp(t *testing.T) {
 	r := newRig(t, func(cfg *Config) { cfg.Serve = func(ctx context.Context, c *Call) { why <- c.Say(ctx, "menu", nil) } })
 	c := r.caller("udp")
 	c.call(r)
+	if !c.hear(r.said("fr", "menu", nil)[:sound.Rate]) {
+		t.Fatal("nothing is said")
+	}
 	if err := c.dialog.Bye(t.Context()); err != nil {
 		t.Fatal(err)
 	}
