@@ -52,6 +52,7 @@ generate: ## Write again what is generated from the code.
 	go test ./internal/sale -run '^TestErrorCodesPage$$' -update
 	go test ./internal/sim -run '^TestPlantedPage$$' -update
 	go test ./internal/regulator -run '^TestFiguresPage$$' -update
+	go test ./internal/voice/sound -run '^TestShipped$$' -update # needs espeak-ng and sox where words have changed
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (5s).

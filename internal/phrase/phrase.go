@@ -145,6 +145,10 @@ func (p Phrase) Spoken() bool { return len(p.text) > 0 }
 // Text is a phrase that has no values.
 func (p Phrase) Text() string { return p.text[0] }
 
+// Parts are the texts between the values, one more than there are of these, and the
+// values as indexes into the schema's placeholders. Neither may be changed.
+func (p Phrase) Parts() (texts []string, values []int) { return p.text, p.values }
+
 // compile reads the phrases of one file.
 func (s *Schema) compile(name string, data []byte) (Phrases, error) {
 	var raw map[string]any
