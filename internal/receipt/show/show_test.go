@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"tenu/internal/money"
 	"tenu/internal/purchase"
 	"tenu/internal/receipt"
@@ -41,17 +43,23 @@ func issuer(t testing.TB) *receipt.Issuer {
 // signed is a receipt of a purchase in a state.
 func signed(t testing.TB, i *receipt.Issuer, state purchase.State, currency money.Currency, open bool) []byte {
 	t.Helper()
+	p := bought(state, currency)
+	_, text, err := i.Issue(&purchase.Record{Purchase: p}, "K7M2Q4XD9T", open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// bought is a purchase in a state.
+func bought(state purchase.State, currency money.Currency) purchase.Purchase {
 	at := purchase.At(time.Date(2026, 7, 9, 13, 45, 5, 0, time.UTC))
 	p := purchase.Purchase{ID: purchase.MakeID(3, 1<<39), Version: 3, State: state, Salt: [16]byte{9, 8, 7, 15: 1}, CreatedAt: at, ClosedAt: at, RefundBy: at,
 		Request: purchase.Request{PayerNumber: 22670112233, Recipient: 22676445566, Product: "airtime", Total: 1050, Fee: 50, Units: 1000, Currency: currency}}
 	if state != purchase.Declined {
 		p.Charged, p.ChargedAt, p.ResolveBy = money.Amount{Minor: 1050, Currency: currency}, at, at.Add(time.Hour)
 	}
-	_, text, err := i.Issue(&purchase.Record{Purchase: p}, "K7M2Q4XD9T", open)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return p
 }
 
 // The page makes of every receipt what this program makes of it: of genuine ones, of each
@@ -63,13 +71,19 @@ func TestPageAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := testpeer.RunNode(t, "test/browser", "parity.js", core, filepath.Join(filepath.Dir(core), "nacl.js"), keys[0].Text)
+	log := newLog(t, "tenu.example/log")
+	trust := receipt.Trust{Keys: keys, Logs: []note.Verifier{log.verifier}, Witnesses: []note.Verifier{log.witness}}
+	known, err := json.Marshal(map[string][]string{"keys": {keys[0].Text}, "logs": {log.signer.VerifierKey()}, "witnesses": {log.cosigner.VerifierKey()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := testpeer.RunNode(t, "test/browser", "parity.js", core, filepath.Join(filepath.Dir(core), "nacl.js"), string(known))
 	seed := uint64(20260709)
 	chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // which bits are flipped is no secret
 	t.Logf("seed %d", seed)
 	reasons := map[receipt.Reason]int{}
-	for _, given := range corpus(t, i, chance) {
-		want := verdict(given, keys)
+	for _, given := range append(corpus(t, i, chance), provenCorpus(t, i, log, chance)...) {
+		want := verdict(given, &trust)
 		var got map[string]any
 		if err := json.Unmarshal([]byte(node.Ask(base64.StdEncoding.EncodeToString(given))), &got); err != nil {
 			t.Fatal(err)
@@ -80,7 +94,8 @@ func TestPageAgrees(t *testing.T) {
 		reason, _ := want["reason"].(string)
 		reasons[receipt.Reason(reason)]++
 	}
-	for _, reason := range []receipt.Reason{"", receipt.Malformed, receipt.Forged, receipt.UnknownKey} {
+	for _, reason := range []receipt.Reason{"", receipt.Malformed, receipt.Forged, receipt.UnknownKey, receipt.WrongProof, receipt.UnknownLog, receipt.UnknownWitness,
+		receipt.OtherEntry, receipt.StaleCheckpoint, receipt.Contradicted} {
 		if reasons[reason] < 3 {
 			t.Errorf("%d receipts are %q: this test tells nothing of it", reasons[reason], reason)
 		}
@@ -129,13 +144,8 @@ func corpus(t *testing.T, i *receipt.Issuer, chance *rand.Rand) (all [][]byte) {
 }
 
 // verdict is what this program makes of a receipt, in the words of parity.js.
-func verdict(given []byte, keys []receipt.Key) map[string]any {
-	file, _ := receipt.Split(given)
-	text, err := receipt.Unwrap(file)
-	var x receipt.Receipt
-	if err == nil {
-		x, err = receipt.Open(text, keys)
-	}
+func verdict(given []byte, trust *receipt.Trust) map[string]any {
+	x, proven, err := trust.Check(given)
 	var refusal *receipt.Refusal
 	if errors.As(err, &refusal) {
 		return map[string]any{"reason": string(refusal.Reason), "line": refusal.Line}
@@ -147,7 +157,14 @@ func verdict(given []byte, keys []receipt.Key) map[string]any {
 	if x.HasSalt {
 		payer = "payer"
 	}
-	return map[string]any{"reference": x.Reference.String(), "sequence": fmt.Sprint(x.Sequence), "outcome": string(x.Outcome), "at": at,
+	proof := ""
+	if proven != nil {
+		proof = fmt.Sprintf("%s %d of %d", proven.Log, proven.Leaf, proven.Size)
+		for _, c := range proven.Cosigned {
+			proof += " " + c.By + " " + c.At.Format(time.RFC3339)
+		}
+	}
+	return map[string]any{"proven": proof, "reference": x.Reference.String(), "sequence": fmt.Sprint(x.Sequence), "outcome": string(x.Outcome), "at": at,
 		"charged": x.Charged.Decimal() + " " + string(x.Charged.Currency), "payer": payer}
 }
 
@@ -181,7 +198,7 @@ func TestSite(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	site.Keys(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, KeysPath, nil))
-	if keys, err := receipt.ParseKeys(w.Body.String()); err != nil || len(keys) != 1 || keys[0].Text != i.Keys()[0].Text {
+	if trust, err := receipt.ParseTrust(w.Body.String()); err != nil || len(trust.Keys) != 1 || trust.Keys[0].Text != i.Keys()[0].Text {
 		t.Errorf("the keys are served as %q, %v", w.Body, err)
 	}
 }
