@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/draw"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -15,10 +17,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
 	"golang.org/x/mod/sumdb/note"
 
 	"tenu/internal/money"
@@ -242,4 +247,58 @@ func TestPDF(t *testing.T) {
 	if svg, err := Code(paper.Link); err != nil || !bytes.HasPrefix(svg, []byte("<svg ")) || len(svg) > 100_000 {
 		t.Errorf("the code has %d bytes, %v", len(svg), err)
 	}
+}
+
+// A decoder that knows nothing of the encoder reads the code back, at any size of receipt that there is.
+func TestCodeIsRead(t *testing.T) {
+	i := issuer(t)
+	for _, state := range purchase.States[1:] {
+		for _, open := range []bool{true, false} {
+			link := i.Link(signed(t, i, state, money.GHS, open))
+			svg, err := Code(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, read := "", false
+			for scale := 3; scale <= 8 && !read; scale++ { // as a phone that is held nearer
+				got, err = scan(drawn(t, svg, scale))
+				read = err == nil
+			}
+			if got != link {
+				t.Errorf("%s: the code is read as %q, %v, and says %q", state, got, err, link)
+			}
+		}
+	}
+}
+
+// drawn is the picture of a code's SVG, with so many pixels for each module.
+func drawn(t *testing.T, svg []byte, scale int) image.Image {
+	t.Helper()
+	var size int
+	if _, err := fmt.Sscanf(string(svg[bytes.Index(svg, []byte("viewBox=")):]), `viewBox="0 0 %d`, &size); err != nil {
+		t.Fatal(err)
+	}
+	picture := image.NewGray(image.Rect(0, 0, size*scale, size*scale))
+	draw.Draw(picture, picture.Bounds(), image.White, image.Point{}, draw.Src)
+	for _, m := range regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-\d+z`).FindAllStringSubmatch(string(svg), -1) {
+		var n [3]int
+		for k := range n {
+			n[k], _ = strconv.Atoi(m[k+1])
+		}
+		draw.Draw(picture, image.Rect(n[0]*scale, n[1]*scale, (n[0]+n[2])*scale, (n[1]+1)*scale), image.Black, image.Point{}, draw.Src)
+	}
+	return picture
+}
+
+// scan reads one picture of a code as a phone does.
+func scan(picture image.Image) (string, error) {
+	bits, err := gozxing.NewBinaryBitmapFromImage(picture)
+	if err != nil {
+		return "", err
+	}
+	found, err := qrcode.NewQRCodeReader().Decode(bits, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+	if err != nil {
+		return "", err
+	}
+	return found.GetText(), nil
 }
