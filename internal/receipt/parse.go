@@ -24,7 +24,7 @@ const (
 	NoSalt      Reason = "no_salt"
 	WrongProof  Reason = "wrong_proof" // malformed, changed, or its hashes lead elsewhere
 
-	// Of a proof that is sound in itself, it seems:
+	// Of proofs.
 	UnknownLog      Reason = "unknown_log"      // of a log whose key is not known
 	UnknownWitness  Reason = "unknown_witness"  // cosigned by somebody whose key is not known
 	Unwitnessed     Reason = "unwitnessed"      // not cosigned by somebody who must have
