@@ -88,7 +88,7 @@ func (l *logbook) dice() *dice {
 
 // begin lets the log be audited while things fail, in some worlds.
 func (l *logbook) begin() {
-	if d := l.dice(); d.chance(40) { // at their end, all worlds' are
+	if d := l.dice(); d.chance(25) { // at their end, all worlds' are
 		l.after(d.between(l.w.plan.span/4, l.w.plan.span), l.audit)
 	}
 }
