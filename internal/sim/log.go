@@ -21,7 +21,7 @@ import (
 // The pace of a world's log, whose sequencers come when there is something to log. Each second, as in
 // earnest, would cost more than all else in a world; while all comes to rest, which takes days, they come seldom.
 const (
-	logSoonest = 5 * time.Second
+	logSoonest = 20 * time.Second
 	logLatest  = 55 * time.Second
 	logAgain   = 5 * time.Second // after a turn in which nobody could
 	logCalm    = 4 * time.Hour
