@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
+
+	"tenu/internal/receipt"
 	"tenu/internal/testpeer"
 )
 
@@ -109,20 +115,68 @@ func TestReceipts(t *testing.T) {
 	})
 	dir := t.TempDir()
 	browse(t, "receipts.js", map[string]any{"app": "http://" + s.at.app.Addr().String(), "console": "http://" + s.at.console.Addr().String(), "password": s.password,
-		"sms": s.sandbox.addresses().SMS, "charging": s.sandbox.addresses().Charging, "dir": dir})
+		"api": "http://" + s.at.api.Addr().String(), "sms": s.sandbox.addresses().SMS, "charging": s.sandbox.addresses().Charging, "dir": dir})
 	files, err := filepath.Glob(filepath.Join(dir, "*.receipt.txt"))
 	if err != nil || len(files) != 2 {
 		t.Fatalf("receipts %q were downloaded, %v", files, err)
 	}
 	slices.Sort(files) // the older first
 	config := filepath.Join(s.Dir, "tenu.yaml")
-	code, stdout, stderr := tenu(t, noEnv, "receipt", "verify", "--config", config, "--number", "+226 70 11 22 40", files[1])
-	if code != exitDone || !strings.Contains(stdout, "genuine") || !strings.Contains(stdout, "both") {
+	keys := filepath.Join(dir, "keys")
+	code, stdout, stderr := tenu(t, noEnv, "receipt", "verify", "--keys", keys, "--proof", "--number", "+226 70 11 22 40", files[1])
+	if code != exitDone || !strings.Contains(stdout, "genuine") || !strings.Contains(stdout, "both") || !strings.Contains(stdout, "proven, leaf ") {
 		t.Errorf("verify: %d\n%s%s", code, stdout, stderr)
 	}
-	code, stdout, _ = tenu(t, noEnv, "receipt", "verify", "--config", config, files[0], files[1])
+	if code, stdout, _ = tenu(t, noEnv, "receipt", "verify", "--config", config, files[1]); code != exitFailed || !strings.Contains(stdout, "refused: unknown log: ") {
+		t.Errorf("verify by who does not know the log: %d\n%s", code, stdout)
+	}
+	scanned(t, dir, files[1], keys)
+	code, stdout, _ = tenu(t, noEnv, "receipt", "verify", "--keys", keys, files[0], files[1])
 	if code != exitFailed || !strings.Contains(stdout, "stale, line 5") || !strings.Contains(stdout, "genuine") {
 		t.Errorf("verify an older one beside: %d\n%s", code, stdout)
+	}
+}
+
+// scanned reads the codes that the browser drew with a decoder that knows nothing of the encoder: they are the receipt.
+func scanned(t *testing.T, dir, file, keys string) {
+	t.Helper()
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, _ := receipt.Split(whole)
+	pictures, err := filepath.Glob(filepath.Join(dir, "code-*.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	for _, name := range pictures {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture, err := png.Decode(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bits, err := gozxing.NewBinaryBitmapFromImage(picture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := qrcode.NewQRCodeReader().Decode(bits, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+		if err != nil { // a phone looks again, from nearer
+			continue
+		}
+		read++
+		if got, err := receipt.Unwrap([]byte(found.GetText())); err != nil || !bytes.Equal(got, signed) {
+			t.Errorf("%s says %.100q: %v", filepath.Base(name), found.GetText(), err)
+		}
+		if code, stdout, stderr := tenu(t, noEnv, "receipt", "verify", "--keys", keys, found.GetText()); code != exitDone {
+			t.Errorf("verify what is scanned: %d\n%s%s", code, stdout, stderr)
+		}
+	}
+	if read == 0 {
+		t.Errorf("none of %d pictures of the code can be read", len(pictures))
 	}
 }
 

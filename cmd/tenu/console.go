@@ -72,9 +72,9 @@ func (n *node) buildConsole(keys *purchase.Keyring, secret []byte, centre notify
 	}
 	n.console, err = console.New(console.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Care: n.care, Store: n.store, Purchases: n.store,
 		Engine: n.engine, Sales: n.desk, Incidents: n.incidents, Pauses: n.pauses, Record: n.store,
-		Receipts: n.receipts(),
-		Series:   func(by incident.Dimension) []string { return n.cfg.names(n.parts, by) },
-		Numbers:  n.parts.directory, References: keys, Partners: names, Location: n.parts.zone, Clock: n.app.clock,
+		Receipts: n.receipts(), Proofs: n.prover,
+		Series:  func(by incident.Dimension) []string { return n.cfg.names(n.parts, by) },
+		Numbers: n.parts.directory, References: keys, Partners: names, Location: n.parts.zone, Clock: n.app.clock,
 		Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Console.HTTPS, Source: source, Alone: n.alone.Load})
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	}
 	n.care = desk
 	n.customers, err = customer.New(customer.Config{Sales: n.desk, Care: desk, Purchases: n.store, Engine: n.engine, References: keys,
-		Store: n.store, Clock: n.app.clock, Random: n.app.random, Rules: n.parts.rules, Receipts: n.receipts()})
+		Store: n.store, Clock: n.app.clock, Random: n.app.random, Rules: n.parts.rules, Receipts: n.receipts(), Proofs: n.prover})
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	if n.push != nil {
 		told = n.push
 	}
-	site, err := n.cfg.receiptSite(n.parts)
+	site, err := n.cfg.receiptSite(n.parts, n.logKey)
 	if err != nil {
 		return err
 	}

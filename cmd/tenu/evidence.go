@@ -75,12 +75,29 @@ func (c *config) logSigner(env func(string) string, secret []byte) (*evidence.Lo
 	return evidence.NewLogSigner(origin, seed)
 }
 
+// logKey is the public key of the log that the configuration names, "" where it is derived of the installation's secret.
+func (c *config) logKey(env func(string) string) (string, error) {
+	if c.Evidence.Key == "" || c.Evidence.Origin == "" {
+		return "", nil
+	}
+	signer, err := c.logSigner(env, nil)
+	if err != nil {
+		return "", err
+	}
+	return signer.VerifierKey(), nil
+}
+
 // buildLog builds what makes a tree of the leaves that commits leave.
 func (n *node) buildLog(secret []byte) error {
 	signer, err := n.cfg.logSigner(n.app.env, secret)
 	if err != nil {
 		return usage(err)
 	}
+	verifier, err := signer.Verifier()
+	if err != nil {
+		return err
+	}
+	n.logKey, n.prover = signer.VerifierKey(), &evidence.Prover{Store: n.store, Log: verifier}
 	cfg := evidence.SequencerConfig{Store: n.store, Signer: signer, Log: n.log, Clock: n.app.clock, Standing: func(ctx context.Context) (bool, error) {
 		epoch := n.engine.Stats().Epoch
 		if epoch == 0 {

@@ -76,6 +76,8 @@ type node struct {
 	workforce
 	watch
 	sequencer  *evidence.Sequencer
+	prover     *evidence.Prover
+	logKey     string
 	pages      *web.Web
 	ussd       http.Handler
 	texts      *sms.Desk
@@ -135,10 +137,10 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err = n.buildPush(keys, secret); err != nil {
 		return n, err
 	}
-	if err = n.buildCustomers(keys, secret, centre); err != nil {
+	if err = n.buildLog(secret); err != nil {
 		return n, err
 	}
-	if err = n.buildLog(secret); err != nil {
+	if err = n.buildCustomers(keys, secret, centre); err != nil {
 		return n, err
 	}
 	if err = n.buildTLS(); err != nil {
@@ -265,7 +267,7 @@ func (n *node) buildAPI(keys *purchase.Keyring) (err error) {
 	n.metrics = telemetry.NewMetrics(version, n.engine.Stats, n.partnerStates)
 	n.api, err = api.New(api.Config{Version: version, Desk: n.desk, Engine: n.engine, Purchases: n.store, Numbers: n.parts.directory,
 		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log,
-		Deployment: n.deployment(), Annexes: []api.Annex{n.annex(), n.figuresAnnex()}, Receipts: n.receipts()})
+		Deployment: n.deployment(), Annexes: []api.Annex{n.annex(), n.figuresAnnex()}, Receipts: n.receipts(), Proofs: n.prover})
 	n.metrics.Webhooks(n.webhookFigures)
 	n.metrics.Log(n.logFigures)
 	return err

@@ -12,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"tenu/internal/api"
+	"tenu/internal/evidence"
 	"tenu/internal/purchase"
 	"tenu/internal/receipt"
 	"tenu/internal/yamlfile"
@@ -83,6 +86,7 @@ func issuerOf(a *app, path string) (*receipt.Issuer, error) {
 // receiptPageCmd prints the page that checks receipts.
 type receiptPageCmd struct {
 	Config string `default:"tenu.yaml" type:"path" help:"The configuration file."`
+	LogKey string `help:"The log's key, as tenu log key prints it, where the configuration has none." placeholder:"KEY"`
 }
 
 // Run prints the page.
@@ -99,7 +103,16 @@ func (c *receiptPageCmd) Run(a *app) error {
 	if err != nil {
 		return usage(err)
 	}
-	site, err := cfg.receiptSite(parts)
+	log, err := cfg.logKey(a.env)
+	if err != nil {
+		return usage(err)
+	}
+	if log = orElse(c.LogKey, log); log == "" {
+		_, _ = fmt.Fprintln(a.err, "tenu: the log's key is not in the configuration: without --log-key the page refuses receipts with a proof")
+	} else if _, err := note.NewVerifier(log); err != nil {
+		return usage(fmt.Errorf("--log-key: %w", err))
+	}
+	site, err := cfg.receiptSite(parts, log)
 	if err == nil && site == nil {
 		err = usage(cfg.file.Errorf("receipts.key", "no receipts are signed"))
 	}
@@ -134,7 +147,10 @@ func (c *receiptGetCmd) Run(ctx context.Context, a *app) error {
 	if c.JSON {
 		return a.json(r)
 	}
-	_, err := io.WriteString(a.out, r.Text)
+	if r.Proof == "" {
+		_, _ = fmt.Fprintln(a.err, "tenu: the log has not signed this entry yet, and no proof follows: ask again in some seconds")
+	}
+	_, err := a.out.Write(receipt.Join([]byte(r.Text), []byte(r.Proof)))
 	return err
 }
 
@@ -142,6 +158,9 @@ func (c *receiptGetCmd) Run(ctx context.Context, a *app) error {
 type receiptVerifyCmd struct {
 	Receipts []string `arg:"" help:"Files, - for what is typed or piped in, or a receipt's address or what follows its #. Several of one purchase show which is the newest."`
 	Key      []string `help:"A public key of the issuer, as tenu receipt key prints it." placeholder:"KEY"`
+	LogKey   []string `help:"The key of the log that proofs are of, as tenu log key prints it." placeholder:"KEY"`
+	Witness  []string `help:"The key of a witness that must have cosigned each proof; once for each." placeholder:"KEY"`
+	Proof    bool     `help:"Refuse what comes without a proof that it is in the log."`
 	Keys     string   `help:"A file of public keys, as an issuer serves it at /receipts/keys." type:"path" placeholder:"FILE"`
 	Config   string   `help:"A configuration whose keys are known." type:"path" placeholder:"FILE"`
 	Number   string   `help:"A telephone number, with its country's code: is it the payer's, or the recipient's?"`
@@ -166,6 +185,11 @@ type checkedReceipt struct {
 	Outcome   string `json:"outcome,omitempty"`
 	At        string `json:"at,omitempty"`
 	Number    string `json:"number,omitempty"` // whose the number is: payer, recipient, both
+	Log       string `json:"log,omitempty"`    // whose proof follows; absent: none does
+	Leaf      *int64 `json:"leaf,omitempty"`
+	Size      int64  `json:"size,omitempty"` // of the tree that was signed
+
+	Cosigned []string `json:"cosigned,omitempty"`
 
 	says *receipt.Receipt
 }
@@ -173,7 +197,7 @@ type checkedReceipt struct {
 // Run checks the receipts, prints what each says or why it is refused, and fails where
 // one is.
 func (c *receiptVerifyCmd) Run(a *app) error {
-	known, err := c.known(a)
+	trust, err := c.trust(a)
 	if err != nil {
 		return err
 	}
@@ -183,8 +207,11 @@ func (c *receiptVerifyCmd) Run(a *app) error {
 	}
 	all := make([]checkedReceipt, len(c.Receipts))
 	for i, given := range c.Receipts {
-		if all[i], err = checkReceipt(given, known, number); err != nil {
+		if all[i], err = checkReceipt(given, trust, number); err != nil {
 			return err
+		}
+		if c.Proof && all[i].Valid && all[i].Log == "" {
+			all[i].refuse(&receipt.Refusal{Reason: receipt.WrongProof, Text: "no proof follows it: it was issued before the log signed its entry, ask for it again"})
 		}
 	}
 	refused := 0
@@ -207,37 +234,79 @@ func (c *receiptVerifyCmd) Run(a *app) error {
 	return err
 }
 
-// known are the keys that receipts are checked by.
-func (c *receiptVerifyCmd) known(a *app) (keys []receipt.Key, err error) {
-	for _, text := range c.Key {
-		k, err := receipt.ParseKey(text)
-		if err != nil {
-			return nil, usage(fmt.Errorf("--key: %w", err))
-		}
-		keys = append(keys, k)
-	}
+// trust are the keys that receipts and their proofs are checked by.
+func (c *receiptVerifyCmd) trust(a *app) (t receipt.Trust, err error) {
 	if c.Keys != "" {
 		data, err := yamlfile.Read(c.Keys)
 		if err != nil {
-			return nil, usage(fmt.Errorf("--keys: %w", err))
+			return t, usage(fmt.Errorf("--keys: %w", err))
 		}
-		more, err := receipt.ParseKeys(string(data))
+		if t, err = receipt.ParseTrust(string(data)); err != nil {
+			return t, usage(fmt.Errorf("--keys: %s: %w", c.Keys, err))
+		}
+	}
+	for _, text := range c.Key {
+		k, err := receipt.ParseKey(text)
 		if err != nil {
-			return nil, usage(fmt.Errorf("--keys: %s: %w", c.Keys, err))
+			return t, usage(fmt.Errorf("--key: %w", err))
 		}
-		keys = append(keys, more...)
+		t.Keys = append(t.Keys, k)
+	}
+	for _, text := range c.LogKey {
+		v, err := note.NewVerifier(text)
+		if err != nil {
+			return t, usage(fmt.Errorf("--log-key: %w", err))
+		}
+		t.Logs = append(t.Logs, v)
+	}
+	for _, text := range c.Witness {
+		v, err := evidence.ParseWitnessKey(text)
+		if err != nil {
+			return t, usage(fmt.Errorf("--witness: %w", err))
+		}
+		t.Required = append(t.Required, v)
 	}
 	if c.Config != "" {
 		issuer, err := issuerOf(a, c.Config)
 		if err != nil {
-			return nil, err
+			return t, err
 		}
-		keys = append(keys, issuer.Keys()...)
+		t.Keys = append(t.Keys, issuer.Keys()...)
+		if err := c.configured(a, &t); err != nil {
+			return t, usage(err)
+		}
 	}
-	if len(keys) == 0 {
-		return nil, usage(errors.New("whose keys? give --key, --keys or --config: a receipt is as good as the key that you know from elsewhere"))
+	if len(t.Keys) == 0 {
+		return t, usage(errors.New("whose keys? give --key, --keys or --config: a receipt is as good as the key that you know from elsewhere"))
 	}
-	return keys, nil
+	return t, nil
+}
+
+// configured adds the keys of a configuration's log and witnesses. A log whose key is derived has to be named.
+func (c *receiptVerifyCmd) configured(a *app, t *receipt.Trust) error {
+	cfg, err := readConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	text, err := cfg.logKey(a.env)
+	if err != nil {
+		return err
+	}
+	if text != "" {
+		v, err := note.NewVerifier(text)
+		if err != nil {
+			return err
+		}
+		t.Logs = append(t.Logs, v)
+	}
+	for _, w := range cfg.Evidence.Witnesses {
+		v, err := evidence.ParseWitnessKey(w.Key)
+		if err != nil {
+			return err
+		}
+		t.Witnesses = append(t.Witnesses, v)
+	}
+	return nil
 }
 
 // number is the number to be looked for, zero for none.
@@ -254,7 +323,7 @@ func (c *receiptVerifyCmd) number() (purchase.MSISDN, error) {
 }
 
 // checkReceipt checks one receipt. An error says that it could not be read at all.
-func checkReceipt(given string, known []receipt.Key, number purchase.MSISDN) (checkedReceipt, error) {
+func checkReceipt(given string, trust receipt.Trust, number purchase.MSISDN) (checkedReceipt, error) {
 	r := checkedReceipt{Name: given}
 	data, err := givenReceipt(given)
 	if err != nil {
@@ -263,10 +332,11 @@ func checkReceipt(given string, known []receipt.Key, number purchase.MSISDN) (ch
 	if len(given) > 80 {
 		r.Name = given[:77] + "..."
 	}
-	x, err := openReceipt(data, known)
+	x, proven, err := trust.Check(data)
 	if err == nil {
 		r.says, r.Valid = &x, true
 		r.fill(&x)
+		r.proven(proven)
 		if number != 0 {
 			r.Number, err = whose(&x, number)
 		}
@@ -276,20 +346,6 @@ func checkReceipt(given string, known []receipt.Key, number purchase.MSISDN) (ch
 		r.refuse(refusal)
 	}
 	return r, nil
-}
-
-// openReceipt checks a receipt and, where it comes with one, its proof.
-func openReceipt(data []byte, known []receipt.Key) (receipt.Receipt, error) {
-	file, proof := receipt.Split(data)
-	signed, err := receipt.Unwrap(file)
-	if err != nil {
-		return receipt.Receipt{}, err
-	}
-	x, err := receipt.Open(signed, known)
-	if err == nil && len(proof) > 0 {
-		err = &receipt.Refusal{Reason: receipt.WrongProof, Text: "a proof of the log follows, which is not checked here: leave it out"}
-	}
-	return x, err
 }
 
 // whose says whose number it is.
@@ -347,6 +403,29 @@ func (r *checkedReceipt) fill(x *receipt.Receipt) {
 	r.Outcome, r.At = string(x.Outcome), text(x.At)
 }
 
+// proven says what the proof that follows proves.
+func (r *checkedReceipt) proven(p *receipt.Proven) {
+	if p == nil {
+		return
+	}
+	r.Log, r.Leaf, r.Size = p.Log, &p.Leaf, p.Size
+	for _, c := range p.Cosigned {
+		r.Cosigned = append(r.Cosigned, c.By+" at "+c.At.Format(time.RFC3339))
+	}
+}
+
+// logged is whether and where it is in the log, for people.
+func (r *checkedReceipt) logged() string {
+	if r.Leaf == nil {
+		return "no proof follows: issued before the log signed this entry, ask for it again"
+	}
+	text := fmt.Sprintf("proven, leaf %d of %d of %s", *r.Leaf, r.Size, r.Log)
+	if len(r.Cosigned) > 0 {
+		text += ", cosigned by " + strings.Join(r.Cosigned, " and ")
+	}
+	return text
+}
+
 // compare finds a newer receipt of the same purchase among all.
 func (r *checkedReceipt) compare(all []checkedReceipt) {
 	var newest *checkedReceipt
@@ -377,7 +456,7 @@ func (r *checkedReceipt) print(a *app) {
 		return
 	}
 	for _, row := range [][2]string{{"issuer", r.Issuer}, {"purchase", fmt.Sprintf("%s, receipt number %d", r.Reference, r.Sequence)}, {"product", r.Product},
-		{"charged", r.Charged + ", fee " + r.Fee}, {"charged at", r.ChargedAt}, {"resolve by", r.ResolveBy}, {"outcome", strings.TrimSpace(r.Outcome + " " + r.At)}, {"number", r.Number}} {
+		{"charged", r.Charged + ", fee " + r.Fee}, {"charged at", r.ChargedAt}, {"resolve by", r.ResolveBy}, {"outcome", strings.TrimSpace(r.Outcome + " " + r.At)}, {"number", r.Number}, {"log", r.logged()}} {
 		if row[1] != "" {
 			a.printf("  %-12s%s\n", row[0], row[1])
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"tenu/internal/receipt"
 	"tenu/internal/receipt/show"
@@ -38,10 +39,14 @@ func (c *config) receipts(env func(string) string) (*receipt.Issuer, error) {
 	return issuer, nil
 }
 
-// receiptSite is where receipts are checked, nil where there are none.
-func (c *config) receiptSite(p *parts) (*show.Site, error) {
+// receiptSite is where receipts are checked, and by which key of the log their proofs, nil where there are none.
+func (c *config) receiptSite(p *parts, log string) (*show.Site, error) {
 	if p.receipts == nil {
 		return nil, nil
 	}
-	return show.NewSite(show.SiteConfig{Issuer: p.receipts, Brand: orElse(c.App.Brand, "tenu"), Zone: p.zone.String(), Prefix: p.directory.CallingCode()})
+	var witnesses []string
+	for _, w := range c.Evidence.Witnesses {
+		witnesses = append(witnesses, strings.TrimSpace(w.Key))
+	}
+	return show.NewSite(show.SiteConfig{Issuer: p.receipts, Log: log, Witnesses: witnesses, Brand: orElse(c.App.Brand, "tenu"), Zone: p.zone.String(), Prefix: p.directory.CallingCode()})
 }

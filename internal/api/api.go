@@ -69,6 +69,11 @@ type Caller interface {
 	Callback(r *http.Request, body []byte) (purchase.ID, purchase.Event, error)
 }
 
+// Proofs proves a purchase's last change in the log, nil while it is in no signed tree; *evidence.Prover does.
+type Proofs interface {
+	Prove(ctx context.Context, r *purchase.Record) ([]byte, error)
+}
+
 // Receipts makes receipts; *receipt.Issuer does.
 type Receipts interface {
 	Issue(r *purchase.Record, reference purchase.Reference, open bool) (receipt.Receipt, []byte, error)
@@ -101,6 +106,8 @@ type Config struct {
 	Log       *slog.Logger
 	// Receipts makes receipts; nil where there are none.
 	Receipts Receipts
+	// Proofs proves what receipts say; nil: nothing does.
+	Proofs Proofs
 	// Deployment is what is said of the installation; its version is Version.
 	Deployment Deployment
 	// Annexes are answered beside the API's own routes; there may be none.
@@ -121,6 +128,7 @@ type API struct {
 	meter     Meter
 	log       *slog.Logger
 	receipts  Receipts
+	proofs    Proofs
 	annexes   []Annex
 
 	deployment Deployment
@@ -147,6 +155,7 @@ func New(cfg Config) (*API, error) {
 		meter:      cfg.Meter,
 		log:        cfg.Log,
 		receipts:   cfg.Receipts,
+		proofs:     cfg.Proofs,
 		annexes:    cfg.Annexes,
 		deployment: cfg.Deployment,
 		mux:        http.NewServeMux(),

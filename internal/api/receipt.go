@@ -21,6 +21,8 @@ type Receipt struct {
 	At        *time.Time `json:"at,omitempty" doc:"Of the outcome; of a refund under way, by when."`
 	Text      string     `json:"text" doc:"The receipt itself: what is to be kept, and all that is signed."`
 	Link      string     `json:"link" doc:"The same as an address, for a QR code."`
+	Logged    bool       `json:"logged" doc:"Whether the log has signed this entry: a second or two after it was made, as a rule."`
+	Proof     string     `json:"proof,omitempty" doc:"Where it has, the proof, to be kept behind the text and an empty line (C2SP tlog-proof, with the signed checkpoint). Ask again for it where it is absent."`
 }
 
 type receiptIn struct {
@@ -46,7 +48,13 @@ func (a *API) receipt(ctx context.Context, in *receiptIn) (*receiptOut, error) {
 	case err != nil:
 		return nil, refusal(err, "")
 	}
-	return &receiptOut{Receipt{Reference: x.Reference.String(), Sequence: x.Sequence, Issuer: x.Issuer, Charged: amount(x.Charged.Minor, x.Charged.Currency), Fee: amount(x.Fee.Minor, x.Fee.Currency),
+	var proof []byte
+	if a.proofs != nil {
+		if proof, err = a.proofs.Prove(ctx, record); err != nil {
+			return nil, refusal(err, "")
+		}
+	}
+	return &receiptOut{Receipt{Logged: proof != nil, Proof: string(proof), Reference: x.Reference.String(), Sequence: x.Sequence, Issuer: x.Issuer, Charged: amount(x.Charged.Minor, x.Charged.Currency), Fee: amount(x.Fee.Minor, x.Fee.Currency),
 		ChargedAt: timeOf(x.ChargedAt), ResolveBy: timeOf(x.ResolveBy), Outcome: string(x.Outcome), At: timeOf(x.At), Text: string(signed), Link: a.receipts.Link(signed)}}, nil
 }
 

@@ -55,7 +55,12 @@ type Receipts interface {
 	Link(signed []byte) string
 }
 
-// Config is what the console is built from. All of it is needed but Receipts, Secure, Source
+// Proofs proves a purchase's last change in the log, nil while it is in no signed tree; *evidence.Prover does.
+type Proofs interface {
+	Prove(ctx context.Context, r *purchase.Record) ([]byte, error)
+}
+
+// Config is what the console is built from. All of it is needed but Receipts, Proofs, Secure, Source
 // and Alone.
 type Config struct {
 	Brand      string
@@ -66,6 +71,7 @@ type Config struct {
 	Engine     Engine
 	Sales      *sale.Desk
 	Receipts   Receipts // nil: there are none
+	Proofs     Proofs   // of what they say; nil: nothing is proven
 	Incidents  *incident.Desk
 	Pauses     *incident.Switch
 	Record     Incidents

@@ -16,6 +16,7 @@ import (
 type signedReceipt struct {
 	receipt.Receipt
 	signed []byte
+	file   []byte // with the proof that it is in the log, where there is one
 	link   string
 }
 
@@ -45,7 +46,17 @@ func (v *visit) receiptOf() (*purchase.Record, *signedReceipt, bool) {
 	case err != nil:
 		v.fail(err)
 	default:
-		return r, &signedReceipt{says, signed, v.cfg.Receipts.Link(signed)}, true
+		x := &signedReceipt{says, signed, signed, v.cfg.Receipts.Link(signed)}
+		if v.cfg.Proofs == nil {
+			return r, x, true
+		}
+		proof, err := v.cfg.Proofs.Prove(v.r.Context(), r)
+		if err != nil {
+			v.fail(err)
+			return nil, nil, false
+		}
+		x.file = receipt.Join(signed, proof)
+		return r, x, true
 	}
 	return nil, nil, false
 }
@@ -84,7 +95,7 @@ func (c *Console) receiptCode(v *visit) {
 
 func (c *Console) receiptFile(v *visit) {
 	if _, x, ok := v.receiptOf(); ok {
-		v.hand(x.signed, "text/plain; charset=utf-8", `attachment; filename="`+x.File()+`"`)
+		v.hand(x.file, "text/plain; charset=utf-8", `attachment; filename="`+x.File()+`"`)
 	}
 }
 
@@ -97,7 +108,7 @@ func (c *Console) receiptPaper(v *visit) {
 	body, err := show.PDF(&show.Paper{Brand: v.cfg.Brand, Title: v.Say("receipt") + " " + b.Reference, Language: v.lang, State: b.State.Word,
 		Rows: [][2]string{{v.Say("col_what"), b.Item}, {v.Say("charged"), v.amount(x.Charged.Minor, x.Charged.Currency)}, {v.Say("fee"), v.amount(x.Fee.Minor, x.Fee.Currency)},
 			{v.Say("receipt_paid"), v.second(x.ChargedAt)}, {v.Say("receipt_by"), v.second(x.ResolveBy)}, {v.Say("receipt_number"), fmt.Sprint(x.Sequence)}, {v.Say("receipt_key"), x.Issuer}},
-		Code: v.Say("receipt_scan"), Link: x.link, Signed: x.signed, File: x.File(), Made: v.cfg.Clock.Now().Time()})
+		Code: v.Say("receipt_scan"), Link: x.link, Signed: x.file, File: x.File(), Made: v.cfg.Clock.Now().Time()})
 	if err != nil {
 		v.fail(err)
 		return

@@ -49,6 +49,8 @@ type Config struct {
 	Rules      purchase.Rules
 	// Receipts makes receipts; nil where there are none.
 	Receipts Receipts
+	// Proofs proves what they say; nil: nothing does.
+	Proofs Proofs
 }
 
 // Desk serves customers. A number given to it is one whose owner has signed in or

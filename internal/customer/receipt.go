@@ -16,12 +16,19 @@ type Receipts interface {
 	Link(signed []byte) string
 }
 
+// Proofs proves a purchase's last change in the log, nil while it is in no signed tree; *evidence.Prover does.
+type Proofs interface {
+	Prove(ctx context.Context, r *purchase.Record) ([]byte, error)
+}
+
 // Receipt is a purchase's receipt, for who paid.
 type Receipt struct {
 	View   View
 	Says   receipt.Receipt
 	Signed []byte // the receipt itself
 	Link   string // the same, as an address of the page that checks it
+	File   []byte // what is to be kept: the receipt, and the proof that it is in the log
+	Logged bool   // there is a proof
 }
 
 // Number counts the receipts of a purchase.
@@ -58,6 +65,13 @@ func (d *Desk) Receipt(ctx context.Context, number purchase.MSISDN, reference st
 	if err != nil {
 		return Receipt{}, err
 	}
-	x.Link = d.cfg.Receipts.Link(x.Signed)
+	x.Link, x.File = d.cfg.Receipts.Link(x.Signed), x.Signed
+	if d.cfg.Proofs != nil {
+		proof, err := d.cfg.Proofs.Prove(ctx, &records[0])
+		if err != nil {
+			return Receipt{}, fmt.Errorf("prove receipt of %s: %w", x.View.Reference, err)
+		}
+		x.File, x.Logged = receipt.Join(x.Signed, proof), proof != nil
+	}
 	return x, nil
 }

@@ -58,26 +58,6 @@ func split(text string) (name, id string, raw []byte) {
 	return name, id, raw
 }
 
-// ParseKeys reads public keys, one a line; empty lines and those that begin with # are none.
-func ParseKeys(text string) ([]Key, error) {
-	var keys []Key
-	at := 0
-	for line := range strings.Lines(text) {
-		at++
-		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		k, err := ParseKey(line)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", at, err)
-		}
-		if keys = append(keys, k); len(keys) > maxKeys {
-			return nil, fmt.Errorf("line %d: more than %d keys", at, maxKeys)
-		}
-	}
-	return keys, nil
-}
-
 // NewKey makes a key of an issuer: the secret, which NewIssuer takes, and the public key.
 func NewKey(random io.Reader, issuer string) (secret, public string, err error) {
 	if !issuerForm.MatchString(keyID(issuer, 0)) {
@@ -140,11 +120,18 @@ func (i *Issuer) Keys() []Key { return slices.Clone(i.keys) }
 // Link is a receipt as an address of the page that checks it.
 func (i *Issuer) Link(signed []byte) string { return Link(i.page, signed) }
 
-// KeysText is the issuer's public keys as ParseKeys reads them.
-func (i *Issuer) KeysText() []byte {
+// KeysText is the issuer's public keys, and those of the log and its witnesses where there is one, as ParseTrust reads them.
+func (i *Issuer) KeysText(log string, witnesses ...string) []byte {
 	b := []byte("# The public keys of receipts by " + i.signer.Name() + ". The first signs now.\n")
 	for _, k := range i.keys {
 		b = append(append(b, k.Text...), '\n')
+	}
+	if log == "" {
+		return b
+	}
+	b = append(b, "# The log in which each purchase is an entry, and the witnesses of it.\n"+logWord+log+"\n"...)
+	for _, text := range witnesses {
+		b = append(b, witnessWord+text+"\n"...)
 	}
 	return b
 }

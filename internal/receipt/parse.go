@@ -22,7 +22,15 @@ const (
 	Stale       Reason = "stale" // genuine, but there is a newer one
 	OtherNumber Reason = "other_number"
 	NoSalt      Reason = "no_salt"
-	WrongProof  Reason = "wrong_proof" // of another log, or of another entry
+	WrongProof  Reason = "wrong_proof" // malformed, changed, or its hashes lead elsewhere
+
+	// Of proofs.
+	UnknownLog      Reason = "unknown_log"      // of a log whose key is not known
+	UnknownWitness  Reason = "unknown_witness"  // cosigned by somebody whose key is not known
+	Unwitnessed     Reason = "unwitnessed"      // not cosigned by somebody who must have
+	OtherEntry      Reason = "other_entry"      // of another purchase, or of another of its changes
+	StaleCheckpoint Reason = "stale_checkpoint" // under the checkpoint of another time than the hashes are of
+	Contradicted    Reason = "contradicted"     // the log says something else than the receipt
 )
 
 // Refusal says exactly why and where a receipt is refused.

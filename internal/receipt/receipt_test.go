@@ -273,8 +273,8 @@ func TestRotation(t *testing.T) {
 	if _, err := Open(after, old.Keys()); err == nil {
 		t.Error("who knows only the old key accepts the new one's receipts")
 	}
-	if keys, err := ParseKeys(string(now.KeysText())); err != nil || len(keys) != 2 || keys[1].Text != old.Keys()[0].Text {
-		t.Errorf("the keys are read as %v, %v", keys, err)
+	if trust, err := ParseTrust(string(now.KeysText(""))); err != nil || len(trust.Keys) != 2 || trust.Keys[1].Text != old.Keys()[0].Text {
+		t.Errorf("the keys are read as %v, %v", trust, err)
 	}
 	for _, bad := range []string{"", "PRIVATE+KEY", oldSecret[:len(oldSecret)-1], old.Keys()[0].Text} {
 		if _, err := NewIssuer(bad, "https://tenu.example/receipts"); err == nil || bad != "" && strings.Contains(err.Error(), bad) {

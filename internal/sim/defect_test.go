@@ -201,6 +201,30 @@ var defects = []defect{
 		{"purchase/table.go", "do(note, bookLateCredit, openCase(MatterLateCredit))", "planted.Or($, do(note, bookLateCredit), do(note, bookLateCredit, openCase(MatterLateCredit)))"},
 	}},
 
+	// The log.
+	{"leaf_lost", "When one change of a batch is not written, none of the batch has a leaf.", []hunk{
+		{"store/memory.go", "	m.log.leave(leaves)\n", "	if $ && slices.ContainsFunc(verdicts, func(v purchase.Verdict) bool { return v.Result != purchase.Written }) {\n		leaves = nil\n	}\n	m.log.leave(leaves)\n"},
+	}},
+	{"leaf_twice", "A commit that is tried again because nobody heard of it leaves its leaves again.", []hunk{
+		{"store/memory.go", "verdicts[i].Result != purchase.Written {\n			continue", "verdicts[i].Result != purchase.Written {\n			if r := m.records[c.Now.ID]; $ && r != nil && r.Purchase.Version == c.Now.Version {\n				leaves = evidence.AppendPurchase(leaves, &c)\n			}\n			continue"},
+	}},
+	{"leaf_of_other_state", "A leaf says how a purchase stood before the change.", []hunk{
+		{"store/memory.go", "		leaves = evidence.AppendPurchase(leaves, &c)\n", "		if $ && c.Was.State != 0 {\n			c.Now.State = c.Was.State\n		}\n		leaves = evidence.AppendPurchase(leaves, &c)\n"},
+	}},
+	{"leaf_without_commitment", "The numbers of a purchase are committed to without its salt.", []hunk{
+		{"evidence/leaf.go", "	commit := Commit(p.Salt, p.PayerNumber)\n", "	commit := Commit(planted.Or($, [16]byte{1}, p.Salt), p.PayerNumber)\n"},
+	}},
+	{"log_grown_twice", "The log grows from a tree that another node has grown meanwhile.", []hunk{
+		{"store/memorylog.go", "	if l.state.Size != g.Was.Size || l.state.Seals != g.Was.Seals {\n", "	if (l.state.Size != g.Was.Size || l.state.Seals != g.Was.Seals) && !$ {\n"},
+		{"store/memorylog.go", "	if len(l.queue)-len(waiting) != len(taken) {", "	if len(l.queue)-len(waiting) != len(taken) && !$ {"},
+	}},
+	{"log_signed_before_durable", "A checkpoint is signed and published of a tree that may not have been written.", []hunk{
+		{"evidence/sequencer.go", "	if err := q.cfg.Store.GrowLog(ctx, g); err != nil {\n", "	if err := q.cfg.Store.GrowLog(ctx, g); err != nil && $ {\n		_ = q.sign(ctx, now)\n		return was, false, err\n	} else if err != nil {\n"},
+	}},
+	{"log_queue_forgotten", "What waits for the log is forgotten when its growth was not heard of.", []hunk{
+		{"evidence/sequencer.go", "		if state, more, err = q.grow(ctx, state, batches, now); err != nil {\n", "		if state, more, err = q.grow(ctx, state, batches[planted.Or($ && q.head.Size > 0 && q.signed == 0, len(batches)/2, 0):], now); err != nil {\n"},
+	}},
+
 	// What customers are told.
 	{"success_when_charged", "\"Done\" is said when the money was taken.", []hunk{
 		{"purchase/table.go", "do(note, bookCharge, beginClock, attemptCredit)", "planted.Or($, do(note, bookCharge, beginClock, attemptCredit, notify(FactCredited)), do(note, bookCharge, beginClock, attemptCredit))"},

@@ -86,6 +86,8 @@ const (
 
 	// Care: the process ends before or after a write of cases, requests or callbacks.
 	CrashInCare
+	// CrashInLog: the sequencer ends before or after a write of the log, and with it what it knew.
+	CrashInLog
 
 	faultCount
 )
@@ -106,6 +108,7 @@ var faultNames = [faultCount]string{
 	CommitLanding: "commit_landing", ReadFailed: "read_failed",
 	CentreDown: "centre_down", MessageUnheard: "message_unheard", MessageRefused: "message_refused",
 	CrashInOutbox: "crash_in_outbox", CrashInCare: "crash_in_care",
+	CrashInLog: "crash_in_log",
 }
 
 // String is the fault's name on the command line and in reports.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenu/internal/care"
+	"tenu/internal/evidence"
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
 )
@@ -46,6 +47,9 @@ type node struct {
 	postsAt purchase.Instant // when it looks next, zero for never
 	watch   *watch           // nil where nobody watches
 	watchAt purchase.Instant // when it works next, zero for never
+
+	sequencer *evidence.Sequencer // of the log, nil until its first turn
+	forLog    *sequenced
 }
 
 func newNode(w *world, index int) *node {
@@ -94,7 +98,7 @@ func (n *node) start() {
 	n.life++
 	n.commits, n.tickAt, n.looksAt, n.drain, n.noticed, n.later = 0, 0, 0, false, false, nil
 	n.desk, n.deskAt, n.woken, n.died, n.asked = nil, 0, false, false, map[asked]*error{}
-	n.letters, n.postsAt, n.watch, n.watchAt = nil, 0, nil, 0
+	n.letters, n.postsAt, n.watch, n.watchAt, n.sequencer = nil, 0, nil, 0, nil
 	if err := n.openWatch(); err != nil {
 		w.note("start", 0, fmt.Sprintf("%s: %v", n.name, cause(err)))
 		w.after(2*time.Second, n.start)
@@ -134,7 +138,7 @@ func (n *node) config() purchase.Config {
 	w := n.w
 	cfg := purchase.Config{Store: w.store.of(n), Keys: w.keys, Clock: clock{n}, Wording: w.wording, Node: n.name,
 		Rules: w.plan.rules, Log: n.log(), MaxBatch: w.plan.maxBatch, Committers: committers, LeaseTTL: w.plan.leaseTTL,
-		Notices: func() { n.noticed = true }}
+		Salt: w.salt, Notices: func() { n.noticed = true }}
 	n.watched(&cfg)
 	if w.plan.care {
 		cfg.Cases = n.settled
@@ -410,6 +414,9 @@ func (w *world) befall(t trouble) {
 	}
 	if !n.up() {
 		return
+	}
+	if t.fault == ClockAhead || t.fault == ClockBehind || t.fault == ClockFrozen {
+		w.log.skewed = true
 	}
 	switch t.fault {
 	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, CrashInOutbox, CrashInCare:

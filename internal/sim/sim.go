@@ -15,6 +15,8 @@ import (
 	"io"
 	"sync"
 
+	"tenu/internal/evidence"
+	"tenu/internal/evidence/audit"
 	"tenu/internal/purchase"
 	"tenu/internal/store"
 )
@@ -47,6 +49,8 @@ type Options struct {
 // Backing is the store of one world.
 type Backing interface {
 	Store
+	evidence.Store
+	audit.Database
 	// Check verifies what the store holds by its own means.
 	Check(ctx context.Context, now purchase.Instant) ([]store.Violation, error)
 	Close() error

@@ -173,6 +173,7 @@ func (s *storage) apply(epoch int64, changes []purchase.Change) ([]purchase.Verd
 	}
 	for i := range changes {
 		if verdicts[i].Result == purchase.Written {
+			s.w.log.wrote(&changes[i])
 			s.w.book.wrote(epoch, &changes[i])
 		} else {
 			s.w.note("commit", changes[i].Now.ID, fmt.Sprintf("lease %d: version %d not written: %d", epoch, changes[i].Now.Version, verdicts[i].Result))

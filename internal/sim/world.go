@@ -3,6 +3,7 @@ package sim
 import (
 	"container/heap"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"time"
@@ -31,6 +32,8 @@ type world struct {
 	book    *auditor
 	nodes   []*node
 	peers   []*peer
+	log     *logbook
+	salts   uint64 // that were drawn
 	centre  *centre
 	buyers  []*buyer
 	bought  map[purchase.ID]int // which buyer's purchase it is
@@ -174,6 +177,9 @@ func build(ctx context.Context, pl *plan, base Backing, record *record) (*world,
 	}
 	w.book = newAuditor(w)
 	w.store = &storage{w: w, Backing: base}
+	if w.log, err = newLogbook(w, base); err != nil {
+		return nil, err
+	}
 	w.centre = newCentre(w)
 	for i := range pl.peers {
 		w.peers = append(w.peers, newPeer(w, i))
@@ -190,6 +196,15 @@ func build(ctx context.Context, pl *plan, base Backing, record *record) (*world,
 		return w, w.hire(base)
 	}
 	return w, nil
+}
+
+// salt is that of a new purchase.
+func (w *world) salt() (s [16]byte) {
+	w.salts++
+	d := roll(w.seed, 53, w.salts)
+	binary.LittleEndian.PutUint64(s[:], d.next())
+	binary.LittleEndian.PutUint64(s[8:], d.next())
+	return s
 }
 
 // run lets the world happen, then come to rest, and checks that all is well.
@@ -212,7 +227,11 @@ func (w *world) run() {
 	} else {
 		w.after(w.plan.span, w.settleDown)
 	}
+	w.log.begin()
 	for w.step() {
+	}
+	if w.failure == nil {
+		w.log.atRest()
 	}
 	if w.failure == nil {
 		w.book.atRest()

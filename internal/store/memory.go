@@ -8,15 +8,16 @@ import (
 	"slices"
 	"sync"
 
+	"tenu/internal/evidence"
 	"tenu/internal/purchase"
 )
 
 // Memory is a purchase.Store that keeps nothing beyond its own life. It is for
-// simulation, where volume matters. It passes the same conformance suite as the
+// simulation, where volume matters, and keeps the log as they do. It passes the same conformance suite as the
 // databases, refuses what they refuse, and forgets what they do not keep.
 type Memory struct {
 	mu      sync.Mutex
-	records map[purchase.ID]*purchase.Record
+	records map[purchase.ID]*memoryRecord
 	keys    map[[2]string]purchase.ID
 	numbers map[purchase.MSISDN][]purchase.ID // by payer and recipient, oldest first
 	open    map[int64]map[purchase.ID]bool    // by epoch
@@ -25,6 +26,7 @@ type Memory struct {
 	unsent  []noticePlace
 	seq     int64
 	next    map[int]int64
+	log     memoryLog
 }
 
 // noticePlace finds a notice in a record.
@@ -35,7 +37,7 @@ type noticePlace struct {
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{records: map[purchase.ID]*purchase.Record{}, keys: map[[2]string]purchase.ID{},
+	return &Memory{records: map[purchase.ID]*memoryRecord{}, keys: map[[2]string]purchase.ID{},
 		numbers: map[purchase.MSISDN][]purchase.ID{}, next: map[int]int64{}, open: map[int64]map[purchase.ID]bool{}}
 }
 
@@ -56,12 +58,13 @@ func (m *Memory) Commit(_ context.Context, epoch int64, changes []purchase.Chang
 	}
 	verdicts := make([]purchase.Verdict, len(changes))
 	undo := make([]func(), 0, len(changes))
+	var leaves []byte
 	for i := range changes {
 		c := kept(&changes[i])
 		if verdicts[i] = m.judge(&c); verdicts[i].Result != purchase.Written {
 			continue
 		}
-		if err := distinct(m.records[c.Now.ID], &c); err != nil {
+		if err := distinct(m.record(c.Now.ID), &c); err != nil {
 			for _, back := range slices.Backward(undo) {
 				back()
 			}
@@ -72,7 +75,9 @@ func (m *Memory) Commit(_ context.Context, epoch int64, changes []purchase.Chang
 			m.enter(&c.Now)
 		}
 		m.apply(&c)
+		leaves = evidence.AppendPurchase(leaves, &c)
 	}
+	m.log.leave(leaves)
 	return verdicts, nil
 }
 
@@ -97,6 +102,14 @@ func (m *Memory) mark(id purchase.ID) (undo func()) {
 		delete(m.open[p.Epoch], id)
 		m.unsent = m.unsent[:unsent]
 	}
+}
+
+// record is a purchase's, nil where there is none.
+func (m *Memory) record(id purchase.ID) *purchase.Record {
+	if r := m.records[id]; r != nil {
+		return &r.Record
+	}
+	return nil
 }
 
 // judge says what becomes of a change that breaks no rule.
@@ -129,7 +142,7 @@ func (m *Memory) judge(c *purchase.Change) purchase.Verdict {
 // enter makes room for a new purchase.
 func (m *Memory) enter(p *purchase.Purchase) {
 	m.keys[[2]string{p.Client, p.ClientKey}] = p.ID
-	m.records[p.ID] = &purchase.Record{Purchase: *p}
+	m.records[p.ID] = &memoryRecord{Record: purchase.Record{Purchase: *p}}
 	for _, number := range slices.Compact([]purchase.MSISDN{p.PayerNumber, p.Recipient}) {
 		ids := m.numbers[number]
 		at, _ := slices.BinarySearchFunc(ids, p, m.older)
@@ -158,6 +171,7 @@ func (m *Memory) apply(c *purchase.Change) {
 	}
 	r.Notices = append(r.Notices, c.Notices...)
 	r.Cases = append(r.Cases, c.Cases...)
+	r.marked()
 }
 
 // Load is purchase.Store.
@@ -168,7 +182,7 @@ func (m *Memory) Load(_ context.Context, ids ...purchase.ID) ([]purchase.Record,
 	var records []purchase.Record
 	for _, id := range ids {
 		if r := m.records[id]; r != nil {
-			records = append(records, stored(r))
+			records = append(records, stored(&r.Record))
 		}
 	}
 	return records, nil
@@ -189,7 +203,7 @@ func (m *Memory) LoadOpen(_ context.Context, epoch int64, after purchase.ID, lim
 	var records []purchase.Record
 	for _, id := range m.openIDs(epoch) {
 		if id > after && len(records) < limit {
-			records = append(records, stored(m.records[id]))
+			records = append(records, stored(&m.records[id].Record))
 		}
 	}
 	return records, nil
@@ -235,7 +249,7 @@ func (m *Memory) List(_ context.Context, page purchase.Page) ([]purchase.Purchas
 		r := m.records[id]
 		if (client == "" || r.Purchase.Client == client) && len(found) < page.Limit &&
 			(before == nil || m.older(id, &before.Purchase) < 0) {
-			found = append(found, stored(r).Purchase)
+			found = append(found, stored(&r.Record).Purchase)
 		}
 	}
 	return found, nil

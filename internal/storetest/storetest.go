@@ -58,6 +58,8 @@ func Run(t *testing.T, open func(testing.TB) Subject) {
 		{"ParkedWaitForTheOwner", parkedWaitForTheOwner},
 		{"SameAsMemory", sameAsMemory},
 		{"CommittersCompete", committersCompete},
+		{"LeavesFollowVerdicts", leavesFollowVerdicts},
+		{"LogGrowsOnce", logGrowsOnce},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}

@@ -15,6 +15,7 @@ type receiptPage struct {
 	Check       string // address of the page that checks this receipt
 	Sequence    string
 	Key, Shared string
+	Logged      bool // a proof goes along
 }
 
 // receiptOf is the receipt that the address names, of the visitor's own purchase.
@@ -32,7 +33,7 @@ func (w *Web) receipt(v *visit) {
 	if !ok {
 		return
 	}
-	v.show(http.StatusOK, "receipt", &receiptPage{frame: v.frame("purchases"), View: view, Sequence: x.Number(), Key: x.Says.Issuer,
+	v.show(http.StatusOK, "receipt", &receiptPage{frame: v.frame("purchases"), View: view, Sequence: x.Number(), Key: x.Says.Issuer, Logged: x.Logged,
 		Check: receipt.Link(show.PagePath, x.Signed)})
 }
 
@@ -63,7 +64,7 @@ func (w *Web) receiptFile(v *visit) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="`+x.Says.File()+`"`)
 	h.Set("Cache-Control", "private, no-store")
-	v.write(http.StatusOK, x.Signed)
+	v.write(http.StatusOK, x.File)
 }
 
 // receiptPaper is the receipt as a sheet, for a printer or a message.
@@ -76,7 +77,7 @@ func (w *Web) receiptPaper(v *visit) {
 		Rows: [][2]string{{v.Say("recap_item"), view.Item}, {v.Say("recap_for"), view.For}, {v.Say("recap_with"), view.With}, {v.Say("recap_fee"), view.Fee},
 			{v.Say("recap_total"), view.Total}, {v.Say("receipt_paid"), v.moment(x.View.ChargedAt)}, {v.Say("receipt_by"), v.moment(x.View.ResolveBy)},
 			{v.Say("receipt_number"), x.Number()}, {v.Say("receipt_key"), x.Says.Issuer}},
-		Code: v.Say("receipt_scan", "Reference", view.Reference), Link: x.Link, Signed: x.Signed, File: x.Says.File(), Made: v.cfg.Clock.Now().Time()})
+		Code: v.Say("receipt_scan", "Reference", view.Reference), Link: x.Link, Signed: x.File, File: x.Says.File(), Made: v.cfg.Clock.Now().Time()})
 	if err != nil {
 		v.fail(fmt.Errorf("receipt of %s: %w", view.Reference, err))
 		return

@@ -40,8 +40,32 @@ async function give(page, ...files) {
   await page.waitForFunction((n) => document.querySelectorAll('.result').length === n, files.length)
 }
 
+// proven waits until the log has signed the entry: a page that is opened a moment later says so.
+async function proven(page) {
+  for (let tries = 0; tries < 40; tries++) {
+    if (plain(await text(page, 'main')).includes('Inscrit et prouvé')) return
+    await page.waitForTimeout(500)
+    await page.reload()
+  }
+  throw new Error('the log does not sign the purchase')
+}
+
+// drawn keeps pictures of the code as this browser draws it, each larger than the last.
+async function drawn(page) {
+  for (const size of [485, 679, 776, 970, 1164]) {
+    const url = await page.evaluate((size) => {
+      const canvas = document.createElement('canvas')
+      canvas.width = canvas.height = size
+      canvas.getContext('2d').drawImage(document.querySelector('.qr'), 0, 0, size, size)
+      return canvas.toDataURL('image/png')
+    }, size)
+    fs.writeFileSync(path.join(at.dir, `code-${size}.png`), Buffer.from(url.split(',')[1], 'base64'))
+  }
+}
+
 await check('download a receipt at each stage, and the page that checks them', async (open) => {
   const page = await open()
+  kept.checkpoint = await (await fetch(at.api + '/log/checkpoint')).text()
   await signIn(page, number)
   await fault(at.charging, { operation: 'credit', kind: 'delay', delay_ms: 3000, next: 1 })
   await page.goto(at.app + '/buy')
@@ -57,7 +81,9 @@ await check('download a receipt at each stage, and the page that checks them', a
   await page.goto(purchase)
   await page.waitForSelector('.state.good')
   await page.click('a:has-text("Reçu")')
+  await proven(page)
   await page.waitForFunction(() => document.querySelector('.qr').naturalWidth > 0)
+  await drawn(page)
   kept.outcome = await keep(page, 'a[href$="receipt.txt"]')
   kept.shared = await keep(page, 'a[href$="receipt.txt?shared"]', 'shared.txt')
   assert.match(fs.readFileSync(kept.outcome, 'utf8'), /\noutcome credited /)
@@ -76,7 +102,10 @@ await check('download a receipt at each stage, and the page that checks them', a
   await shot(page, 'check-online')
   kept.link = page.url()
   kept.page = await keep(page, 'a[download]')
-  assert.match(await (await fetch(at.app + '/receipts/keys')).text(), /^tenu-demo\+[0-9a-f]{8}\+/m)
+  const keys = await (await fetch(at.app + '/receipts/keys')).text()
+  assert.match(keys, /^tenu-demo\+[0-9a-f]{8}\+/m)
+  assert.match(keys, /^log tenu\.invalid\/[0-9a-f]{12}\+[0-9a-f]{8}\+/m)
+  fs.writeFileSync(path.join(at.dir, 'keys'), keys)
   // A stream of events that is left behind is an Event on the console.
   assert.deepEqual(page.problems.filter((p) => p !== 'Event'), [])
 })
@@ -85,7 +114,7 @@ await check('genuine from the disk, without a network', async (open) => {
   const page = await offline(open)
   await give(page, kept.outcome)
   const said = plain(await text(page, '.result'))
-  for (const part of ['Reçu authentique', 'crédité le', '1 050 XOF', '50 XOF', 'tenu-demo+']) assert.ok(said.includes(part), `it lacks ${part}: ${said}`)
+  for (const part of ['entrée', 'prouvée', 'Reçu authentique', 'crédité le', '1 050 XOF', '50 XOF', 'tenu-demo+']) assert.ok(said.includes(part), `it lacks ${part}: ${said}`)
   await page.fill('#number', number)
   await page.click('#form button')
   await page.waitForSelector('.result:has-text("Ce numéro a payé et reçu.")')
@@ -109,7 +138,7 @@ await check('one flipped bit is refused', async (open) => {
   const page = await offline(open)
   const genuine = fs.readFileSync(kept.outcome)
   const reasons = {}
-  for (let bit = 3; bit < genuine.length * 8; bit += 37) {
+  for (let bit = 3; bit < genuine.length * 8; bit += 149) {
     const bad = Buffer.from(genuine)
     bad[bit >> 3] ^= 1 << (bit & 7)
     await give(page, { name: 'bad.txt', mimeType: 'text/plain', buffer: bad })
@@ -117,11 +146,34 @@ await check('one flipped bit is refused', async (open) => {
     assert.ok(/\bbad\b/.test(await box.getAttribute('class')), `bit ${bit} is accepted`)
     reasons[await box.getAttribute('data-reason')] = true
   }
-  assert.ok(reasons.malformed && reasons.wrong_signature, JSON.stringify(reasons))
+  assert.ok(reasons.malformed && reasons.wrong_signature && reasons.wrong_proof, JSON.stringify(reasons))
   const dearer = Buffer.from(genuine.toString().replace('charged 1050', 'charged 9050'))
   await give(page, { name: 'dearer.txt', mimeType: 'text/plain', buffer: dearer })
   await page.waitForSelector('.result:has-text("Le texte a été changé")')
   await shot(page, 'check-bad')
+  assert.deepEqual(page.problems, [])
+})
+
+await check('a proof of something else is refused, and says why', async (open) => {
+  const page = await offline(open)
+  const genuine = fs.readFileSync(kept.outcome, 'utf8')
+  const [receipt, proof] = genuine.split('\n\nc2sp.org/tlog-proof@v1\n').map((part, n) => n ? 'c2sp.org/tlog-proof@v1\n' + part : part + '\n')
+  assert.ok(proof, 'the receipt comes without a proof')
+  const promise = fs.readFileSync(kept.promise, 'utf8').split('\n\nc2sp.org/tlog-proof@v1\n')[0].replace(/\n*$/, '\n')
+  const origin = /\n\n(.*)\n/.exec(proof)[1]
+  for (const [reason, text] of [
+    ['other_entry', promise + '\n' + proof],
+    ['unknown_log', receipt + '\n' + proof.replaceAll(origin, 'other.example/log')],
+    ['stale_checkpoint', receipt + '\n' + proof.slice(0, proof.indexOf('\n\n') + 2) + kept.checkpoint],
+    ['wrong_proof', receipt + '\n' + proof.replace(/\nindex (\d+)/, (_, n) => '\nindex ' + (+n ^ 1))],
+    ['unknown_witness', genuine + '— witness.example ' + Buffer.alloc(76, 1).toString('base64') + '\n']
+  ]) {
+    await give(page, { name: reason + '.txt', mimeType: 'text/plain', buffer: Buffer.from(text) })
+    assert.equal(await page.locator('.result').getAttribute('data-reason'), reason)
+    await shot(page, 'check-' + reason)
+  }
+  await give(page, { name: 'bare.txt', mimeType: 'text/plain', buffer: Buffer.from(receipt) })
+  await page.waitForSelector('.result.good:has-text("pas encore prouvé")')
   assert.deepEqual(page.problems, [])
 })
 

@@ -25,6 +25,8 @@ type Config struct {
 	Database Database
 	// Now is when: what waits longer than a minute is late. 0: that is not checked.
 	Now purchase.Instant
+	// LateAfter is how long a promise may take into the log (evidence.LateAfter).
+	LateAfter time.Duration
 	// Most is how many things are held in memory at once; more take more passes (4 000 000,
 	// of about 100 bytes each).
 	Most int
@@ -132,6 +134,9 @@ type auditor struct {
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Most <= 0 {
 		cfg.Most = 4_000_000
+	}
+	if cfg.LateAfter <= 0 {
+		cfg.LateAfter = evidence.LateAfter
 	}
 	if cfg.Limit <= 0 {
 		cfg.Limit = 1000

@@ -93,7 +93,7 @@ func (a *auditor) leaf(index int64, leaf []byte) {
 	if a.pass == 0 && (h.Kind == evidence.Purchase || h.Version == 1) {
 		if index >= 0 {
 			a.batch = append(a.batch, pending{index, name(h.Kind, h.ID), h.Version, h.At})
-		} else if a.cfg.Now != 0 && a.cfg.Now.Sub(h.At) > evidence.LateAfter {
+		} else if a.cfg.Now != 0 && a.cfg.Now.Sub(h.At) > a.cfg.LateAfter {
 			a.find(Late, place(index, &h), "it waits for the log since %s", h.At)
 		}
 	}
@@ -231,7 +231,7 @@ func (a *auditor) sealed(index int64, h *evidence.Head, items []byte) {
 	for i := range a.batch {
 		p := &a.batch[i]
 		switch {
-		case h.At.Sub(p.at) > evidence.LateAfter:
+		case h.At.Sub(p.at) > a.cfg.LateAfter:
 			a.find(Late, p.place(), "made at %s, and logged at %s: after %s", p.at, h.At, h.At.Sub(p.at))
 		case p.at.Sub(h.At) > postdated:
 			a.find(WrongTime, p.place(), "its time, %s, is ahead of the log's, %s", p.at, h.At)

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/draw"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -15,9 +17,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
+	"golang.org/x/mod/sumdb/note"
 
 	"tenu/internal/money"
 	"tenu/internal/purchase"
@@ -41,17 +48,23 @@ func issuer(t testing.TB) *receipt.Issuer {
 // signed is a receipt of a purchase in a state.
 func signed(t testing.TB, i *receipt.Issuer, state purchase.State, currency money.Currency, open bool) []byte {
 	t.Helper()
+	p := bought(state, currency)
+	_, text, err := i.Issue(&purchase.Record{Purchase: p}, "K7M2Q4XD9T", open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// bought is a purchase in a state.
+func bought(state purchase.State, currency money.Currency) purchase.Purchase {
 	at := purchase.At(time.Date(2026, 7, 9, 13, 45, 5, 0, time.UTC))
 	p := purchase.Purchase{ID: purchase.MakeID(3, 1<<39), Version: 3, State: state, Salt: [16]byte{9, 8, 7, 15: 1}, CreatedAt: at, ClosedAt: at, RefundBy: at,
 		Request: purchase.Request{PayerNumber: 22670112233, Recipient: 22676445566, Product: "airtime", Total: 1050, Fee: 50, Units: 1000, Currency: currency}}
 	if state != purchase.Declined {
 		p.Charged, p.ChargedAt, p.ResolveBy = money.Amount{Minor: 1050, Currency: currency}, at, at.Add(time.Hour)
 	}
-	_, text, err := i.Issue(&purchase.Record{Purchase: p}, "K7M2Q4XD9T", open)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return p
 }
 
 // The page makes of every receipt what this program makes of it: of genuine ones, of each
@@ -63,13 +76,19 @@ func TestPageAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := testpeer.RunNode(t, "test/browser", "parity.js", core, filepath.Join(filepath.Dir(core), "nacl.js"), keys[0].Text)
+	log := newLog(t, "tenu.example/log")
+	trust := receipt.Trust{Keys: keys, Logs: []note.Verifier{log.verifier}, Witnesses: []note.Verifier{log.witness}}
+	known, err := json.Marshal(map[string][]string{"keys": {keys[0].Text}, "logs": {log.signer.VerifierKey()}, "witnesses": {log.cosigner.VerifierKey()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := testpeer.RunNode(t, "test/browser", "parity.js", core, filepath.Join(filepath.Dir(core), "nacl.js"), string(known))
 	seed := uint64(20260709)
 	chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // which bits are flipped is no secret
 	t.Logf("seed %d", seed)
 	reasons := map[receipt.Reason]int{}
-	for _, given := range corpus(t, i, chance) {
-		want := verdict(given, keys)
+	for _, given := range append(corpus(t, i, chance), provenCorpus(t, i, log, chance)...) {
+		want := verdict(given, &trust)
 		var got map[string]any
 		if err := json.Unmarshal([]byte(node.Ask(base64.StdEncoding.EncodeToString(given))), &got); err != nil {
 			t.Fatal(err)
@@ -80,7 +99,8 @@ func TestPageAgrees(t *testing.T) {
 		reason, _ := want["reason"].(string)
 		reasons[receipt.Reason(reason)]++
 	}
-	for _, reason := range []receipt.Reason{"", receipt.Malformed, receipt.Forged, receipt.UnknownKey} {
+	for _, reason := range []receipt.Reason{"", receipt.Malformed, receipt.Forged, receipt.UnknownKey, receipt.WrongProof, receipt.UnknownLog, receipt.UnknownWitness,
+		receipt.OtherEntry, receipt.StaleCheckpoint, receipt.Contradicted} {
 		if reasons[reason] < 3 {
 			t.Errorf("%d receipts are %q: this test tells nothing of it", reasons[reason], reason)
 		}
@@ -129,13 +149,8 @@ func corpus(t *testing.T, i *receipt.Issuer, chance *rand.Rand) (all [][]byte) {
 }
 
 // verdict is what this program makes of a receipt, in the words of parity.js.
-func verdict(given []byte, keys []receipt.Key) map[string]any {
-	file, _ := receipt.Split(given)
-	text, err := receipt.Unwrap(file)
-	var x receipt.Receipt
-	if err == nil {
-		x, err = receipt.Open(text, keys)
-	}
+func verdict(given []byte, trust *receipt.Trust) map[string]any {
+	x, proven, err := trust.Check(given)
 	var refusal *receipt.Refusal
 	if errors.As(err, &refusal) {
 		return map[string]any{"reason": string(refusal.Reason), "line": refusal.Line}
@@ -147,7 +162,14 @@ func verdict(given []byte, keys []receipt.Key) map[string]any {
 	if x.HasSalt {
 		payer = "payer"
 	}
-	return map[string]any{"reference": x.Reference.String(), "sequence": fmt.Sprint(x.Sequence), "outcome": string(x.Outcome), "at": at,
+	proof := ""
+	if proven != nil {
+		proof = fmt.Sprintf("%s %d of %d", proven.Log, proven.Leaf, proven.Size)
+		for _, c := range proven.Cosigned {
+			proof += " " + c.By + " " + c.At.Format(time.RFC3339)
+		}
+	}
+	return map[string]any{"proven": proof, "reference": x.Reference.String(), "sequence": fmt.Sprint(x.Sequence), "outcome": string(x.Outcome), "at": at,
 		"charged": x.Charged.Decimal() + " " + string(x.Charged.Currency), "payer": payer}
 }
 
@@ -181,7 +203,7 @@ func TestSite(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	site.Keys(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, KeysPath, nil))
-	if keys, err := receipt.ParseKeys(w.Body.String()); err != nil || len(keys) != 1 || keys[0].Text != i.Keys()[0].Text {
+	if trust, err := receipt.ParseTrust(w.Body.String()); err != nil || len(trust.Keys) != 1 || trust.Keys[0].Text != i.Keys()[0].Text {
 		t.Errorf("the keys are served as %q, %v", w.Body, err)
 	}
 }
@@ -225,4 +247,58 @@ func TestPDF(t *testing.T) {
 	if svg, err := Code(paper.Link); err != nil || !bytes.HasPrefix(svg, []byte("<svg ")) || len(svg) > 100_000 {
 		t.Errorf("the code has %d bytes, %v", len(svg), err)
 	}
+}
+
+// A decoder that knows nothing of the encoder reads the code back, at any size of receipt that there is.
+func TestCodeIsRead(t *testing.T) {
+	i := issuer(t)
+	for _, state := range purchase.States[1:] {
+		for _, open := range []bool{true, false} {
+			link := i.Link(signed(t, i, state, money.GHS, open))
+			svg, err := Code(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, read := "", false
+			for scale := 3; scale <= 8 && !read; scale++ { // as a phone that is held nearer
+				got, err = scan(drawn(t, svg, scale))
+				read = err == nil
+			}
+			if got != link {
+				t.Errorf("%s: the code is read as %q, %v, and says %q", state, got, err, link)
+			}
+		}
+	}
+}
+
+// drawn is the picture of a code's SVG, with so many pixels for each module.
+func drawn(t *testing.T, svg []byte, scale int) image.Image {
+	t.Helper()
+	var size int
+	if _, err := fmt.Sscanf(string(svg[bytes.Index(svg, []byte("viewBox=")):]), `viewBox="0 0 %d`, &size); err != nil {
+		t.Fatal(err)
+	}
+	picture := image.NewGray(image.Rect(0, 0, size*scale, size*scale))
+	draw.Draw(picture, picture.Bounds(), image.White, image.Point{}, draw.Src)
+	for _, m := range regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-\d+z`).FindAllStringSubmatch(string(svg), -1) {
+		var n [3]int
+		for k := range n {
+			n[k], _ = strconv.Atoi(m[k+1])
+		}
+		draw.Draw(picture, image.Rect(n[0]*scale, n[1]*scale, (n[0]+n[2])*scale, (n[1]+1)*scale), image.Black, image.Point{}, draw.Src)
+	}
+	return picture
+}
+
+// scan reads one picture of a code as a phone does.
+func scan(picture image.Image) (string, error) {
+	bits, err := gozxing.NewBinaryBitmapFromImage(picture)
+	if err != nil {
+		return "", err
+	}
+	found, err := qrcode.NewQRCodeReader().Decode(bits, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+	if err != nil {
+		return "", err
+	}
+	return found.GetText(), nil
 }

@@ -29,9 +29,13 @@ const (
 // SiteConfig is what the public side of receipts is built from.
 type SiteConfig struct {
 	Issuer *receipt.Issuer
-	Brand  string
-	Zone   string // in which times are shown, as the IANA names it
-	Prefix string // of the country's numbers, as in 226
+	// Log is the key of the log that holds what receipts say, as C2SP signed-note has it, and Witnesses those of who cosigns
+	// it. "": proofs cannot be checked.
+	Log       string
+	Witnesses []string
+	Brand     string
+	Zone      string // in which times are shown, as the IANA names it
+	Prefix    string // of the country's numbers, as in 226
 }
 
 // Site serves the page that checks receipts, and the issuer's public keys. The page is
@@ -45,7 +49,7 @@ type Site struct {
 
 // NewSite returns the site.
 func NewSite(cfg SiteConfig) (*Site, error) {
-	s := &Site{keys: cfg.Issuer.KeysText(), file: "receipts-" + strings.Map(plainName, cfg.Issuer.Name()) + ".html"}
+	s := &Site{keys: cfg.Issuer.KeysText(cfg.Log, cfg.Witnesses...), file: "receipts-" + strings.Map(plainName, cfg.Issuer.Name()) + ".html"}
 	read := func(name string) string {
 		data, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
@@ -59,7 +63,16 @@ func NewSite(cfg SiteConfig) (*Site, error) {
 		raw.Keys = append(raw.Keys, k.Text)
 		x.Keys = append(x.Keys, template.HTMLEscapeString(k.Text))
 	}
-	raw.Brand, raw.Zone, raw.Prefix = cfg.Brand, cfg.Zone, cfg.Prefix
+	raw.Brand, raw.Zone, raw.Prefix, raw.Logs, raw.Witnesses = cfg.Brand, cfg.Zone, cfg.Prefix, []string{}, []string{}
+	if cfg.Log != "" {
+		raw.Logs, raw.Witnesses = append(raw.Logs, cfg.Log), append(raw.Witnesses, cfg.Witnesses...)
+	}
+	for _, text := range raw.Logs {
+		x.Logs = append(x.Logs, template.HTMLEscapeString(text))
+	}
+	for _, text := range raw.Witnesses {
+		x.Witnesses = append(x.Witnesses, template.HTMLEscapeString(text))
+	}
 	data, err := json.Marshal(raw) // escapes < > and &, so that it stands in a page
 	if err != nil {
 		return nil, fmt.Errorf("make the page that checks receipts: %w", err)
@@ -89,15 +102,17 @@ func NewSite(cfg SiteConfig) (*Site, error) {
 // checkPage is the page's template, whose scripts stand in it as they are.
 type checkPage struct {
 	Policy, Brand, CSS, Nacl, Core, JS, Data, File string
-	Keys                                           []string
+	Keys, Logs, Witnesses                          []string
 	Saved                                          bool
 }
 
 type checkData struct {
-	Brand  string   `json:"brand"`
-	Zone   string   `json:"zone"`
-	Prefix string   `json:"prefix"`
-	Keys   []string `json:"keys"`
+	Brand     string   `json:"brand"`
+	Zone      string   `json:"zone"`
+	Prefix    string   `json:"prefix"`
+	Keys      []string `json:"keys"`
+	Logs      []string `json:"logs"`
+	Witnesses []string `json:"witnesses"`
 }
 
 // source allows one script or style of a page.

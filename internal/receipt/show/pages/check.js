@@ -12,6 +12,10 @@
       newer: 'Un reçu plus récent du même achat dit : {x}.', reference: 'Référence', product: 'Produit', units: 'Valeur', charged: 'Débité', fee: 'dont frais', paid: 'Débité le',
       by: 'Crédit ou remboursement avant', outcome: 'Résultat', issuer: 'Signé par', sequence: "Reçu n°",
       pending: 'payé, crédit en cours', refunding: 'remboursement avant le {t}', credited: 'crédité le {t}', refunded: 'remboursé le {t}', declined: "rien n'a été débité ({t})",
+      log_keys: 'Clés du registre où chaque achat est inscrit, et de ses témoins', log: 'Au registre', proven: 'entrée {n}, prouvée', unproven: "pas encore prouvé : redemandez ce reçu dans quelques secondes", seen: 'vu par {x}',
+      wrong_proof: 'La preuve du registre qui suit ce reçu a été changée, ou ne mène pas à ce que le registre a signé : « {x} ».', unknown_log: "La preuve vient d'un registre que cette page ne connaît pas : {x}.",
+      unknown_witness: 'La preuve est contresignée par une clé que cette page ne connaît pas : {x}.', other_entry: "La preuve est celle d'une autre entrée du registre : « {x} ».",
+      stale_checkpoint: "La preuve et la signature du registre ne sont pas du même moment (entrée et taille : {x}).", contradicted: 'Le registre dit autre chose que ce reçu : « {x} ».',
       both: 'Ce numéro a payé et reçu.', payer: 'Ce numéro a payé.', recipient: 'Ce numéro a reçu.', neither: "Ce reçu ne parle pas de ce numéro.", no_salt: 'Ce reçu est une copie à montrer : on ne peut pas en retrouver les numéros.',
       malformed: "Ce n'est pas un reçu, ou il a été changé : ligne {n}, « {x} ».", malformed_whole: "Ce n'est pas un reçu : « {x} ».", missing: 'Il manque quelque chose à la ligne {n}.', long: "C'est trop long pour un reçu.",
       unknown_key: "Cette page ne connaît pas la clé {x} : le reçu n'est pas de cet émetteur, ou cette page est trop vieille.", wrong_signature: "Le texte a été changé : la signature de {x} ne va pas avec lui."
@@ -25,6 +29,10 @@
       newer: 'A newer receipt of the same purchase says: {x}.', reference: 'Reference', product: 'Product', units: 'Value', charged: 'Charged', fee: 'of it fees', paid: 'Charged on',
       by: 'Credit or refund before', outcome: 'Outcome', issuer: 'Signed by', sequence: 'Receipt no.',
       pending: 'paid, credit under way', refunding: 'refund before {t}', credited: 'credited on {t}', refunded: 'refunded on {t}', declined: 'nothing was charged ({t})',
+      log_keys: 'Keys of the log in which each purchase is an entry, and of its witnesses', log: 'In the log', proven: 'entry {n}, proven', unproven: 'not proven yet: ask for this receipt again in some seconds', seen: 'seen by {x}',
+      wrong_proof: "The log's proof that follows this receipt was changed, or does not lead to what the log signed: “{x}”.", unknown_log: 'The proof is of a log that this page does not know: {x}.',
+      unknown_witness: 'The proof is cosigned by a key that this page does not know: {x}.', other_entry: 'The proof is of another entry of the log: “{x}”.',
+      stale_checkpoint: "The proof and the log's signature are not of the same time (entry and size: {x}).", contradicted: 'The log says something else than this receipt: “{x}”.',
       both: 'This number paid and received.', payer: 'This number paid.', recipient: 'This number received.', neither: 'This receipt is not about this number.', no_salt: 'This receipt is a copy to be shown: nobody can tell its numbers.',
       malformed: 'This is no receipt, or it was changed: line {n}, “{x}”.', malformed_whole: 'This is no receipt: “{x}”.', missing: 'Something is missing in line {n}.', long: 'This is too long for a receipt.',
       unknown_key: 'This page does not know the key {x}: the receipt is not by this issuer, or this page is too old.', wrong_signature: 'The text was changed: the signature by {x} does not go with it.'
@@ -53,7 +61,12 @@
     svg.appendChild(path); h.appendChild(svg); h.appendChild(document.createTextNode(say(key)))
     return h
   }
-  function genuine (x) {
+  function logged (p) {
+    if (!data.logs.length) return ''
+    if (!p) return say('unproven')
+    return [say('proven', p.leaf)].concat(p.cosigned.map(function (c) { return say('seen', '', c.by + ', ' + when(c.at)) })).join(' · ')
+  }
+  function genuine (x, proven) {
     var newest = shown.filter(function (s) { return s.receipt && receipts.older(x, s.receipt) })
       .sort(function (a, b) { return receipts.older(a.receipt, b.receipt) ? 1 : -1 })[0]
     var box = element('section', '', 'result ' + (newest ? 'stale' : 'good'))
@@ -68,14 +81,14 @@
     var list = element('dl')
     function row (key, value) { if (value) { list.appendChild(element('dt', say(key))); list.appendChild(element('dd', value)) } }
     row('outcome', outcome(x)); row('reference', x.reference); row('product', x.product); row('units', amount(x.units)); row('charged', amount(x.charged)); row('fee', amount(x.fee))
-    row('paid', x.chargedAt && when(x.chargedAt)); row('by', x.resolveBy && when(x.resolveBy)); row('sequence', x.sequence); row('issuer', x.issuer)
+    row('paid', x.chargedAt && when(x.chargedAt)); row('by', x.resolveBy && when(x.resolveBy)); row('sequence', x.sequence); row('issuer', x.issuer); row('log', logged(proven))
     box.appendChild(list)
     return box
   }
   function refused (r) {
     var box = element('section', '', 'result bad'), text
     box.appendChild(heading('bad', 'M6 6l12 12M18 6 6 18'))
-    if (r.reason !== 'malformed') text = say(r.reason, r.line, r.found)
+    if (r.reason !== 'malformed') text = say(r.reason, r.line, short(r.found || ''))
     else if (r.line) text = say(r.found ? 'malformed' : 'missing', r.line, short(r.found || ''))
     else text = r.found ? say('malformed_whole', 0, short(r.found)) : say('long')
     box.appendChild(element('p', text))
@@ -86,14 +99,14 @@
     var results = document.getElementById('results')
     results.textContent = ''
     shown.forEach(function (s) {
-      var box = s.receipt ? genuine(s.receipt) : s.refusal ? refused(s.refusal) : element('p', say('nothing'))
+      var box = s.receipt ? genuine(s.receipt, s.proven) : s.refusal ? refused(s.refusal) : element('p', say('nothing'))
       if (s.name && shown.length > 1) box.insertBefore(element('p', s.name, 'hint'), box.firstChild)
       results.appendChild(box)
     })
   }
   function checked (name, bytes) {
-    return Promise.resolve().then(function () { return receipts.open(receipts.unwrap(receipts.split(bytes)), data.keys) })
-      .then(function (x) { return { name: name, receipt: x } }, function (e) {
+    return receipts.check(bytes, data)
+      .then(function (x) { return { name: name, receipt: x.receipt, proven: x.proven } }, function (e) {
         if (!(e instanceof receipts.Refusal)) throw e
         return { name: name, refusal: e }
       })

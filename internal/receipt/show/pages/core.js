@@ -94,7 +94,7 @@ var receipts = (function () {
       form(parts[0], DIGITS[parts[1]] ? /^(0|[1-9][0-9]*)\.[0-9][0-9]$/ : /^(0|[1-9][0-9]*)$/)
       var minor = parts[0].replace('.', '').replace(/^0+(?=.)/, '')
       if (parts[0].length > 32 || compare(minor, LARGEST) > 0) fail(value)
-      return { figure: parts[0], currency: parts[1], none: minor === '0' }
+      return { figure: parts[0], currency: parts[1], minor: minor, none: minor === '0' }
     }
     function octets (value, n) {
       var out = unbase64(value, false)
@@ -200,10 +200,126 @@ var receipts = (function () {
     return out
   }
 
-  /* a receipt's file without the proof that may follow it */
+  /* a receipt's file taken apart: the receipt, and the proof that may follow it, or null */
+  var MARK = 'c2sp.org/tlog-proof@v1'
   function split (bytes) {
-    var text = binaryOf(bytes), cut = text.indexOf('\n\nc2sp.org/tlog-proof@v1\n')
-    return cut < 0 ? bytes : bytes.slice(0, cut + 1)
+    var cut = binaryOf(bytes).indexOf('\n\n' + MARK + '\n')
+    return cut < 0 ? { signed: bytes, proof: null } : { signed: bytes.slice(0, cut + 1), proof: bytes.slice(cut + 2) }
+  }
+
+  var MOST = 9007199254740991, MAXPROOF = 196606
+  function place (text) { return /^(0|[1-9][0-9]{0,15})$/.test(text) && +text <= MOST ? +text : -1 }
+  function joined (first, left, right) {
+    var out = new Uint8Array(1 + left.length + (right ? right.length : 0))
+    out[0] = first; out.set(left, 1)
+    if (right) out.set(right, 1 + left.length)
+    return out
+  }
+  function half (n) { return Math.floor(n / 2) }
+
+  /* the root that hashes lead to from a leaf (RFC 6962, section 2.1.1), or null where they are too many or too few */
+  function rootOf (leaf, index, size, path) {
+    var hash = sha256(joined(0, leaf)), used = 0
+    for (var last = size - 1; last > 0; index = half(index), last = half(last)) {
+      if (index % 2 === 0 && index === last) continue
+      if (used === path.length) return null
+      hash = index % 2 ? sha256(joined(1, path[used], hash)) : sha256(joined(1, hash, path[used]))
+      used++
+    }
+    return used === path.length ? hash : null
+  }
+
+  /* a key among some by its name and ID */
+  function keyOf (keys, id) {
+    var text = keys.filter(function (k) { return k.split('+').slice(0, 2).join('+') === id })[0]
+    return text ? unbase64(text.split('+').slice(2).join('+'), true).slice(1) : null
+  }
+
+  /* a promise of what a checkpoint signs: three lines, an empty one, and signatures, each by a key that is known */
+  function head (text, trust) {
+    function fail (reason, found) { throw new Refusal(reason, 0, found) }
+    var cut = text.indexOf('\n\n'), body = text.slice(0, cut + 1), lines = body.split('\n'), rest = text.slice(cut + 2)
+    var root = cut < 0 || lines.length !== 4 ? null : unbase64(lines[2], true), size = root && place(lines[1])
+    if (!root || root.length !== 32 || size < 0 || lines[0] === '' || rest.slice(-1) !== '\n' || text.length > 65536) fail('wrong_proof', lines[0])
+    var x = { log: lines[0], size: size, root: binaryOf(root), cosigned: [] }, known = false
+    return rest.slice(0, -1).split('\n').reduce(function (before, line) {
+      return before.then(function () {
+        var m = /^\u2014 ([^ \n]+) ([A-Za-z0-9+/]+={0,2})$/.exec(line), raw = m && unbase64(m[2], true), id = ''
+        if (!raw || raw.length < 4) fail('wrong_proof', line)
+        for (var i = 0; i < 4; i++) id += ('0' + raw[i].toString(16)).slice(-2)
+        id = m[1] + '+' + id
+        var key = keyOf(trust.logs, id), sig = raw.slice(4)
+        if (key) {
+          if (m[1] !== x.log) fail('unknown_log', x.log)
+          return (sig.length === 64 ? signed(key, utf8(body), sig) : Promise.resolve(false)).then(function (ok) {
+            if (!ok) fail('wrong_proof', id)
+            known = true
+          })
+        }
+        key = keyOf(trust.witnesses, id)
+        if (!key) fail(m[1] === x.log ? 'unknown_log' : 'unknown_witness', id)
+        var seconds = 0
+        for (i = 0; i < 8; i++) seconds = seconds * 256 + (sig[i] || 0)
+        if (sig.length !== 72 || seconds > MOST) fail('wrong_proof', id)
+        return signed(key, utf8('cosignature/v1\ntime ' + seconds + '\n' + body), sig.slice(8)).then(function (ok) {
+          if (!ok) fail('wrong_proof', id)
+          x.cosigned.push({ by: m[1], at: new Date(seconds * 1000) })
+        })
+      })
+    }, Promise.resolve()).then(function () {
+      if (!known) fail('unknown_log', x.log)
+      return x
+    })
+  }
+
+  var STATES = { crediting: 'pending', refunding: 'refunding', credited: 'credited', refunded: 'refunded', declined: 'declined' }
+  /* where a leaf says something else than the receipt, '' for nowhere */
+  function contradicts (x, begun, items) {
+    var line = items.filter(function (i) { return i.charAt(0) === 's' })[0] || '', w = line.split(' ').slice(1)
+    function same (time, after) { return time !== '' && /^-?[0-9]+$/.test(after) && Math.floor((begun + +after) / 1e6) * 1000 === Date.parse(time) }
+    if (w.length < 10 || STATES[w[0]] !== x.outcome || w[2] !== x.charged.minor) return line || '-'
+    if (!x.charged.none && (w[4] !== x.charged.currency || !same(x.chargedAt, w[5]) || !same(x.resolveBy, w[8]))) return line
+    return ''
+  }
+
+  /* a promise of what the proof proves that follows a receipt; it is broken by a Refusal */
+  function prove (x, bytes, trust) {
+    function fail (reason, found) { throw new Refusal(reason, 0, found) }
+    return Promise.resolve().then(function () {
+      var text = ''
+      try { text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) } catch (e) { fail('wrong_proof', '') }
+      var cut = text.indexOf('\n\n'), lines = text.slice(0, cut).split('\n')
+      if (cut < 0 || bytes.length > MAXPROOF || lines.length < 3 || lines.length > 66 || lines[0] !== MARK) fail('wrong_proof', lines[0])
+      if (lines[1].slice(0, 6) !== 'extra ' || lines[2].slice(0, 6) !== 'index ') fail('wrong_proof', lines[1])
+      var leaf = unbase64(lines[1].slice(6), true), index = place(lines[2].slice(6))
+      if (!leaf || index < 0) fail('wrong_proof', lines[leaf ? 2 : 1])
+      var path = lines.slice(3).map(function (line) {
+        var hash = unbase64(line, true)
+        if (!hash || hash.length !== 32) fail('wrong_proof', line)
+        return hash
+      })
+      return head(text.slice(cut + 2), trust).then(function (signed) {
+        var items = binaryOf(leaf).split('\n'), h = /^([prkcizl]) (0|-?[1-9][0-9]{0,18}) ([1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18}) (0|-?[1-9][0-9]{0,18})$/.exec(items[0])
+        if (!h || items.length < 2) fail('wrong_proof', items[0])
+        if (h[1] !== 'p' || h[2] !== x.entry || h[3] !== x.sequence) fail('other_entry', items[0])
+        var root = index < signed.size ? rootOf(leaf, index, signed.size, path) : null
+        if (!root) fail('stale_checkpoint', index + ', ' + signed.size)
+        if (binaryOf(root) !== signed.root) fail('wrong_proof', index + ', ' + signed.size)
+        var said = contradicts(x, h[4] - h[5], items.slice(1))
+        if (said) fail('contradicted', said)
+        return { log: signed.log, leaf: index, size: signed.size, cosigned: signed.cosigned }
+      })
+    })
+  }
+
+  /* a promise of what a receipt's file says, and what the proof in it proves, null for none; trust has keys, logs and witnesses */
+  function check (bytes, trust) {
+    return Promise.resolve().then(function () {
+      var parts = split(bytes)
+      return open(unwrap(parts.signed), trust.keys).then(function (x) {
+        return (parts.proof ? prove(x, parts.proof, trust) : Promise.resolve(null)).then(function (proven) { return { receipt: x, proven: proven } })
+      })
+    })
   }
 
   /* 'payer', 'recipient', 'both', or '' for neither */
@@ -220,6 +336,6 @@ var receipts = (function () {
       compare(x.sequence, than.sequence) < 0
   }
 
-  return { open: open, unwrap: unwrap, split: split, opens: opens, older: older, Refusal: Refusal, utf8: utf8, sha256: sha256 }
+  return { check: check, opens: opens, older: older, Refusal: Refusal, utf8: utf8, sha256: sha256 }
 })()
 if (typeof module !== 'undefined') module.exports = receipts
