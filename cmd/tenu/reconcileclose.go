@@ -8,15 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
-	"tenu/internal/purchase"
 	"tenu/internal/reconcile"
-	"tenu/internal/reconcile/rehearsal"
 	"tenu/internal/store"
 )
 
@@ -167,91 +163,4 @@ func (c *reconcileClosesCmd) Run(ctx context.Context, a *app) error {
 		a.printf("%s: %d records, each signature and the chain hold.\n", a.paint().good("sound"), n)
 		return nil
 	})
-}
-
-// reconcileBenchCmd measures a match.
-type reconcileBenchCmd struct {
-	Lines int    `default:"10000000" help:"How many purchases the statement tells of."`
-	Dir   string `type:"path" help:"Where the statement is written, and lines are sorted; the system's folder when left out."`
-}
-
-// Run writes a statement with breaks planted in it, checks it and matches it, and says how long that took.
-func (c *reconcileBenchCmd) Run(ctx context.Context, a *app) (err error) {
-	keys, err := purchase.NewKeyring([]byte("the keyring of a measurement"))
-	if err != nil {
-		return err
-	}
-	mapping, err := reconcile.LoadMapping("sandbox")
-	if err != nil {
-		return err
-	}
-	r := rehearsal.New(rehearsal.Plan{Seed: 1, Purchases: c.Lines, Planted: min(2000, c.Lines/10), Keyless: 100, Leg: purchase.Credit, Partner: "partner"}, keys)
-	file, err := os.CreateTemp(c.Dir, "tenu-bench-*.csv")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-	a.printf("Writing a statement of %d purchases ...\n", c.Lines)
-	if err := r.Write(file); err != nil {
-		return err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return c.measure(ctx, a, r, file, mapping, keys)
-}
-
-func (c *reconcileBenchCmd) measure(ctx context.Context, a *app, r *rehearsal.Rehearsal, file *os.File, m *reconcile.Mapping, keys *purchase.Keyring) error {
-	span := r.Span()
-	begin := a.clock.Now()
-	in, progress, finish := a.reading(file)
-	checked, err := reconcile.Check(ctx, file.Name(), in, m, keys, reconcile.Want{Partner: "partner", From: span.From, To: span.To}, c.Dir, progress)
-	finish()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = checked.Close() }() // it was only read
-	middle := a.clock.Now()
-	want, wrong := r.Expected(), 0
-	job := reconcile.Job{Partner: reconcile.Partner{Name: "partner", Undone: true, Skew: rehearsal.Skew, Capability: r.Capability}, Span: span, Book: r.Book(),
-		Earlier: reconcile.NoEarlier{}, Dir: c.Dir, Found: func(f reconcile.Found) error {
-			e := rehearsal.Expected{Cause: f.Cause, Purchase: f.Purchase}
-			if f.Purchase == 0 {
-				e.Ref = f.Ref
-			}
-			if !want[e] {
-				wrong++
-			}
-			delete(want, e)
-			return nil
-		}}
-	tally, err := job.Match(ctx, checked)
-	if err != nil {
-		return err
-	}
-	end := a.clock.Now()
-	a.printf("%d lines: read, checked and sorted in %s, matched in %s; %d by key, %d by reference, %d by rule.\n", tally.Lines,
-		middle.Sub(begin).Round(10*time.Millisecond), end.Sub(middle).Round(10*time.Millisecond), tally.Matched, tally.ByRef, tally.ByRule)
-	a.printf("%d breaks planted: %d not found, %d false. Most memory: %d MB. %d processors.\n", len(r.Expected()), len(want), wrong, peakMB(), runtime.GOMAXPROCS(0))
-	if len(want)+wrong > 0 {
-		return errors.New("the match is wrong")
-	}
-	return nil
-}
-
-// peakMB is the most memory that this process had, as Linux counts it; 0 where that is not known.
-func peakMB() (mb int) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			var kb int
-			if _, err := fmt.Sscanf(strings.TrimSpace(rest), "%d kB", &kb); err == nil {
-				mb = kb / 1024
-			}
-		}
-	}
-	return mb
 }

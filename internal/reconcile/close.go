@@ -418,6 +418,7 @@ func (d *Desk) here(ctx context.Context, k *Known, day Span, into sums) error {
 	if err != nil {
 		return err
 	}
+	defer book.close()
 	for {
 		m, err := book.Next(ctx)
 		if errors.Is(err, io.EOF) {

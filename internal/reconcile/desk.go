@@ -153,6 +153,7 @@ func (l *loading) run(ctx context.Context, progress func(int64)) error {
 	if err != nil {
 		return err
 	}
+	defer book.close()
 	job := Job{Partner: l.known.Partner, Span: st.Span, Partial: st.Partial, Book: book,
 		Earlier: newArchive(l.cfg.Store, others, l.replace, st.Span), Window: l.cfg.Window, MaxBreaks: l.cfg.MaxBreaks, Dir: l.cfg.Dir,
 		Found: l.add, Progress: progress}
@@ -217,17 +218,28 @@ func (d *Desk) ByTable(ctx context.Context, partner string) (n int, err error) {
 	}
 }
 
-// storeBook is a Book that reads the store page by page.
+// storeBook is a Book that reads the store page by page, ahead of who reads the book.
 type storeBook struct {
 	store   Store
 	partner string
 	ranges  []IDs
 	queue   []Movement
 	at      int
+	pages   chan bookPage // nil before the first is read
+	stop    context.CancelFunc
 }
 
-// pageSize is how many purchases are read at once.
-const pageSize = 2000
+// bookPage is a page of a book, or why there is none.
+type bookPage struct {
+	found []Movement
+	err   error
+}
+
+// A page is the movements of so many purchases, and so many pages are read ahead: with 350 bytes a movement some 15 MB.
+const (
+	pageSize = 10_000
+	ahead    = 2
+)
 
 func (d *Desk) book(ctx context.Context, partner string, made Span) (*storeBook, error) {
 	ranges, err := d.cfg.Store.Made(ctx, made)
@@ -237,24 +249,54 @@ func (d *Desk) book(ctx context.Context, partner string, made Span) (*storeBook,
 	return &storeBook{store: d.cfg.Store, partner: partner, ranges: ranges}, nil
 }
 
+// close ends the reading. It must be called.
+func (b *storeBook) close() {
+	if b.stop == nil {
+		return
+	}
+	b.stop()
+	for range b.pages { // its end
+	}
+}
+
+// read reads every page, and closes the channel. It ends with the context.
+func (b *storeBook) read(ctx context.Context, ranges []IDs, pages chan<- bookPage) {
+	defer close(pages)
+	for _, in := range ranges {
+		for in.From < in.Till {
+			var p bookPage
+			p.found, in.From, p.err = b.store.Movements(ctx, b.partner, in, pageSize)
+			select {
+			case pages <- p:
+			case <-ctx.Done():
+				return
+			}
+			if p.err != nil {
+				return
+			}
+		}
+	}
+}
+
 // Next is Book.
 func (b *storeBook) Next(ctx context.Context) (*Movement, error) {
+	if b.pages == nil {
+		ctx, b.stop = context.WithCancel(ctx)
+		b.pages = make(chan bookPage, ahead)
+		go b.read(ctx, b.ranges, b.pages)
+	}
 	for b.at == len(b.queue) {
-		if len(b.ranges) == 0 {
+		p, more := <-b.pages
+		if !more {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			return nil, io.EOF
 		}
-		in := &b.ranges[0]
-		records, next, err := b.store.Involving(ctx, b.partner, *in, pageSize)
-		if err != nil {
-			return nil, err
+		if p.err != nil {
+			return nil, p.err
 		}
-		if in.From = next; next >= in.Till {
-			b.ranges = b.ranges[1:]
-		}
-		b.queue, b.at = b.queue[:0], 0
-		for i := range records {
-			b.queue = append(b.queue, MovementsOf(&records[i], b.partner)...)
-		}
+		b.queue, b.at = p.found, 0
 	}
 	b.at++
 	return &b.queue[b.at-1], nil
@@ -272,7 +314,7 @@ func (b *storeBook) Lookup(ctx context.Context, ids []purchase.ID) (all []Moveme
 			for _, leg := range purchase.Legs {
 				never := asked(&records[i], leg)
 				never.Elsewhere = true
-				m = append(m, *never)
+				m = append(m, never)
 			}
 		}
 		all = append(all, m...)

@@ -119,9 +119,9 @@ var (
 type Store interface {
 	// Made are the purchases that were made in a time, by ranges of their IDs.
 	Made(ctx context.Context, in Span) ([]IDs, error)
-	// Involving returns up to limit purchases of a range, ordered by ID, of which a leg was, or is to be, the partner's, and
-	// from where to go on; in.Till or more when that was all. Of what is recorded, attempts and evidence are read.
-	Involving(ctx context.Context, partner string, in IDs, limit int) (records []purchase.Record, next purchase.ID, err error)
+	// Movements returns the movements at a partner of the first limit purchases of a range, whoever's they are, by purchase and leg, as of
+	// one moment, and from where to go on: in.Till when that was all.
+	Movements(ctx context.Context, partner string, in IDs, limit int) (found []Movement, next purchase.ID, err error)
 	Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error)
 
 	// Loaded returns the partner's statement of a digest that is kept, or ErrNoStatement.

@@ -138,6 +138,10 @@ func (s *sqlite) view(ctx context.Context, read func(context.Context, *sql.Tx) e
 	return snapshot(ctx, s.read, s.judge, read)
 }
 
+func (s *sqlite) narrow(ctx context.Context, read func(narrowly) error) error {
+	return s.view(ctx, func(ctx context.Context, tx *sql.Tx) error { return read(narrowTx(ctx, tx)) })
+}
+
 func (s *sqlite) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
 	if err := s.enter(); err != nil {
 		return err

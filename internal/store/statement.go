@@ -41,35 +41,6 @@ func (s *Store) Made(ctx context.Context, in reconcile.Span) (found []reconcile.
 	return found, nil
 }
 
-// Involving is reconcile.Store. One call looks at a bounded number of purchases, whoever's they are.
-func (s *Store) Involving(ctx context.Context, partner string, in reconcile.IDs, limit int) (records []purchase.Record, next purchase.ID, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		records, next = nil, in.Till
-		end, err := numbers(ctx, tx, `SELECT id FROM purchase WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1 OFFSET $3`, int64(in.From), int64(in.Till), scannedAtOnce)
-		if err != nil {
-			return err
-		}
-		if len(end) > 0 {
-			next = purchase.ID(end[0])
-		}
-		ids, err := numbers(ctx, tx, `SELECT id FROM purchase p WHERE id >= $1 AND id < $2 AND (payer = $3 OR provider = $3
-			OR EXISTS (SELECT 1 FROM attempt a WHERE a.purchase = p.id AND a.partner = $3)) ORDER BY id LIMIT $4`,
-			int64(in.From), int64(next), clean(partner), limit)
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		if len(ids) == limit {
-			next = purchase.ID(ids[len(ids)-1] + 1)
-		}
-		records, err = s.recordsWith(ctx, tx, ids, exchanged)
-		return err
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("read a partner's purchases: %w", err)
-	}
-	return records, next, nil
-}
-
 // Loaded is reconcile.Store.
 func (s *Store) Loaded(ctx context.Context, partner, digest string) (reconcile.Statement, error) {
 	return one(ctx, s, "read a statement", reconcile.ErrNoStatement, scanStatement,

@@ -27,7 +27,7 @@ func runStatements(t *testing.T, open func(testing.TB) DatabaseSubject) {
 		name string
 		run  func(*testing.T, DatabaseSubject)
 	}{
-		{"PurchasesInvolve", purchasesInvolve},
+		{"MovementsAreRead", movementsAreRead},
 		{"StatementsAreKept", statementsAreKept},
 		{"BreaksAreKept", breaksAreKept},
 		{"ClosesAreAdded", closesAreAdded},
@@ -37,45 +37,66 @@ func runStatements(t *testing.T, open func(testing.TB) DatabaseSubject) {
 	}
 }
 
-func purchasesInvolve(t *testing.T, s DatabaseSubject) {
+// The movements that are read narrowly are those of the records.
+func movementsAreRead(t *testing.T, s DatabaseSubject) {
 	ctx := t.Context()
 	shop := newShop(t, s)
-	var want []purchase.ID
-	for i := int64(1); i <= 7; i++ {
+	var ids []purchase.ID
+	for i := int64(1); i <= 9; i++ {
 		r := request(i)
 		if i%3 == 0 {
 			r.Provider = "other"
-		} else {
-			want = append(want, purchase.MakeID(0, i))
 		}
-		shop.sell(r, charged)
+		events := []purchase.Event{charged}
+		switch i {
+		case 4:
+			events = append(events, credited)
+		case 5:
+			events = append(events, refused) // it is given back, by the payer
+		case 7:
+			events = append(events, answer(purchase.Credit, purchase.Unknown, ""))
+		}
+		p := shop.sell(r, events...)
+		ids = append(ids, p.ID)
 	}
+	// The eighth is routed elsewhere by now.
+	s.Execute(t, fmt.Sprintf(`UPDATE purchase SET provider = 'other' WHERE id = %d`, int64(ids[7])))
 	ranges, err := s.Made(ctx, around)
-	if err != nil || len(ranges) != 1 || ranges[0] != (reconcile.IDs{From: purchase.MakeID(0, 1), Till: purchase.MakeID(0, 8)}) {
+	if err != nil || len(ranges) != 1 || ranges[0] != (reconcile.IDs{From: purchase.MakeID(0, 1), Till: purchase.MakeID(0, 10)}) {
 		t.Fatalf("made: %+v, %v", ranges, err)
 	}
 	if none, err := s.Made(ctx, reconcile.Span{From: dawn + 3600_000_000, To: dawn + 7200_000_000}); err != nil || len(none) != 0 {
 		t.Errorf("made at another time: %+v, %v", none, err)
 	}
-	var got []purchase.ID
-	for in := ranges[0]; in.From < in.Till; {
-		records, next, err := s.Involving(ctx, "ocs", in, 2)
-		if err != nil || len(records) > 2 || next <= in.From {
-			t.Fatalf("%d records, next %d, %v", len(records), next, err)
-		}
+	records, err := s.Load(ctx, ids...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, partner := range []string{"ocs", "wallet", "other", "nobody"} {
+		var want []reconcile.Movement
 		for i := range records {
-			if len(records[i].Evidence) != 1 {
-				t.Errorf("a record without its evidence: %+v", records[i])
-			}
-			got = append(got, records[i].Purchase.ID)
+			want = append(want, reconcile.MovementsOf(&records[i], partner)...)
 		}
-		in.From = next
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("of the partner: %v, want %v", got, want)
-	}
-	if all, _, err := s.Involving(ctx, "wallet", ranges[0], 100); err != nil || len(all) != 7 {
-		t.Errorf("of the payer: %d, %v", len(all), err)
+		for _, limit := range []int{1, 2, 4, 100} {
+			var got []reconcile.Movement
+			for in := ranges[0]; in.From < in.Till; {
+				found, next, err := s.Movements(ctx, partner, in, limit)
+				if err != nil || next <= in.From {
+					t.Fatalf("next %d, %v", next, err)
+				}
+				got = append(got, found...)
+				in.From = next
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("of %s, %d at once: read %+v, want %+v", partner, limit, got, want)
+			}
+		}
+		if partner == "ocs" && !slices.ContainsFunc(want, func(m reconcile.Movement) bool { return m.Elsewhere }) {
+			t.Error("none is elsewhere")
+		}
+		if partner == "wallet" && !slices.ContainsFunc(want, func(m reconcile.Movement) bool { return m.Leg == purchase.Refund }) {
+			t.Error("none is a refund")
+		}
 	}
 }
 
