@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strings"
+	"syscall"
 	"time"
 
 	"tenu/internal/bench"
@@ -93,7 +94,9 @@ type planted struct {
 	wrong     int
 }
 
-func newPlanted(r *rehearsal.Rehearsal) *planted { return &planted{all: r.Expected(), left: r.Expected()} }
+func newPlanted(r *rehearsal.Rehearsal) *planted {
+	return &planted{all: r.Expected(), left: r.Expected()}
+}
 
 func (p *planted) count(f *reconcile.Found) {
 	e := rehearsal.Expected{Cause: f.Cause, Purchase: f.Purchase}
@@ -117,7 +120,7 @@ func (p *planted) say(a *app, t *reconcile.Tally) error {
 
 // load does what the command does with a file: everything, with a database that holds our side.
 func (c *reconcileBenchCmd) load(ctx context.Context, a *app, r *rehearsal.Rehearsal, file *os.File, m *reconcile.Mapping, keys *purchase.Keyring) (err error) {
-	dsn, drop, err := c.database(ctx)
+	dsn, server, drop, err := c.database(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,7 +137,8 @@ func (c *reconcileBenchCmd) load(ctx context.Context, a *app, r *rehearsal.Rehea
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	desk, err := reconcile.NewDesk(reconcile.Config{Store: s, Keys: keys, Clock: a.clock, Known: []reconcile.Known{{Partner: c.partner(r), Mapping: m}}, Dir: c.Dir})
+	timed := &timedStore{Store: s, clock: a.clock, at: map[string]purchase.Instant{}}
+	desk, err := reconcile.NewDesk(reconcile.Config{Store: timed, Keys: keys, Clock: a.clock, Known: []reconcile.Known{{Partner: c.partner(r), Mapping: m}}, Dir: c.Dir})
 	if err != nil {
 		return err
 	}
@@ -150,23 +154,26 @@ func (c *reconcileBenchCmd) load(ctx context.Context, a *app, r *rehearsal.Rehea
 		defer pprof.StopCPUProfile()
 	}
 	span := r.Span()
+	usedBefore, err := processorTime(server)
+	if err != nil {
+		return err
+	}
 	begin := a.clock.Now()
 	in, progress, finish := a.reading(file)
-	var checked purchase.Instant // when the last line was read
-	seen := func(n int64) {
-		if n >= int64(c.Lines)*9/10 && checked == 0 {
-			checked = a.clock.Now()
-		}
-		if progress != nil {
-			progress(n)
-		}
-	}
-	report, err := desk.Load(ctx, file.Name(), in, m, reconcile.Want{Partner: "partner", From: span.From, To: span.To}, seen)
+	report, err := desk.Load(ctx, file.Name(), in, m, reconcile.Want{Partner: "partner", From: span.From, To: span.To}, progress)
 	finish()
 	if err != nil {
 		return err
 	}
 	took := a.clock.Now().Sub(begin)
+	used, err := processorTime(server)
+	if err != nil {
+		return err
+	}
+	a.printf("Loaded on %s in %s, %d lines a second. Of that: read and checked %s, matched %s, lines kept %s, breaks kept %s, corrected by the table %s.\n", c.Store,
+		took.Round(10*time.Millisecond), int64(float64(report.Statement.Lines)/took.Seconds()), timed.since("Loaded", begin), timed.since("BeginStatement", timed.at["Loaded"]),
+		timed.since("PutBreaks", timed.at["BeginStatement"]), timed.since("EndStatement", timed.at["PutBreaks"]), begin.Add(took).Sub(timed.at["EndStatement"]).Round(10*time.Millisecond))
+	a.printf("Processor time: %s here, %s of the database's server.\n", (used[0] - usedBefore[0]).Round(10*time.Millisecond), (used[1] - usedBefore[1]).Round(10*time.Millisecond))
 	found := newPlanted(r)
 	for before, more := int64(0), true; more; {
 		all, err := desk.Breaks(ctx, reconcile.Sift{Before: before, Limit: 1000})
@@ -179,29 +186,70 @@ func (c *reconcileBenchCmd) load(ctx context.Context, a *app, r *rehearsal.Rehea
 		}
 		more = len(all) > 0
 	}
-	a.printf("Loaded on %s in %s, %d lines a second; 9 in 10 lines were read after %s.\n", c.Store, took.Round(10*time.Millisecond),
-		int64(float64(report.Statement.Lines)/took.Seconds()), checked.Sub(begin).Round(10*time.Millisecond))
 	return found.say(a, &report.Statement.Tally)
 }
 
+// timedStore notes when the steps of a load began.
+type timedStore struct {
+	reconcile.Store
+	clock purchase.Clock
+	at    map[string]purchase.Instant
+}
+
+func (t *timedStore) since(step string, before purchase.Instant) time.Duration {
+	return t.at[step].Sub(before).Round(10 * time.Millisecond)
+}
+
+func (t *timedStore) Loaded(ctx context.Context, partner, digest string) (reconcile.Statement, error) {
+	t.at["Loaded"] = t.clock.Now()
+	return t.Store.Loaded(ctx, partner, digest)
+}
+
+func (t *timedStore) BeginStatement(ctx context.Context, s reconcile.Statement) (reconcile.Statement, error) {
+	t.at["BeginStatement"] = t.clock.Now()
+	return t.Store.BeginStatement(ctx, s)
+}
+
+func (t *timedStore) PutBreaks(ctx context.Context, partner string, statement int64, found []reconcile.Found, at purchase.Instant) (int, error) {
+	t.at["PutBreaks"] = t.clock.Now()
+	return t.Store.PutBreaks(ctx, partner, statement, found, at)
+}
+
+func (t *timedStore) EndStatement(ctx context.Context, s reconcile.Statement, replaces []int64, at purchase.Instant) (int, error) {
+	t.at["EndStatement"] = t.clock.Now()
+	return t.Store.EndStatement(ctx, s, replaces, at)
+}
+
+// processorTime is what we, and the server, 0 for none of ours, have used.
+func processorTime(server *peer.Postgres) (used [2]time.Duration, err error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return used, fmt.Errorf("read the processor time: %w", err)
+	}
+	used[0] = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	if server != nil {
+		used[1], err = server.CPU()
+	}
+	return used, err
+}
+
 // database makes an empty one.
-func (c *reconcileBenchCmd) database(ctx context.Context) (dsn string, drop func() error, err error) {
+func (c *reconcileBenchCmd) database(ctx context.Context) (dsn string, server *peer.Postgres, drop func() error, err error) {
 	switch {
 	case c.Store == "sqlite":
 		dir, err := os.MkdirTemp(c.Dir, "tenu-bench-*")
-		return "sqlite:" + filepath.Join(dir, "tenu.db"), func() error { return os.RemoveAll(dir) }, err
+		return "sqlite:" + filepath.Join(dir, "tenu.db"), nil, func() error { return os.RemoveAll(dir) }, err
 	case c.DSN != "":
-		return c.DSN, func() error { return nil }, nil
+		return c.DSN, nil, func() error { return nil }, nil
 	}
-	server, err := peer.StartPostgres(true)
-	if err != nil {
-		return "", nil, err
+	if server, err = peer.StartPostgres(true); err != nil {
+		return "", nil, nil, err
 	}
 	if dsn, err = server.Create(ctx, "bench"); err != nil {
 		server.Stop()
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return dsn, func() error { server.Stop(); return nil }, nil
+	return dsn, server, func() error { server.Stop(); return nil }, nil
 }
 
 // peakMB is the most memory that this process had, as Linux counts it; 0 where that is not known.

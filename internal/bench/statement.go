@@ -20,7 +20,9 @@ type row struct {
 	values  func(r *purchase.Record) [][]any
 }
 
-func flat(text string) []string { return strings.Split(strings.Join(strings.Fields(strings.Trim(text, "()")), ""), ",") }
+func flat(text string) []string {
+	return strings.Split(strings.Join(strings.Fields(strings.Trim(text, "()")), ""), ",")
+}
 
 // movementRows are what a partner's statement is compared with.
 var movementRows = []row{

@@ -225,7 +225,7 @@ type storeBook struct {
 	ranges  []IDs
 	queue   []Movement
 	at      int
-	pages   chan bookPage // nil before the first is read
+	pages   chan chan bookPage // nil before the first is read
 	stop    context.CancelFunc
 }
 
@@ -235,10 +235,11 @@ type bookPage struct {
 	err   error
 }
 
-// A page is the movements of so many purchases, and so many pages are read ahead: with 350 bytes a movement some 15 MB.
+// A page is the movements of so many purchases. One is matched, and two more are being read or wait: with 500 bytes a movement
+// some 15 MB.
 const (
 	pageSize = 10_000
-	ahead    = 2
+	ahead    = 1
 )
 
 func (d *Desk) book(ctx context.Context, partner string, made Span) (*storeBook, error) {
@@ -255,25 +256,32 @@ func (b *storeBook) close() {
 		return
 	}
 	b.stop()
-	for range b.pages { // its end
+	for page := range b.pages {
+		<-page
 	}
 }
 
-// read reads every page, and closes the channel. It ends with the context.
-func (b *storeBook) read(ctx context.Context, ranges []IDs, pages chan<- bookPage) {
+// read has every page read, two at a time, and hands them over in their order. It ends with the context.
+func (b *storeBook) read(ctx context.Context, ranges []IDs, pages chan<- chan bookPage) {
 	defer close(pages)
 	for _, in := range ranges {
 		for in.From < in.Till {
-			var p bookPage
-			p.found, in.From, p.err = b.store.Movements(ctx, b.partner, in, pageSize)
+			page := make(chan bookPage, 1)
+			till, err := b.store.Piece(ctx, in, pageSize)
 			select {
-			case pages <- p:
+			case pages <- page:
 			case <-ctx.Done():
 				return
 			}
-			if p.err != nil {
+			if err != nil {
+				page <- bookPage{err: err}
 				return
 			}
+			go func(in IDs) { // ends once it is read, or with the context
+				found, err := b.store.Movements(ctx, b.partner, in)
+				page <- bookPage{found, err}
+			}(IDs{in.From, till})
+			in.From = till
 		}
 	}
 }
@@ -282,17 +290,18 @@ func (b *storeBook) read(ctx context.Context, ranges []IDs, pages chan<- bookPag
 func (b *storeBook) Next(ctx context.Context) (*Movement, error) {
 	if b.pages == nil {
 		ctx, b.stop = context.WithCancel(ctx)
-		b.pages = make(chan bookPage, ahead)
+		b.pages = make(chan chan bookPage, ahead)
 		go b.read(ctx, b.ranges, b.pages)
 	}
 	for b.at == len(b.queue) {
-		p, more := <-b.pages
+		page, more := <-b.pages
 		if !more {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			return nil, io.EOF
 		}
+		p := <-page
 		if p.err != nil {
 			return nil, p.err
 		}

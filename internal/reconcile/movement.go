@@ -39,7 +39,9 @@ type Movement struct {
 }
 
 // MovementsOf are the movements of a purchase at a partner, by leg.
-func MovementsOf(r *purchase.Record, partner string) []Movement { return AppendMovements(nil, r, partner) }
+func MovementsOf(r *purchase.Record, partner string) []Movement {
+	return AppendMovements(nil, r, partner)
+}
 
 // AppendMovements appends the movements of a purchase at a partner, by leg. Of the record it reads attempts, evidence, and of the purchase
 // what was asked for, state, version and partners.

@@ -119,9 +119,10 @@ var (
 type Store interface {
 	// Made are the purchases that were made in a time, by ranges of their IDs.
 	Made(ctx context.Context, in Span) ([]IDs, error)
-	// Movements returns the movements at a partner of the first limit purchases of a range, whoever's they are, by purchase and leg, as of
-	// one moment, and from where to go on: in.Till when that was all.
-	Movements(ctx context.Context, partner string, in IDs, limit int) (found []Movement, next purchase.ID, err error)
+	// Piece is where the first limit purchases of a range end: in.Till when there are no more.
+	Piece(ctx context.Context, in IDs, limit int) (till purchase.ID, err error)
+	// Movements returns the movements at a partner of all purchases of a range, by purchase and leg, as of one moment.
+	Movements(ctx context.Context, partner string, in IDs) ([]Movement, error)
 	Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error)
 
 	// Loaded returns the partner's statement of a digest that is kept, or ErrNoStatement.

@@ -72,36 +72,44 @@ type evidenceOf struct {
 	e        purchase.Evidence
 }
 
+// Piece is reconcile.Store.
+func (s *Store) Piece(ctx context.Context, in reconcile.IDs, limit int) (till purchase.ID, err error) {
+	till = in.Till
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		next, err := numbers(ctx, tx, `SELECT id FROM purchase WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1 OFFSET $3`, int64(in.From), int64(in.Till), limit)
+		if err == nil && len(next) > 0 {
+			till = purchase.ID(next[0])
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find the end of a piece: %w", err)
+	}
+	return till, nil
+}
+
 // Movements is reconcile.Store.
-func (s *Store) Movements(ctx context.Context, partner string, in reconcile.IDs, limit int) (found []reconcile.Movement, next purchase.ID, err error) {
+func (s *Store) Movements(ctx context.Context, partner string, in reconcile.IDs) (found []reconcile.Movement, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	err = s.whole(func() error {
 		return s.db.narrow(ctx, func(run narrowly) error {
-			next = in.Till
-			err := run(`SELECT id FROM purchase WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1 OFFSET $3`, 1, 0,
-				[]any{int64(in.From), int64(in.Till), int64(limit)}, func(row narrow) error {
-					next = purchase.ID(row.number(0))
-					return nil
-				})
-			if err != nil {
+			m := &moving{partner: clean(partner), words: words{}}
+			if err := m.read(run, in, s.db.dialect()); err != nil {
 				return err
 			}
-			m := &moving{partner: clean(partner), words: words{}, attempts: make([]attemptOf, 0, limit), evidence: make([]evidenceOf, 0, limit),
-				found: make([]reconcile.Movement, 0, limit)}
-			err = m.read(run, in.From, next, s.db.dialect())
 			found = m.found
-			return err
+			return nil
 		})
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("read a partner's movements: %w", err)
+		return nil, fmt.Errorf("read a partner's movements: %w", err)
 	}
-	return found, next, nil
+	return found, nil
 }
 
-func (m *moving) read(run narrowly, from, till purchase.ID, d *dialect) error {
-	arguments := []any{int64(from), int64(till), m.partner}
+func (m *moving) read(run narrowly, in reconcile.IDs, d *dialect) error {
+	arguments := []any{int64(in.From), int64(in.Till), m.partner}
 	err := run(movedAttempts, 3, 0, arguments, func(row narrow) error {
 		m.attempts = append(m.attempts, attemptOf{purchase.ID(row.number(0)), purchase.Leg(row.number(1)), purchase.Instant(row.number(2))})
 		return nil
@@ -115,10 +123,11 @@ func (m *moving) read(run narrowly, from, till purchase.ID, d *dialect) error {
 	if len(m.attempts) == 0 && len(m.evidence) == 0 {
 		return nil
 	}
+	m.found = make([]reconcile.Movement, 0, max(len(m.attempts), len(m.evidence)))
 	if err := run(movedPurchases+`id >= $1 AND id < $2 AND (payer = $3 OR provider = $3) ORDER BY id`, 8, 5, arguments, m.meet); err != nil {
 		return err
 	}
-	m.skip(till)
+	m.skip(in.Till)
 	if len(m.missing) == 0 {
 		return nil
 	}

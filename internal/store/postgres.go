@@ -92,22 +92,43 @@ func (p *postgres) view(ctx context.Context, read func(context.Context, *sql.Tx)
 
 // narrow goes past database/sql, which takes longer to scan a row than the server to find it.
 func (p *postgres) narrow(ctx context.Context, read func(narrowly) error) error {
-	conn, err := p.pool.Conn(ctx)
-	if err != nil {
-		return judgePostgres(err, false)
-	}
-	defer conn.Close() // it goes back to the pool
-	err = conn.Raw(func(driver any) error {
-		c, is := driver.(*stdlib.Conn)
-		if !is {
-			return fmt.Errorf("a connection is a %T", driver)
-		}
-		return pgx.BeginTxFunc(ctx, c.Conn(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err := p.raw(ctx, func(c *pgx.Conn) error {
+		return pgx.BeginTxFunc(ctx, c, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 			return read(narrowPgx(ctx, tx))
 		})
 	})
 	if err != nil {
 		return judged(err, judgePostgres)
+	}
+	return nil
+}
+
+// raw lends a connection without database/sql.
+func (p *postgres) raw(ctx context.Context, use func(*pgx.Conn) error) error {
+	conn, err := p.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // it goes back to the pool
+	return conn.Raw(func(driver any) error {
+		c, is := driver.(*stdlib.Conn)
+		if !is {
+			return fmt.Errorf("a connection is a %T", driver)
+		}
+		return use(c.Conn())
+	})
+}
+
+// add is one COPY, which is a transaction of its own.
+func (p *postgres) add(ctx context.Context, table string, columns []string, rows int, row func(i int) []any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := p.raw(ctx, func(c *pgx.Conn) error {
+		_, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromSlice(rows, func(i int) ([]any, error) { return row(i), nil }))
+		return err
+	})
+	if err != nil {
+		return judgePostgres(err, true)
 	}
 	return nil
 }

@@ -79,15 +79,13 @@ func (s *Store) BeginStatement(ctx context.Context, st reconcile.Statement) (kep
 
 // PutParts is reconcile.Store.
 func (s *Store) PutParts(ctx context.Context, statement int64, parts []reconcile.Part) error {
-	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for i := range parts {
-			p := &parts[i]
-			if _, err := change(ctx, tx, `INSERT INTO statement_part (statement, seq, first, lines) VALUES ($1, $2, $3, $4)`,
-				statement, p.Seq, p.First, p.Lines); err != nil {
-				return err
-			}
-		}
+	if len(parts) == 0 {
 		return nil
+	}
+	err := s.whole(func() error {
+		return s.db.add(ctx, "statement_part", []string{"statement", "seq", "first", "lines"}, len(parts), func(i int) []any {
+			return []any{statement, int64(parts[i].Seq), parts[i].First, parts[i].Lines}
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("keep the lines of statement %d: %w", statement, err)

@@ -80,12 +80,16 @@ func movementsAreRead(t *testing.T, s DatabaseSubject) {
 		for _, limit := range []int{1, 2, 4, 100} {
 			var got []reconcile.Movement
 			for in := ranges[0]; in.From < in.Till; {
-				found, next, err := s.Movements(ctx, partner, in, limit)
-				if err != nil || next <= in.From {
-					t.Fatalf("next %d, %v", next, err)
+				till, err := s.Piece(ctx, in, limit)
+				if err != nil || till <= in.From || till > in.From+purchase.ID(limit) {
+					t.Fatalf("a piece of %d from %d ends at %d, %v", limit, in.From, till, err)
+				}
+				found, err := s.Movements(ctx, partner, reconcile.IDs{From: in.From, Till: till})
+				if err != nil {
+					t.Fatal(err)
 				}
 				got = append(got, found...)
-				in.From = next
+				in.From = till
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("of %s, %d at once: read %+v, want %+v", partner, limit, got, want)
