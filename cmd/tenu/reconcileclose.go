@@ -119,6 +119,10 @@ func (a *app) closed(doc *reconcile.Document) {
 			a.printf("    position: %s %d %s by its statements, %d by our record; difference %d\n", owes(x.There), abs(x.There), x.Currency, x.Here, x.Difference)
 		}
 	}
+	for i := range doc.Figures.Settlements {
+		a.printf("  settlement: ")
+		a.printSettlement(&doc.Figures.Settlements[i])
+	}
 	for _, l := range doc.Figures.Losses {
 		a.printf("  %s bears %d %s (%s)\n", l.Party, l.Amount, l.Currency, l.Partner)
 	}
@@ -163,4 +167,42 @@ func (c *reconcileClosesCmd) Run(ctx context.Context, a *app) error {
 		a.printf("%s: %d records, each signature and the chain hold.\n", a.paint().good("sound"), n)
 		return nil
 	})
+}
+
+// reconcileSettledCmd lists settlements.
+type reconcileSettledCmd struct {
+	reconcileBase
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run lists the last days.
+func (c *reconcileSettledCmd) Run(ctx context.Context, a *app) error {
+	return c.open(ctx, a, func(r *reconciliation, _ *store.Store) error {
+		all, err := r.Settlements(ctx, a.clock.Now())
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return a.json(all)
+		}
+		for i := range all {
+			a.printSettlement(&all[i])
+		}
+		if len(all) == 0 {
+			a.printf("No day of a partner that is settled on an account was stated.\n")
+		}
+		return nil
+	})
+}
+
+func (a *app) printSettlement(s *reconcile.DaySettlement) {
+	state := string(s.State)
+	switch s.State {
+	case reconcile.Unsettled:
+		state = a.paint().bad(state)
+	case reconcile.Settled:
+		state = a.paint().good(state)
+	case reconcile.Awaited, reconcile.Unstated, reconcile.NothingOwed:
+	}
+	a.printf("%s  %s on %s: %s %d %s (%d less %d of fees), %d came  %s\n", s.Day, s.Partner, s.Account, owes(s.Due), abs(s.Due), s.Currency, s.Position, s.Fees, s.Got, state)
 }

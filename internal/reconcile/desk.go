@@ -16,6 +16,8 @@ import (
 type Known struct {
 	Partner
 	Mapping *Mapping
+	// Settlement is how its days are settled; nil: nothing is expected on an account.
+	Settlement *Settlement
 }
 
 // Bounds are what a role may do with breaks, minor units.
@@ -24,6 +26,9 @@ type Bounds struct {
 	Unchecked int64 // without somebody else
 	Approve   int64 // that may be agreed to
 }
+
+// Grants says what a purchase would heed; Engine.Grants is one.
+type Grants func(*purchase.Purchase, purchase.Wish, purchase.Instant) purchase.Grant
 
 // Config is what a Desk is built from.
 type Config struct {
@@ -41,6 +46,10 @@ type Config struct {
 	Dir string
 	// ByHand: nothing is accepted by rule, not even what the table decides.
 	ByHand bool
+	// Grants says what a purchase would heed; nil: it is not asked, and what is advised may not be heeded.
+	Grants Grants
+	// Zone is where days are days; nil is UTC.
+	Zone *time.Location
 	// Reference names a purchase for people.
 	Reference func(purchase.ID) string
 }
@@ -62,6 +71,9 @@ func NewDesk(cfg Config) (*Desk, error) {
 	}
 	if cfg.MaxBreaks <= 0 {
 		cfg.MaxBreaks = DefaultMaxBreaks
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
 	}
 	if cfg.Reference == nil {
 		cfg.Reference = func(id purchase.ID) string { return fmt.Sprint(int64(id)) }
@@ -185,9 +197,28 @@ func (l *loading) run(ctx context.Context, progress func(int64)) error {
 		l.report.Breaks[l.found[i].Cause]++
 	}
 	if !l.cfg.ByHand {
-		l.report.ByTable, err = l.ByTable(ctx, st.Partner)
+		if l.report.ByTable, err = l.ByTable(ctx, st.Partner); err != nil {
+			return err
+		}
 	}
-	return err
+	return l.settled(ctx)
+}
+
+// settled looks again at the days that are settled on the account whose statement this is, or on the partner's.
+func (l *loading) settled(ctx context.Context) error {
+	account := ""
+	if l.known.Settlement != nil {
+		account = l.known.Settlement.Account
+	}
+	for i := range l.cfg.Known {
+		if s := l.cfg.Known[i].Settlement; s != nil && s.Account == l.known.Name {
+			account = s.Account
+		}
+	}
+	if account == "" {
+		return nil
+	}
+	return l.settle(ctx, account)
 }
 
 // ByTable hands over the corrections of a partner's open breaks that the table itself decides:

@@ -137,6 +137,16 @@ func (m *Movement) undone(ref string) bool {
 	return false
 }
 
+// retracted reports whether a statement has shown already that an execution was not what it was told to be.
+func (m *Movement) retracted(ref string) bool {
+	for i := range m.Undone {
+		if u := &m.Undone[i]; u.Stated && (u.Ref == ref || u.Ref == "" || ref == "") {
+			return true
+		}
+	}
+	return false
+}
+
 // span is between which times the movement was executed, as far as is on record: from the first try until
 // the partner told of it, or, where it never did, until an instant.
 func (m *Movement) span(until purchase.Instant) (from, till purchase.Instant) {

@@ -80,7 +80,7 @@ type Entry struct {
 	Seq   int64
 	At    purchase.Instant
 	Staff auth.StaffID // 0 for the system
-	Event string       // found, reopened, asked, accepted, refused, resolved, gone, booked
+	Event string       // found, changed, reopened, asked, accepted, refused, resolved, gone, booked
 	Text  string
 }
 
@@ -90,9 +90,21 @@ type Sift struct {
 	Status   []Status
 	Cause    Cause
 	Purchase purchase.ID
+	Party    string
 	Moved    Span  // Found.At
+	First    Span  // FirstAt, by which a break has its age
 	Before   int64 // older than this break
 	Limit    int
+}
+
+// BreakTotal is what breaks of a cause, party, status and currency add up to, minor units.
+type BreakTotal struct {
+	Cause    Cause
+	Party    string
+	Status   Status
+	Currency string
+	Breaks   int64
+	Loss     int64 // Found.Loss, summed
 }
 
 // IDs is a range of purchases, without its end.
@@ -145,6 +157,8 @@ type Store interface {
 	// A customer's case is opened with it.
 	PutBreaks(ctx context.Context, partner string, statement int64, found []Found, at purchase.Instant) (fresh int, err error)
 	Breaks(ctx context.Context, s Sift) ([]Break, error)
+	// BreakTotals adds up the breaks that a sift selects; Before and Limit do not matter.
+	BreakTotals(ctx context.Context, s Sift) ([]BreakTotal, error)
 	// ChangeBreak writes a break whose Version is one more than the stored one, a line of its history, and, with
 	// it, hands evidence to the purchase's owner; or returns ErrStale.
 	ChangeBreak(ctx context.Context, b Break, e Entry, evidence *purchase.Parked) error

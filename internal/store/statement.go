@@ -115,8 +115,9 @@ func (s *Store) EndStatement(ctx context.Context, st reconcile.Statement, replac
 		if st.Partial {
 			return nil
 		}
-		ids, err := numbers(ctx, tx, `SELECT id FROM statement_break WHERE partner = $1 AND status <> 4 AND moved_at >= $2 AND moved_at < $3 AND statement <> $4`,
-			clean(st.Partner), int64(st.From), int64(st.To), st.ID)
+		// What was not settled is looked at by itself.
+		ids, err := numbers(ctx, tx, `SELECT id FROM statement_break WHERE partner = $1 AND status <> 4 AND moved_at >= $2 AND moved_at < $3 AND statement <> $4
+			AND cause <> $5`, clean(st.Partner), int64(st.From), int64(st.To), st.ID, int64(reconcile.CauseSettlement))
 		if err != nil {
 			return err
 		}

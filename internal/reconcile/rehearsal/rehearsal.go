@@ -38,10 +38,10 @@ type Plan struct {
 	Partner string
 }
 
-// Causes are those that one statement can show: the others need two versions of it.
+// Causes are those that one statement can show: the others need two versions of it, or the account that it is settled on.
 func Causes() []reconcile.Cause {
 	return slices.DeleteFunc(slices.Clone(reconcile.Causes), func(c reconcile.Cause) bool {
-		return c == reconcile.CauseChanged || c == reconcile.CauseVanished
+		return c == reconcile.CauseChanged || c == reconcile.CauseVanished || c == reconcile.CauseSettlement
 	})
 }
 
