@@ -19,19 +19,20 @@ import (
 // The lines of statements are kept in parts: their records in order, compressed.
 const (
 	partBytes    = 512 << 10 // of records, before they are compressed
-	partsAtOnce  = 16
+	partsAtOnce  = 48        // are stored by one exchange: some 8 MB
+	packedAhead  = 6         // are packed while others are stored
 	maxPartBytes = partBytes + 4*MaxLine
 	placeWidth   = 9 // purchase and leg, at the beginning of a record
 )
 
-// keep writes the lines of a statement into the store: pieces are cut here, packed by two at a time, and stored in their order.
+// keep writes the lines of a statement into the store: pieces are cut here, packed by several at a time, and stored in their order.
 func (l *loading) keep(ctx context.Context, statement int64) (err error) {
 	in, err := l.c.stream()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	packing := make(chan chan packed, 1)
+	packing := make(chan chan packed, packedAhead)
 	stored := make(chan error, 1)
 	go func() { // ends once packing is closed, and every piece came
 		err := l.put(ctx, statement, packing)

@@ -104,7 +104,9 @@ type Found struct {
 }
 
 // Loss is what the break costs whoever bears it, if it stays as it is, minor units.
-func (f *Found) Loss() int64 { return f.Cause.Loss(max(f.Here, f.There), max(f.There-f.Here, f.Here-f.There)) }
+func (f *Found) Loss() int64 {
+	return f.Cause.Loss(max(f.Here, f.There), max(f.There-f.Here, f.Here-f.There))
+}
 
 // Loss is what a break of a cause costs of which the larger of both sides, and their difference, are known.
 func (c Cause) Loss(larger, difference int64) int64 {

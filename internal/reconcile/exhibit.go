@@ -142,3 +142,6 @@ func (d *Desk) Signed(ctx context.Context, verifiers note.Verifiers, most int) (
 	}
 	return all, len(records), nil
 }
+
+// Closes are the records of all days, in order.
+func (d *Desk) Closes(ctx context.Context) ([]Close, error) { return d.cfg.Store.Closes(ctx, "") }
