@@ -308,7 +308,7 @@ func (d *Desk) settle(ctx context.Context, account string) error {
 	}
 	var found []Found
 	looked, open := map[string]bool{}, map[string]bool{}
-	for i := range all {
+	for i := len(all) - 1; i >= 0; i-- { // the oldest first
 		s := &all[i]
 		if s.Account != account || s.State == Unstated {
 			continue
