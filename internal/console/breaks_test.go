@@ -156,7 +156,7 @@ func TestCloses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shows(t, s.get("anna", "/closes"), http.StatusOK, day, "Signature valable", "1 écarts ouverts", "OCS supporte 1 000 F CFA", "les relevés ne couvrent pas le jour", "-1 000 F CFA")
+	shows(t, s.get("anna", "/closes"), http.StatusOK, day, "Signature valable", "1 écarts ouverts", "Encore ouverts", "Annoncé, pas fait", "OCS supporte 1 000 F CFA", "les relevés ne couvrent pas le jour", "-1 000 F CFA")
 	if a := s.get("anna", "/closes/1"); a.status != http.StatusOK || a.body != c.Note || !strings.Contains(a.header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("the record: %d %q", a.status, a.header)
 	}

@@ -4,6 +4,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"time"
 
 	"tenu/internal/money"
 	"tenu/internal/reconcile"
@@ -32,6 +33,14 @@ type closeLine struct {
 	Open           int
 	Losses         []choice // who bears, and what
 	Positions      []positionLine
+	Still          []stillLine // the first of what is open
+}
+
+// stillLine is a break that was open when a day was closed.
+type stillLine struct {
+	ID                       int64
+	Cause, Partner, Party    string
+	There, Here, Age, Status string
 }
 
 type closesPage struct {
@@ -42,9 +51,10 @@ type closesPage struct {
 	Older          int
 }
 
-// closesMost is how many closes are shown, and settledMost how many settlements.
+// closesMost is how many closes are shown, stillMost how many breaks of each, and settledMost how many settlements.
 const (
 	closesMost  = 31
+	stillMost   = 20
 	settledMost = 60
 )
 
@@ -90,6 +100,12 @@ func (v *visit) settledLine(s *reconcile.DaySettlement) settledLine {
 func (v *visit) closeLine(s *reconcile.Signed) closeLine {
 	l := closeLine{Seq: s.Close.Seq, Corrects: s.Close.Corrects, Day: s.Close.Day, At: v.moment(s.Close.At), Holds: s.Holds, Checked: v.cfg.Verify != nil,
 		Open: len(s.Figures.Open) + s.Figures.OpenMore}
+	for i := range s.Figures.Open[:min(len(s.Figures.Open), stillMost)] {
+		o := &s.Figures.Open[i]
+		currency := money.Currency(o.Currency)
+		l.Still = append(l.Still, stillLine{o.ID, v.Say("cause_" + o.Cause), v.partnerName(o.Partner), v.bearer(o.Party), v.amount(o.There, currency),
+			v.amount(o.Here, currency), v.age(time.Duration(o.AgeHours) * time.Hour), v.Say("breakstate_" + o.Status)})
+	}
 	for _, x := range s.Figures.Losses {
 		l.Losses = append(l.Losses, choice{Code: v.amount(x.Amount, money.Currency(x.Currency)), Name: v.bearer(x.Party)})
 	}

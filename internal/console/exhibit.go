@@ -35,10 +35,7 @@ type breakPage struct {
 	Reopened                    int
 }
 
-type historyLine struct {
-	When, Who, What, Text string
-	System                bool
-}
+type historyLine struct{ When, Who, What, Text string }
 
 // breakOf shows one break with what both sides say.
 func (c *Console) breakOf(v *visit) {
@@ -82,16 +79,16 @@ func (v *visit) showBreak(id int64, status int, wrong string) {
 		p.Proposal = v.Say("correct_"+o.Kind.String(), "Leg", v.Say("leg_"+b.Correction.Leg.String()), "Amount", v.amount(o.Amount.Minor, o.Amount.Currency), "Ref", dash(o.Ref))
 	}
 	for _, e := range x.History {
-		l := historyLine{When: v.moment(e.At), Who: v.Say("by_system"), What: v.Say("breakevent_" + e.Event), Text: e.Text, System: e.Staff == 0}
-		if e.Staff != 0 {
-			l.Who = v.person1(names, e.Staff)
+		l := historyLine{When: v.moment(e.At), Who: v.Say("by_system"), What: v.Say("breakevent_" + e.Event)}
+		if e.Staff != 0 { // what the system writes is said by its words
+			l.Who, l.Text = v.staffName(names, e.Staff), e.Text
 		}
 		p.History = append(p.History, l)
 	}
 	v.show(status, "break", p)
 }
 
-func (v *visit) person1(names map[auth.StaffID]string, id auth.StaffID) string {
+func (v *visit) staffName(names map[auth.StaffID]string, id auth.StaffID) string {
 	if names[id] != "" {
 		return names[id]
 	}
