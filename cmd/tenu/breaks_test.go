@@ -171,4 +171,3 @@ func (s *site) id(t *testing.T, reference string) purchase.ID {
 	}
 	return id
 }
-

@@ -147,7 +147,7 @@ func (c *reconcileBenchCmd) load(ctx context.Context, a *app, r *rehearsal.Rehea
 		if err != nil {
 			return err
 		}
-		defer profile.Close()
+		defer func() { err = errors.Join(err, profile.Close()) }()
 		if err := pprof.StartCPUProfile(profile); err != nil {
 			return err
 		}

@@ -136,20 +136,27 @@ func keepSQLite(ctx context.Context, db *sql.DB, n int, record func(int, *purcha
 		return fmt.Errorf("fill in: %w", err)
 	}
 	for i := range movementRows {
-		w := &movementRows[i]
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO `+w.table+` (`+strings.Join(w.columns, ", ")+`) VALUES (?`+strings.Repeat(", ?", len(w.columns)-1)+`)`)
-		if err != nil {
-			return errors.Join(fmt.Errorf("fill in %s: %w", w.table, err), tx.Rollback())
-		}
-		in := &records{till: n, record: record, of: w}
-		for in.Next() {
-			if _, err := insert.ExecContext(ctx, in.rows[0]...); err != nil {
-				return errors.Join(fmt.Errorf("fill in %s: %w", w.table, err), tx.Rollback())
-			}
+		if err := keepRows(ctx, tx, &movementRows[i], n, record); err != nil {
+			return errors.Join(fmt.Errorf("fill in %s: %w", movementRows[i].table, err), tx.Rollback())
 		}
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("fill in: %w", err)
+	}
+	return nil
+}
+
+// keepRows fills in one table.
+func keepRows(ctx context.Context, tx *sql.Tx, w *row, n int, record func(int, *purchase.Record) bool) (err error) {
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO `+w.table+` (`+strings.Join(w.columns, ", ")+`) VALUES (?`+strings.Repeat(", ?", len(w.columns)-1)+`)`) //nolint:gosec // the columns are ours
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, insert.Close()) }()
+	for in := (&records{till: n, record: record, of: w}); in.Next(); {
+		if _, err := insert.ExecContext(ctx, in.rows[0]...); err != nil {
+			return err
+		}
 	}
 	return nil
 }

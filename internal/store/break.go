@@ -136,8 +136,8 @@ func addBreakEntry(ctx context.Context, tx *sql.Tx, id, seq int64, e reconcile.E
 	return err
 }
 
-// sifted is the condition of a sift.
-func sifted(q *reconcile.Sift) (w where) {
+// sift adds the condition of a sift.
+func sift(w *where, q *reconcile.Sift) {
 	if q.Partner != "" {
 		w.and(`b.partner = ?`, clean(q.Partner))
 	}
@@ -168,12 +168,12 @@ func sifted(q *reconcile.Sift) (w where) {
 	if q.First != (reconcile.Span{}) {
 		w.and(`b.first_at >= ? AND b.first_at < ?`, int64(q.First.From), int64(q.First.To))
 	}
-	return w
 }
 
 // Breaks is reconcile.Store.
 func (s *Store) Breaks(ctx context.Context, q reconcile.Sift) ([]reconcile.Break, error) {
-	w := sifted(&q)
+	var w where
+	sift(&w, &q)
 	if q.Before != 0 {
 		w.and(`b.id < ?`, q.Before)
 	}
@@ -183,7 +183,8 @@ func (s *Store) Breaks(ctx context.Context, q reconcile.Sift) ([]reconcile.Break
 
 // BreakTotals is reconcile.Store.
 func (s *Store) BreakTotals(ctx context.Context, q reconcile.Sift) ([]reconcile.BreakTotal, error) {
-	w := sifted(&q)
+	var w where
+	sift(&w, &q)
 	type total struct {
 		reconcile.BreakTotal
 		most, apart int64

@@ -18,6 +18,9 @@ type narrow interface {
 	text(i int) []byte // counted from the first text
 }
 
+// code is a number that the schema holds within a byte.
+func code(row narrow, i int) uint8 { return uint8(row.number(i)) } //nolint:gosec // a CHECK bounds it
+
 // narrowly runs a query of numbers and texts, none of them null.
 type narrowly func(query string, numbers, texts int, arguments []any, read func(narrow) error) error
 
@@ -111,7 +114,7 @@ func (s *Store) Movements(ctx context.Context, partner string, in reconcile.IDs)
 func (m *moving) read(run narrowly, in reconcile.IDs, d *dialect) error {
 	arguments := []any{int64(in.From), int64(in.Till), m.partner}
 	err := run(movedAttempts, 3, 0, arguments, func(row narrow) error {
-		m.attempts = append(m.attempts, attemptOf{purchase.ID(row.number(0)), purchase.Leg(row.number(1)), purchase.Instant(row.number(2))})
+		m.attempts = append(m.attempts, attemptOf{purchase.ID(row.number(0)), purchase.Leg(code(row, 1)), purchase.Instant(row.number(2))})
 		return nil
 	})
 	if err != nil {
@@ -138,7 +141,7 @@ func (m *moving) read(run narrowly, in reconcile.IDs, d *dialect) error {
 func (m *moving) said(row narrow) error {
 	m.evidence = append(m.evidence, evidenceOf{purchase: purchase.ID(row.number(0))})
 	e := &m.evidence[len(m.evidence)-1].e
-	e.Leg, e.Source, e.Kind = purchase.Leg(row.number(1)), purchase.Source(row.number(2)), purchase.Kind(row.number(3))
+	e.Leg, e.Source, e.Kind = purchase.Leg(code(row, 1)), purchase.Source(code(row, 2)), purchase.Kind(code(row, 3))
 	e.Amount.Minor, e.Account, e.At = row.number(4), purchase.MSISDN(row.number(5)), purchase.Instant(row.number(6))
 	e.Ref, e.Amount.Currency, e.Product = string(row.text(0)), money.Currency(m.words.of(row.text(1))), m.words.of(row.text(2))
 	e.Partner = m.partner
@@ -196,7 +199,7 @@ func (m *moving) meet(row narrow) error {
 		return nil
 	}
 	p := &r.Purchase
-	p.ID, p.State, p.Version = id, purchase.State(row.number(1)), row.number(2)
+	p.ID, p.State, p.Version = id, purchase.State(code(row, 1)), row.number(2)
 	p.PayerNumber, p.Recipient, p.Total, p.Units, p.Charged.Minor = purchase.MSISDN(row.number(3)), purchase.MSISDN(row.number(4)), row.number(5), row.number(6), row.number(7)
 	p.Payer, p.Provider, p.Product = m.words.of(row.text(0)), m.words.of(row.text(1)), m.words.of(row.text(2))
 	p.Currency, p.Charged.Currency = money.Currency(m.words.of(row.text(3))), money.Currency(m.words.of(row.text(4)))

@@ -199,26 +199,7 @@ func breaksAreKept(t *testing.T, s DatabaseSubject) {
 	if err != nil || len(openings) != 1 || openings[0].Purchase != p.ID || openings[0].Matter != care.MatterBreak {
 		t.Errorf("the customer's case is opened as %+v, %v", openings, err)
 	}
-	for name, c := range map[string]struct {
-		sift reconcile.Sift
-		n    int
-	}{"partner": {reconcile.Sift{Partner: "wallet"}, 0}, "status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusOpen, reconcile.StatusAsked}}, 2},
-		"other status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusResolved}}, 0}, "cause": {reconcile.Sift{Cause: reconcile.CauseLied}, 1},
-		"purchase": {reconcile.Sift{Purchase: p.ID}, 1}, "moved": {reconcile.Sift{Moved: reconcile.Span{From: dawn, To: dawn + 1}}, 1}, "before": {reconcile.Sift{Before: all[0].ID}, 1}, "party": {reconcile.Sift{Party: "ocs"}, 2}, "another party": {reconcile.Sift{Party: reconcile.House}, 0},
-		"age": {reconcile.Sift{First: reconcile.Span{From: dawn + 2, To: dawn + 3}}, 2}, "older": {reconcile.Sift{First: reconcile.Span{To: dawn + 2}}, 0}} {
-		c.sift.Limit = 10
-		if found, err := s.Breaks(ctx, c.sift); err != nil || len(found) != c.n {
-			t.Errorf("%s: %+v, %v", name, found, err)
-		}
-	}
-	totals, err := s.BreakTotals(ctx, reconcile.Sift{Partner: "ocs", Limit: 1})
-	if err != nil || !slices.Equal(totals, []reconcile.BreakTotal{{Cause: reconcile.CauseLied, Party: "ocs", Status: reconcile.StatusOpen, Currency: "XOF", Breaks: 1, Loss: 6},
-		{Cause: reconcile.CauseUnasked, Party: "ocs", Status: reconcile.StatusOpen, Currency: "XOF", Breaks: 1, Loss: 7}}) {
-		t.Errorf("totals %+v, %v", totals, err)
-	}
-	if none, err := s.BreakTotals(ctx, reconcile.Sift{Cause: reconcile.CauseTwice}); err != nil || len(none) != 0 {
-		t.Errorf("totals of none: %+v, %v", none, err)
-	}
+	breaksAreSifted(t, s, p.ID, all[0].ID)
 	// One change of a version wins, with its evidence.
 	b := all[1]
 	b.Version, b.Status, b.Maker, b.Checker, b.Reason = 2, reconcile.StatusAccepted, 3, 4, hostile
@@ -250,6 +231,32 @@ func breaksAreKept(t *testing.T, s DatabaseSubject) {
 	all, err = s.Breaks(ctx, reconcile.Sift{Limit: 10})
 	if err != nil || all[0].Status != reconcile.StatusOpen || all[0].Reopened != 1 || all[0].FirstAt != dawn+2 || all[1].Status != reconcile.StatusResolved || all[1].Reason != reconcile.ReasonGone {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// breaksAreSifted selects and adds up what breaksAreKept found.
+func breaksAreSifted(t *testing.T, s DatabaseSubject, p purchase.ID, last int64) {
+	t.Helper()
+	ctx := t.Context()
+	for name, c := range map[string]struct {
+		sift reconcile.Sift
+		n    int
+	}{"partner": {reconcile.Sift{Partner: "wallet"}, 0}, "status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusOpen, reconcile.StatusAsked}}, 2},
+		"other status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusResolved}}, 0}, "cause": {reconcile.Sift{Cause: reconcile.CauseLied}, 1},
+		"purchase": {reconcile.Sift{Purchase: p}, 1}, "moved": {reconcile.Sift{Moved: reconcile.Span{From: dawn, To: dawn + 1}}, 1}, "before": {reconcile.Sift{Before: last}, 1}, "all but the last": {reconcile.Sift{Partner: "ocs", Party: "ocs", Before: last}, 1}, "party": {reconcile.Sift{Party: "ocs"}, 2}, "another party": {reconcile.Sift{Party: reconcile.House}, 0},
+		"age": {reconcile.Sift{First: reconcile.Span{From: dawn + 2, To: dawn + 3}}, 2}, "older": {reconcile.Sift{First: reconcile.Span{To: dawn + 2}}, 0}} {
+		c.sift.Limit = 10
+		if found, err := s.Breaks(ctx, c.sift); err != nil || len(found) != c.n {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+	totals, err := s.BreakTotals(ctx, reconcile.Sift{Partner: "ocs", Limit: 1})
+	if err != nil || !slices.Equal(totals, []reconcile.BreakTotal{{Cause: reconcile.CauseLied, Party: "ocs", Status: reconcile.StatusOpen, Currency: "XOF", Breaks: 1, Loss: 6},
+		{Cause: reconcile.CauseUnasked, Party: "ocs", Status: reconcile.StatusOpen, Currency: "XOF", Breaks: 1, Loss: 7}}) {
+		t.Errorf("totals %+v, %v", totals, err)
+	}
+	if none, err := s.BreakTotals(ctx, reconcile.Sift{Cause: reconcile.CauseTwice}); err != nil || len(none) != 0 {
+		t.Errorf("totals of none: %+v, %v", none, err)
 	}
 }
 
@@ -579,26 +586,14 @@ func accountsSettle(t *testing.T, s DatabaseSubject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	give := func(partner, mapping, text string) {
-		t.Helper()
-		m, err := reconcile.LoadMapping(mapping)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := desk.Load(ctx, partner+".x", strings.NewReader(text), m, reconcile.Want{Partner: partner}, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	give := func(partner, mapping, text string) { giveTo(t, desk, partner, mapping, text) }
 	day := func(partner, leg string, back, amount int) {
 		t.Helper()
 		from := monday.AddDate(0, 0, back)
 		give(partner, "sandbox", fmt.Sprintf("statement,%s,%s,%s\nreference,key,leg,number,amount,currency,product,original,at\n%s%d,,%s,22670112233,%d,XOF,,,%s\ntotal,XOF,1,%d\n",
 			partner, from.Format(time.RFC3339), from.AddDate(0, 0, 1).Format(time.RFC3339), partner, back, leg, amount, from.Add(time.Hour).Format(time.RFC3339), amount))
 	}
-	entry := func(ref, sign string, amount int, at time.Time) string {
-		return fmt.Sprintf(`<Ntry><Amt Ccy="XOF">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Sts>BOOK</Sts><BookgDt><DtTm>%s</DtTm></BookgDt><AcctSvcrRef>%s</AcctSvcrRef></Ntry>`,
-			amount, sign, at.Format(time.RFC3339), ref)
-	}
+	entry := accountEntry
 	account := func(from, to int, entries ...string) {
 		t.Helper()
 		give("bank", "camt053", fmt.Sprintf(`<Document><BkToCstmrStmt><Stmt><FrToDt><FrDtTm>%s</FrDtTm><ToDtTm>%s</ToDtTm></FrToDt>%s</Stmt></BkToCstmrStmt></Document>`,
@@ -621,18 +616,7 @@ func accountsSettle(t *testing.T, s DatabaseSubject) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("settled: %v, want %v, %v", got, want, err)
 	}
-	open := func() map[string]string {
-		t.Helper()
-		all, err := desk.Breaks(ctx, reconcile.Sift{Cause: reconcile.CauseSettlement, Status: []reconcile.Status{reconcile.StatusOpen}, Limit: 10})
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := map[string]string{}
-		for i := range all {
-			found[all[i].Ref] = fmt.Sprintf("%s %d %d %s", all[i].Party, all[i].Here, all[i].There, all[i].Partner)
-		}
-		return found
-	}
+	open := func() map[string]string { return unsettled(t, desk) }
 	breaks := map[string]string{"wallet 2027-01-12 XOF": "wallet 1970 1900 bank", "wallet 2027-01-13 XOF": "wallet 2960 0 bank", "ocs 2027-01-13 XOF": "tenu -28500 0 bank"}
 	if found := open(); !reflect.DeepEqual(found, breaks) {
 		t.Errorf("breaks %v, want %v", found, breaks)
@@ -650,4 +634,34 @@ func accountsSettle(t *testing.T, s DatabaseSubject) {
 	if found := open(); !reflect.DeepEqual(found, breaks) {
 		t.Errorf("later: breaks %v, want %v", found, breaks)
 	}
+}
+
+func giveTo(t *testing.T, desk *reconcile.Desk, partner, mapping, text string) {
+	t.Helper()
+	m, err := reconcile.LoadMapping(mapping)
+	if err == nil {
+		_, err = desk.Load(t.Context(), partner+".x", strings.NewReader(text), m, reconcile.Want{Partner: partner}, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func accountEntry(ref, sign string, amount int, at time.Time) string {
+	return fmt.Sprintf(`<Ntry><Amt Ccy="XOF">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Sts>BOOK</Sts><BookgDt><DtTm>%s</DtTm></BookgDt><AcctSvcrRef>%s</AcctSvcrRef></Ntry>`,
+		amount, sign, at.Format(time.RFC3339), ref)
+}
+
+// unsettled are the breaks of settlements that are open, with who answers, what is owed and what came.
+func unsettled(t *testing.T, desk *reconcile.Desk) map[string]string {
+	t.Helper()
+	all, err := desk.Breaks(t.Context(), reconcile.Sift{Cause: reconcile.CauseSettlement, Status: []reconcile.Status{reconcile.StatusOpen}, Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for i := range all {
+		found[all[i].Ref] = fmt.Sprintf("%s %d %d %s", all[i].Party, all[i].Here, all[i].There, all[i].Partner)
+	}
+	return found
 }
