@@ -14,6 +14,7 @@ import (
 	"tenu/internal/incident"
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
+	"tenu/internal/reconcile"
 	"tenu/internal/store"
 )
 
@@ -70,7 +71,11 @@ func (n *node) buildConsole(keys *purchase.Keyring, secret []byte, centre notify
 	if header := n.cfg.Console.Source; header != "" {
 		source = func(r *http.Request) string { return r.Header.Get(header) }
 	}
-	n.console, err = console.New(console.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Care: n.care, Store: n.store, Purchases: n.store,
+	var breaks *reconcile.Desk
+	if len(n.cfg.Reconcile.Statements) > 0 {
+		breaks = n.statements.Desk
+	}
+	n.console, err = console.New(console.Config{Breaks: breaks, Verify: n.statements.verify, Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Care: n.care, Store: n.store, Purchases: n.store,
 		Engine: n.engine, Sales: n.desk, Incidents: n.incidents, Pauses: n.pauses, Record: n.store,
 		Receipts: n.receipts(), Proofs: n.prover,
 		Series:  func(by incident.Dimension) []string { return n.cfg.names(n.parts, by) },

@@ -129,6 +129,7 @@ func TestConsoleShowsEveryPage(t *testing.T) {
 		"/customers/+22670112251": everybody, "/purchases/" + reference: everybody, "/purchases/" + reference + "?show=look": everybody,
 		"/customers/+22670112251/balance": everybody,
 		"/incidents":                      everybody, failing: everybody, "/banner": everybody, failing + "/report.html": everybody, failing + "/report.pdf?language=en": everybody,
+		"/breaks": everybody, "/breaks?state=all&partner=ocs&age=1": everybody, "/closes": everybody,
 		"/board": {"fatou", "issa", "grace"}, "/board.json": {"fatou", "issa", "grace"}, "/rules": {"fatou", "issa", "grace"}, "/audit": {"fatou", "issa", "grace"},
 		"/staff": {"issa"}, "/staff/awa": {"issa"},
 	}

@@ -152,10 +152,10 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err = n.buildIncidents(keys, secret, centre); err != nil {
 		return n, err
 	}
-	if err = n.buildConsole(keys, secret, centre); err != nil {
+	if err = n.buildReconcile(keys); err != nil {
 		return n, err
 	}
-	if err = n.buildReconcile(keys); err != nil {
+	if err = n.buildConsole(keys, secret, centre); err != nil {
 		return n, err
 	}
 	if err = n.buildPortal(secret); err != nil {

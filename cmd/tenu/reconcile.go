@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,12 +37,47 @@ type reconcileConfig struct {
 
 // statementsConfig is how one partner's statements are read and where they come from.
 type statementsConfig struct {
-	Partner   string         `yaml:"partner"`
-	Mapping   string         `yaml:"mapping"`
-	Skew      span           `yaml:"skew"`
-	NotUndone bool           `yaml:"not_undone"`
-	Settle    span           `yaml:"settle"`
-	Sources   []sourceConfig `yaml:"sources"`
+	Partner    string            `yaml:"partner"`
+	Mapping    string            `yaml:"mapping"`
+	Skew       span              `yaml:"skew"`
+	NotUndone  bool              `yaml:"not_undone"`
+	Settle     span              `yaml:"settle"`
+	Settlement *settlementConfig `yaml:"settlement"`
+	Sources    []sourceConfig    `yaml:"sources"`
+}
+
+// settlementConfig is how a partner's days are settled on an account.
+type settlementConfig struct {
+	Account    string `yaml:"account"`
+	Entries    string `yaml:"entries"`
+	Commission int64  `yaml:"commission"`
+	Fee        int64  `yaml:"fee"`
+	Within     span   `yaml:"within"`
+}
+
+// settlement builds it.
+func (c *config) settlement(i int) (*reconcile.Settlement, error) {
+	raw, path := c.Reconcile.Statements[i].Settlement, fmt.Sprintf("reconcile.statements[%d].settlement", i)
+	if raw == nil {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	s := &reconcile.Settlement{Account: raw.Account, Commission: raw.Commission, Fee: raw.Fee, Within: raw.Within.Duration}
+	account := slices.IndexFunc(c.Reconcile.Statements, func(o statementsConfig) bool { return o.Partner == raw.Account })
+	switch {
+	case account < 0 || account == i:
+		return nil, c.file.Errorf(path+".account", "no statements of an account %q are configured", raw.Account)
+	case raw.Commission < 0 || raw.Commission > 10_000:
+		return nil, c.file.Errorf(path+".commission", "hundredths of a per cent, 0 to 10000")
+	case raw.Fee < 0:
+		return nil, c.file.Errorf(path+".fee", "must not be negative")
+	}
+	if raw.Entries != "" {
+		var err error
+		if s.Name, err = regexp.Compile(raw.Entries); err != nil {
+			return nil, c.file.Errorf(path+".entries", "%w", err)
+		}
+	}
+	return s, nil
 }
 
 // sourceConfig is one place where statements are put. Exactly one of dir, url, sftp and api is given.
@@ -87,6 +123,9 @@ func (c *config) checkReconcile() error {
 		known := slices.ContainsFunc(c.Partners, func(p partnerConfig) bool { return p.Name == s.Partner })
 		if !known && m.Format != reconcile.FormatCAMT {
 			return c.file.Errorf(path+".partner", "no partner is called %q, and it is no settlement account", s.Partner)
+		}
+		if _, err := c.settlement(i); err != nil {
+			return err
 		}
 		for j := range s.Sources {
 			if err := c.checkSource(fmt.Sprintf("%s.sources[%d]", path, j), &s.Sources[j]); err != nil {
@@ -138,11 +177,11 @@ type reconciliation struct {
 }
 
 // reconciliation builds it.
-func (c *config) reconciliation(a *app, s *store.Store, p *parts, keys *purchase.Keyring) (*reconciliation, error) {
+func (c *config) reconciliation(a *app, s *store.Store, p *parts, keys *purchase.Keyring, grants reconcile.Grants) (*reconciliation, error) {
 	r := &reconciliation{cfg: c, sources: map[string][]intake.Source{}, zone: p.zone}
 	raw := &c.Reconcile
-	cfg := reconcile.Config{Store: s, Keys: keys, Clock: a.clock, Lookback: raw.Lookback.Duration, Window: raw.Window.Duration, MaxBreaks: raw.MaxBreaks,
-		Dir: c.path(raw.Dir), ByHand: raw.ByHand, Bounds: map[auth.Role]reconcile.Bounds{},
+	cfg := reconcile.Config{Grants: grants, Store: s, Keys: keys, Clock: a.clock, Lookback: raw.Lookback.Duration, Window: raw.Window.Duration, MaxBreaks: raw.MaxBreaks,
+		Zone: p.zone, Dir: c.path(raw.Dir), ByHand: raw.ByHand, Bounds: map[auth.Role]reconcile.Bounds{},
 		Reference: func(id purchase.ID) string { return keys.Reference(id).String() }}
 	for role, b := range c.Care.policy().Bounds {
 		cfg.Bounds[role] = reconcile.Bounds{Single: b.Single, Unchecked: b.Unchecked, Approve: b.Approve}
@@ -156,6 +195,9 @@ func (c *config) reconciliation(a *app, s *store.Store, p *parts, keys *purchase
 		known := reconcile.Known{Mapping: m, Partner: reconcile.Partner{Name: st.Partner, Undone: !st.NotUndone, Skew: orElse(st.Skew.Duration, defaultSkew)}}
 		if guard := p.guards[st.Partner]; guard != nil {
 			known.Capability = guard.Capability
+		}
+		if known.Settlement, err = c.settlement(i); err != nil {
+			return nil, err
 		}
 		var own *partnerConfig
 		for j := range c.Partners {
@@ -268,6 +310,7 @@ type reconcileCmd struct {
 	Resolve    reconcileResolveCmd    `cmd:"" help:"End a break without a correction, as when it was settled with the partner."`
 	Close      reconcileCloseCmd      `cmd:"" help:"Close a day: sign what was reconciled, what is open, and who owes whom."`
 	Closes     reconcileClosesCmd     `cmd:"" help:"List the signed closes, and check each signature and the chain."`
+	Settled    reconcileSettledCmd    `cmd:"" help:"List the days of partners as they are owed and as the settlement accounts show them."`
 	Key        reconcileKeyCmd        `cmd:"" help:"Make the key that closes are signed with."`
 	Bench      reconcileBenchCmd      `cmd:"" help:"Measure how long a statement of many lines takes."`
 }
@@ -293,7 +336,7 @@ func (c *reconcileBase) open(ctx context.Context, a *app, use func(*reconciliati
 				each.transport.CloseIdleConnections()
 			}
 		}()
-		r, err := cfg.reconciliation(a, s, p, keys)
+		r, err := cfg.reconciliation(a, s, p, keys, nil)
 		if err != nil {
 			return usage(err)
 		}

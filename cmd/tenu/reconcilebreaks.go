@@ -51,6 +51,28 @@ type breakLine struct {
 	Reason     string `json:"reason,omitempty"`
 }
 
+// remedies and reasons are what is advised, in words.
+var (
+	remedies = map[reconcile.Remedy]string{reconcile.RemedyEvidence: "accept the correction", reconcile.RemedyReversal: "ask for a reversal in the customer's case",
+		reconcile.RemedyGoodwill: "give the difference as goodwill in the customer's case", reconcile.RemedyNone: "settle it with who answers for it, and resolve the break"}
+	reasons = map[reconcile.Why]string{reconcile.WhyTable: "the leg waits for this answer", reconcile.WhyNever: "what was told did not happen, and the table gives back or tries again",
+		reconcile.WhyExecuted: "it happened, and the table books it", reconcile.WhyShort: "the customer has less than told: all of it is taken back and paid back",
+		reconcile.WhyOther: "the customer has something else than bought: it is taken back and paid back", reconcile.WhyHindered: "a reversal would not be heeded",
+		reconcile.WhyNoPart:       "a refund gives back all that is held, never a part",
+		reconcile.WhyPartnerBears: "the customer has what was told, or more", reconcile.WhyStranger: "it is the money of a number that bought nothing here",
+		reconcile.WhyElsewhere: "the leg is another partner's by now", reconcile.WhyUnknown: "no purchase could meet evidence",
+		reconcile.WhyPapers: "no money or units are missing", reconcile.WhySettlement: "it is between the partner and us"}
+)
+
+// advised is what may be done about a break, and why.
+func advised(v reconcile.Advice) string {
+	text := remedies[v.Remedy] + ": " + reasons[v.Why]
+	if v.Hindrance != "" {
+		text += " (" + string(v.Hindrance) + ")"
+	}
+	return text
+}
+
 // line is a break for printing.
 func (r *reconciliation) line(a *app, b *reconcile.Break, reference func(*reconcile.Break) string) breakLine {
 	l := breakLine{ID: b.ID, Partner: b.Partner, Cause: b.Cause.String(), Status: b.Status.String(), Party: b.Party, Ref: b.Ref, Here: b.Here, There: b.There,
@@ -192,6 +214,13 @@ func (c *reconcileShowCmd) Run(ctx context.Context, a *app) error {
 		}
 		l := r.line(a, &b, name)
 		l.print(a)
+		if b.Status != reconcile.StatusResolved {
+			advice, err := r.Advise(ctx, &b)
+			if err != nil {
+				return err
+			}
+			a.printf("   advised: %s\n", advised(advice))
+		}
 		history, err := r.History(ctx, c.ID)
 		if err != nil {
 			return err

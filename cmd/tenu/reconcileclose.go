@@ -8,15 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
-	"tenu/internal/purchase"
 	"tenu/internal/reconcile"
-	"tenu/internal/reconcile/rehearsal"
 	"tenu/internal/store"
 )
 
@@ -123,6 +119,10 @@ func (a *app) closed(doc *reconcile.Document) {
 			a.printf("    position: %s %d %s by its statements, %d by our record; difference %d\n", owes(x.There), abs(x.There), x.Currency, x.Here, x.Difference)
 		}
 	}
+	for i := range doc.Figures.Settlements {
+		a.printf("  settlement: ")
+		a.printSettlement(&doc.Figures.Settlements[i])
+	}
 	for _, l := range doc.Figures.Losses {
 		a.printf("  %s bears %d %s (%s)\n", l.Party, l.Amount, l.Currency, l.Partner)
 	}
@@ -169,89 +169,40 @@ func (c *reconcileClosesCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-// reconcileBenchCmd measures a match.
-type reconcileBenchCmd struct {
-	Lines int    `default:"10000000" help:"How many purchases the statement tells of."`
-	Dir   string `type:"path" help:"Where the statement is written, and lines are sorted; the system's folder when left out."`
+// reconcileSettledCmd lists settlements.
+type reconcileSettledCmd struct {
+	reconcileBase
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run writes a statement with breaks planted in it, checks it and matches it, and says how long that took.
-func (c *reconcileBenchCmd) Run(ctx context.Context, a *app) (err error) {
-	keys, err := purchase.NewKeyring([]byte("the keyring of a measurement"))
-	if err != nil {
-		return err
-	}
-	mapping, err := reconcile.LoadMapping("sandbox")
-	if err != nil {
-		return err
-	}
-	r := rehearsal.New(rehearsal.Plan{Seed: 1, Purchases: c.Lines, Planted: min(2000, c.Lines/10), Keyless: 100, Leg: purchase.Credit, Partner: "partner"}, keys)
-	file, err := os.CreateTemp(c.Dir, "tenu-bench-*.csv")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-	a.printf("Writing a statement of %d purchases ...\n", c.Lines)
-	if err := r.Write(file); err != nil {
-		return err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return c.measure(ctx, a, r, file, mapping, keys)
-}
-
-func (c *reconcileBenchCmd) measure(ctx context.Context, a *app, r *rehearsal.Rehearsal, file *os.File, m *reconcile.Mapping, keys *purchase.Keyring) error {
-	span := r.Span()
-	begin := a.clock.Now()
-	in, progress, finish := a.reading(file)
-	checked, err := reconcile.Check(ctx, file.Name(), in, m, keys, reconcile.Want{Partner: "partner", From: span.From, To: span.To}, c.Dir, progress)
-	finish()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = checked.Close() }() // it was only read
-	middle := a.clock.Now()
-	want, wrong := r.Expected(), 0
-	job := reconcile.Job{Partner: reconcile.Partner{Name: "partner", Undone: true, Skew: rehearsal.Skew, Capability: r.Capability}, Span: span, Book: r.Book(),
-		Earlier: reconcile.NoEarlier{}, Dir: c.Dir, Found: func(f reconcile.Found) error {
-			e := rehearsal.Expected{Cause: f.Cause, Purchase: f.Purchase}
-			if f.Purchase == 0 {
-				e.Ref = f.Ref
-			}
-			if !want[e] {
-				wrong++
-			}
-			delete(want, e)
-			return nil
-		}}
-	tally, err := job.Match(ctx, checked)
-	if err != nil {
-		return err
-	}
-	end := a.clock.Now()
-	a.printf("%d lines: read, checked and sorted in %s, matched in %s; %d by key, %d by reference, %d by rule.\n", tally.Lines,
-		middle.Sub(begin).Round(10*time.Millisecond), end.Sub(middle).Round(10*time.Millisecond), tally.Matched, tally.ByRef, tally.ByRule)
-	a.printf("%d breaks planted: %d not found, %d false. Most memory: %d MB. %d processors.\n", len(r.Expected()), len(want), wrong, peakMB(), runtime.GOMAXPROCS(0))
-	if len(want)+wrong > 0 {
-		return errors.New("the match is wrong")
-	}
-	return nil
-}
-
-// peakMB is the most memory that this process had, as Linux counts it; 0 where that is not known.
-func peakMB() (mb int) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			var kb int
-			if _, err := fmt.Sscanf(strings.TrimSpace(rest), "%d kB", &kb); err == nil {
-				mb = kb / 1024
-			}
+// Run lists the last days.
+func (c *reconcileSettledCmd) Run(ctx context.Context, a *app) error {
+	return c.open(ctx, a, func(r *reconciliation, _ *store.Store) error {
+		all, err := r.Settlements(ctx, a.clock.Now())
+		if err != nil {
+			return err
 		}
+		if c.JSON {
+			return a.json(all)
+		}
+		for i := range all {
+			a.printSettlement(&all[i])
+		}
+		if len(all) == 0 {
+			a.printf("No day of a partner that is settled on an account was stated.\n")
+		}
+		return nil
+	})
+}
+
+func (a *app) printSettlement(s *reconcile.DaySettlement) {
+	state := string(s.State)
+	switch s.State {
+	case reconcile.Unsettled:
+		state = a.paint().bad(state)
+	case reconcile.Settled:
+		state = a.paint().good(state)
+	case reconcile.Awaited, reconcile.Unstated, reconcile.NothingOwed:
 	}
-	return mb
+	a.printf("%s  %s on %s: %s %d %s (%d less %d of fees), %d came  %s\n", s.Day, s.Partner, s.Account, owes(s.Due), abs(s.Due), s.Currency, s.Position, s.Fees, s.Got, state)
 }

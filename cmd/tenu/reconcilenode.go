@@ -13,7 +13,7 @@ import (
 
 // buildReconcile builds what reads partners' statements, where any are configured.
 func (n *node) buildReconcile(keys *purchase.Keyring) (err error) {
-	n.statements, err = n.cfg.reconciliation(n.app, n.store, n.parts, keys)
+	n.statements, err = n.cfg.reconciliation(n.app, n.store, n.parts, keys, n.engine.Grants)
 	if err != nil {
 		return usage(err)
 	}

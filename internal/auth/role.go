@@ -45,6 +45,8 @@ const (
 	SeeIncidents    Action = "see_incidents"
 	LeadIncidents   Action = "lead_incidents" // open, own, tell the public, close; hold what is stuck
 	PauseSales      Action = "pause_sales"    // and resume them
+	SeeBreaks       Action = "see_breaks"     // what partners' statements say otherwise, closes and settlements
+	DecideBreaks    Action = "decide_breaks"  // within the bounds of the role
 	SeePublished    Action = "see_published"  // the regulator's portal
 	AskOperator     Action = "ask_operator"   // as a regulator
 	AnswerRegulator Action = "answer_regulator"
@@ -53,7 +55,7 @@ const (
 // Actions lists every action.
 var Actions = []Action{ViewCustomer, SeeQueues, OpenCase, TakeCase, Note, Escalate, MergeCases, Bulk, AskAnswer, AskCredit, AskRefund, AskReversal,
 	AskGoodwill, Approve, PromiseCallback, MakeCall, SeeBoard, SeeFigures, SeeAudit, EditMacros, EditRules, ManageStaff,
-	SeeIncidents, LeadIncidents, PauseSales, SeePublished, AskOperator, AnswerRegulator}
+	SeeIncidents, LeadIncidents, PauseSales, SeeBreaks, DecideBreaks, SeePublished, AskOperator, AnswerRegulator}
 
 // allowed is the whole of who may do what.
 var allowed = map[Action]map[Role]bool{
@@ -82,6 +84,8 @@ var allowed = map[Action]map[Role]bool{
 	SeeIncidents:    {Agent: true, Supervisor: true, Administrator: true, Auditor: true},
 	LeadIncidents:   {Supervisor: true, Administrator: true},
 	PauseSales:      {Supervisor: true, Administrator: true},
+	SeeBreaks:       {Agent: true, Supervisor: true, Administrator: true, Auditor: true},
+	DecideBreaks:    {Agent: true, Supervisor: true, Administrator: true},
 	SeePublished:    {Regulator: true, Supervisor: true, Administrator: true, Auditor: true},
 	AskOperator:     {Regulator: true},
 	AnswerRegulator: {Supervisor: true, Administrator: true},

@@ -99,6 +99,7 @@ func TestRoles(t *testing.T) {
 		auth.AskGoodwill: "as", auth.Approve: "sd", auth.PromiseCallback: "as", auth.MakeCall: "as", auth.SeeBoard: "sdr",
 		auth.SeeFigures: "sdr", auth.SeeAudit: "sdr", auth.EditMacros: "sd", auth.EditRules: "d", auth.ManageStaff: "d",
 		auth.SeeIncidents: "asdr", auth.LeadIncidents: "sd", auth.PauseSales: "sd",
+		auth.SeeBreaks: "asdr", auth.DecideBreaks: "asd",
 		auth.SeePublished: "gsdr", auth.AskOperator: "g", auth.AnswerRegulator: "sd",
 	}
 	letters := map[auth.Role]byte{auth.Agent: 'a', auth.Supervisor: 's', auth.Administrator: 'd', auth.Auditor: 'r', auth.Regulator: 'g'}

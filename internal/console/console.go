@@ -21,6 +21,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"tenu/internal/auth"
 	"tenu/internal/care"
 	"tenu/internal/incident"
@@ -31,6 +33,7 @@ import (
 	"tenu/internal/phrase"
 	"tenu/internal/purchase"
 	"tenu/internal/receipt"
+	"tenu/internal/reconcile"
 	"tenu/internal/sale"
 )
 
@@ -60,7 +63,7 @@ type Proofs interface {
 	Prove(ctx context.Context, r *purchase.Record) ([]byte, error)
 }
 
-// Config is what the console is built from. All of it is needed but Receipts, Proofs, Secure, Source
+// Config is what the console is built from. All of it is needed but Receipts, Proofs, Breaks, Verify, Secure, Source
 // and Alone.
 type Config struct {
 	Brand      string
@@ -76,6 +79,8 @@ type Config struct {
 	Pauses     *incident.Switch
 	Record     Incidents
 	Series     func(incident.Dimension) []string // the names of what can be paused
+	Breaks     *reconcile.Desk                   // nil: no statements of partners are read
+	Verify     note.Verifiers                    // of closes; nil: no key is known
 	Numbers    *numbering.Directory
 	References care.References
 	Partners   map[string]map[string]string // what people call wallets and providers, by partner and language

@@ -26,6 +26,7 @@ import (
 	_ "time/tzdata"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/mod/sumdb/note"
 
 	"tenu/internal/auth"
 	"tenu/internal/care"
@@ -34,6 +35,7 @@ import (
 	"tenu/internal/money"
 	"tenu/internal/numbering"
 	"tenu/internal/purchase"
+	"tenu/internal/reconcile"
 	"tenu/internal/sale"
 	"tenu/internal/store"
 )
@@ -150,6 +152,10 @@ type rig struct {
 
 	elsewhereIncidents *incident.Desk
 
+	breaks *reconcile.Desk
+	late   *clock // the clock of breaks
+	sign   note.Signer
+
 	keys    *purchase.Keyring
 	clock   *clock
 	ocs     *partner
@@ -204,7 +210,20 @@ func start(t testing.TB) *rig {
 	r.elsewhereIncidents = must[*incident.Desk](t)(incident.New(record))
 	record.Changed = func(incident.ID) { r.IncidentChanged() }
 	incidents := must[*incident.Desk](t)(incident.New(record))
-	r.Console = must[*Console](t)(New(Config{Incidents: incidents, Pauses: r.pauses, Record: db, Series: series, Brand: "tenu", Staff: people, Care: desk, Store: db, Purchases: db, Engine: r.engine, Sales: sales, Numbers: numbers, References: r.keys,
+	r.late = &clock{}
+	r.late.by.Store(int64(3 * time.Hour))
+	r.breaks = must[*reconcile.Desk](t)(reconcile.NewDesk(reconcile.Config{Store: db, Keys: r.keys, Clock: r.late, Dir: t.TempDir(), Grants: r.engine.Grants,
+		Bounds: map[auth.Role]reconcile.Bounds{auth.Agent: {Single: 5000, Unchecked: 500}, auth.Supervisor: {Single: 5000, Unchecked: 500, Approve: 5000},
+			auth.Administrator: {Approve: 5000}},
+		Known: []reconcile.Known{{Partner: reconcile.Partner{Name: "ocs", Undone: true, Skew: time.Second}, Settlement: &reconcile.Settlement{Account: "bank"}},
+			{Partner: reconcile.Partner{Name: "bank"}}}}))
+	private, public, err := note.GenerateKey(rand.Reader, "tenu.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sign = must[note.Signer](t)(note.NewSigner(private))
+	verify := note.VerifierList(must[note.Verifier](t)(note.NewVerifier(public)))
+	r.Console = must[*Console](t)(New(Config{Breaks: r.breaks, Verify: verify, Incidents: incidents, Pauses: r.pauses, Record: db, Series: series, Brand: "tenu", Staff: people, Care: desk, Store: db, Purchases: db, Engine: r.engine, Sales: sales, Numbers: numbers, References: r.keys,
 		Partners: map[string]map[string]string{"wallet": {"fr": "Portefeuille", "en": "Wallet"}, "ocs": {"fr": "OCS"}}, Location: time.UTC, Clock: r.clock, Random: rand.Reader, Secret: secret, Log: log}))
 	salt := []byte("salt of the tests")
 	cheap := fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, base64.RawStdEncoding.EncodeToString(salt),

@@ -66,6 +66,12 @@ func (c *Console) routes() []route {
 		{"GET /incidents/{incident}/report.pdf", false, auth.SeeIncidents, c.reportPaper},
 		{"POST /pauses", false, auth.PauseSales, c.pauseSales},
 
+		{"GET /breaks", false, auth.SeeBreaks, c.breaks},
+		{"GET /breaks/{break}", false, auth.SeeBreaks, c.breakOf},
+		{"POST /breaks/{break}", false, auth.DecideBreaks, c.decideBreak},
+		{"GET /closes", false, auth.SeeBreaks, c.closes},
+		{"GET /closes/{close}", false, auth.SeeBreaks, c.closeFile},
+
 		{"GET /board", false, auth.SeeBoard, c.board},
 		{"GET /board.json", false, auth.SeeBoard, c.boardData},
 		{"GET /audit", false, auth.SeeAudit, c.audit},

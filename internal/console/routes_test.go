@@ -12,7 +12,7 @@ import (
 func (s *scene) place(pattern string) (method, path string) {
 	method, path, _ = strings.Cut(pattern, " ")
 	return method, strings.NewReplacer("{$}", "", "{number}", adama.String(), "{reference}", s.rig.reference(&s.doubt), "{case}", s.reference, "{file}", "1",
-		"{rule}", "new", "{login}", "mia", "{incident}", s.incident).Replace(path)
+		"{rule}", "new", "{login}", "mia", "{incident}", s.incident, "{break}", "1", "{close}", "1").Replace(path)
 }
 
 // Every route x role: it is served exactly to those whose role may do its action, and to
@@ -20,6 +20,8 @@ func (s *scene) place(pattern string) (method, path string) {
 func TestRoutesByRole(t *testing.T) {
 	s := play(t)
 	s.fails()
+	lie := s.sell(adama, adama, false)
+	s.state(s.statement("ocs", &lie))
 	for _, login := range []string{"mia", "carol", "emil", "fania"} {
 		s.look(login, adama)
 	}

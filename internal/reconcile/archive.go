@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,6 +9,9 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
 
 	"tenu/internal/purchase"
 )
@@ -17,51 +19,85 @@ import (
 // The lines of statements are kept in parts: their records in order, compressed.
 const (
 	partBytes    = 512 << 10 // of records, before they are compressed
-	partsAtOnce  = 8
+	partsAtOnce  = 48        // are stored by one exchange: some 8 MB
+	packedAhead  = 6         // are packed while others are stored
 	maxPartBytes = partBytes + 4*MaxLine
 	placeWidth   = 9 // purchase and leg, at the beginning of a record
 )
 
-// keep writes the lines of a statement into the store.
-func (l *loading) keep(ctx context.Context, statement int64) error {
+// keep writes the lines of a statement into the store: pieces are cut here, packed by several at a time, and stored in their order.
+func (l *loading) keep(ctx context.Context, statement int64) (err error) {
 	in, err := l.c.stream()
 	if err != nil {
 		return err
 	}
-	w := &partWriter{}
-	var parts []Part
-	flush := func(all bool) error {
-		if len(parts) == 0 || !all && len(parts) < partsAtOnce {
-			return nil
+	ctx, cancel := context.WithCancel(ctx)
+	packing := make(chan chan packed, packedAhead)
+	stored := make(chan error, 1)
+	go func() { // ends once packing is closed, and every piece came
+		err := l.put(ctx, statement, packing)
+		if err != nil {
+			cancel()
+			for piece := range packing {
+				<-piece
+			}
 		}
+		stored <- err
+	}()
+	cut := func() error {
+		defer close(packing)
+		w := &partWriter{}
+		for {
+			record, err := in.next()
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			if last := err != nil; last || w.raw.Len() >= partBytes {
+				if w.raw.Len() > 0 {
+					piece := make(chan packed, 1)
+					select {
+					case packing <- piece:
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+					part := w.end()
+					go func() { piece <- pack(part) }() // there is room
+				}
+				if last {
+					return nil
+				}
+			}
+			w.add(record)
+		}
+	}
+	err = cut()
+	if stopped := <-stored; stopped != nil {
+		err = stopped
+	}
+	cancel()
+	return err
+}
+
+// put stores pieces in their order.
+func (l *loading) put(ctx context.Context, statement int64, packing <-chan chan packed) error {
+	var parts []Part
+	flush := func() error {
 		err := l.cfg.Store.PutParts(ctx, statement, parts)
 		parts = parts[:0]
 		return err
 	}
-	for {
-		record, err := in.next()
-		if errors.Is(err, io.EOF) {
-			break
+	for piece := range packing {
+		p := <-piece
+		if p.err != nil {
+			return p.err
 		}
-		if err != nil {
-			return err
-		}
-		w.add(record)
-		if w.raw.Len() >= partBytes {
-			if parts, err = w.end(parts); err != nil {
-				return err
-			}
-			if err := flush(false); err != nil {
+		if parts = append(parts, p.Part); len(parts) == partsAtOnce {
+			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
-	if w.raw.Len() > 0 {
-		if parts, err = w.end(parts); err != nil {
-			return err
-		}
-	}
-	return flush(true)
+	return flush()
 }
 
 // partWriter gathers the records of a part.
@@ -80,27 +116,50 @@ func (w *partWriter) add(record []byte) {
 	w.raw.Write(record)
 }
 
-func (w *partWriter) end(parts []Part) ([]Part, error) {
-	var packed bytes.Buffer
-	z, err := flate.NewWriter(&packed, flate.BestSpeed)
-	if err == nil {
-		_, err = z.Write(w.raw.Bytes())
+// end is the part, whose lines are not packed yet.
+func (w *partWriter) end() Part {
+	p := Part{Seq: w.seq, First: w.first, Lines: w.raw.Bytes()}
+	w.seq++
+	w.raw = bytes.Buffer{}
+	w.raw.Grow(partBytes + 4<<10)
+	return p
+}
+
+// packed is a part, or why it could not be packed.
+type packed struct {
+	Part
+	err error
+}
+
+var packers = sync.Pool{New: func() any {
+	z, err := flate.NewWriter(nil, flate.BestSpeed)
+	if err != nil { // the level is one
+		return nil
 	}
+	return z
+}}
+
+// pack compresses the lines of a part.
+func pack(p Part) packed {
+	var small bytes.Buffer
+	small.Grow(len(p.Lines) / 3)
+	z, _ := packers.Get().(*flate.Writer)
+	z.Reset(&small)
+	_, err := z.Write(p.Lines)
 	if err == nil {
 		err = z.Close()
 	}
+	packers.Put(z)
 	if err != nil {
-		return nil, fmt.Errorf("pack lines: %w", err)
+		err = fmt.Errorf("pack lines: %w", err)
 	}
-	parts = append(parts, Part{Seq: w.seq, First: w.first, Lines: packed.Bytes()})
-	w.seq++
-	w.raw.Reset()
-	return parts, nil
+	p.Lines = small.Bytes()
+	return packed{p, err}
 }
 
 // unpack is the records of a part.
-func unpack(packed []byte) ([]byte, error) {
-	z := flate.NewReader(bytes.NewReader(packed))
+func unpack(small []byte) ([]byte, error) {
+	z := flate.NewReader(bytes.NewReader(small))
 	raw, err := io.ReadAll(io.LimitReader(z, maxPartBytes+1))
 	if err != nil || len(raw) > maxPartBytes {
 		return nil, fmt.Errorf("%w: %w", errRecord, err)
@@ -179,11 +238,11 @@ func (k *archived) part(ctx context.Context, store Store, seq int) error {
 	if k.seq == seq {
 		return nil
 	}
-	packed, err := store.PartLines(ctx, k.ID, seq)
+	small, err := store.PartLines(ctx, k.ID, seq)
 	if err != nil {
 		return err
 	}
-	if k.raw, err = unpack(packed); err != nil {
+	if k.raw, err = unpack(small); err != nil {
 		return fmt.Errorf("statement %d, part %d: %w", k.ID, seq, err)
 	}
 	k.seq = seq

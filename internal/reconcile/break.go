@@ -32,12 +32,14 @@ const (
 	CauseLeg       // the line says another leg than its key
 	CauseChanged   // a later version of a statement says something else
 	CauseVanished  // a later version of a statement does not have the line any more
+	// CauseSettlement: what came on the settlement account for a day is not what the partner owed us for it, or we owed it.
+	CauseSettlement
 )
 
 var causeNames = [...]string{CauseLied: "lied", CauseUnheard: "unheard", CauseDenied: "denied", CauseUnasked: "unasked",
 	CauseAmount: "amount", CauseCurrency: "currency", CauseNumber: "number", CauseProduct: "product", CauseTwice: "twice",
 	CauseReversed: "reversed", CauseUnundone: "not_undone", CauseTime: "time", CauseLate: "late", CauseReference: "reference",
-	CauseLeg: "leg", CauseChanged: "changed", CauseVanished: "vanished"}
+	CauseLeg: "leg", CauseChanged: "changed", CauseVanished: "vanished", CauseSettlement: "settlement"}
 
 // Causes lists every cause.
 var Causes = func() (all []Cause) {
@@ -71,6 +73,8 @@ func ParseCause(word string) (Cause, bool) {
 const (
 	ReasonGone   = "a later statement does not show it any more"
 	ReasonBooked = "the purchase has recorded it"
+	// ReasonSettled: the account shows what was owed.
+	ReasonSettled = "the day is settled"
 )
 
 // House is the party that is us.
@@ -101,13 +105,18 @@ type Found struct {
 
 // Loss is what the break costs whoever bears it, if it stays as it is, minor units.
 func (f *Found) Loss() int64 {
-	switch f.Cause {
+	return f.Cause.Loss(max(f.Here, f.There), max(f.There-f.Here, f.Here-f.There))
+}
+
+// Loss is what a break of a cause costs of which the larger of both sides, and their difference, are known.
+func (c Cause) Loss(larger, difference int64) int64 {
+	switch c {
 	case CauseTime, CauseReference, CauseLeg, CauseUnheard, CauseLate:
 		return 0
-	case CauseAmount, CauseChanged:
-		return max(f.There-f.Here, f.Here-f.There)
+	case CauseAmount, CauseChanged, CauseSettlement:
+		return difference
 	default:
-		return max(f.Here, f.There)
+		return larger
 	}
 }
 

@@ -44,6 +44,8 @@ type Figures struct {
 	OpenMore int         `json:"open_more"` // that are not listed
 	// Losses are who bears what, if the breaks of the day stay as they are.
 	Losses []Loss `json:"losses"`
+	// Settlements are the days that had to be settled by this day's end and since the one before.
+	Settlements []DaySettlement `json:"settlements,omitempty"`
 }
 
 // PartnerDay is a partner's day on both sides.
@@ -277,6 +279,15 @@ func (d *Desk) figures(ctx context.Context, day Span) (f Figures, err error) {
 	slices.SortFunc(f.Losses, func(a, b Loss) int {
 		return strings.Compare(a.Party+"\x00"+a.Partner+"\x00"+a.Currency, b.Party+"\x00"+b.Partner+"\x00"+b.Currency)
 	})
+	settlements, err := d.Settlements(ctx, day.To)
+	if err != nil {
+		return f, err
+	}
+	for _, s := range settlements {
+		if day.holds(s.until) {
+			f.Settlements = append(f.Settlements, s)
+		}
+	}
 	return f, d.listOpen(ctx, day, &f)
 }
 
@@ -339,11 +350,29 @@ func (s sums) sorted() []DaySum {
 
 // partnerDay gathers a partner's day.
 func (d *Desk) partnerDay(ctx context.Context, k *Known, day Span, losses map[Loss]int64) (p PartnerDay, err error) {
-	p = PartnerDay{Partner: k.Name, Statements: []StatementRef{}, Breaks: []BreakSum{}, Positions: []Position{}}
-	there, here, undone := sums{}, sums{}, sums{}
-	statements, err := d.cfg.Store.Statements(ctx, k.Name, day)
+	p, undone, err := d.stated(ctx, k, day)
 	if err != nil {
 		return p, err
+	}
+	here := sums{}
+	if err := d.here(ctx, k, day, here); err != nil {
+		return p, err
+	}
+	if err := d.dayBreaks(ctx, k.Name, day, &p, losses); err != nil {
+		return p, err
+	}
+	p.Here = here.sorted()
+	p.Positions = positions(slices.Concat(p.There, undone), p.Here)
+	return p, nil
+}
+
+// stated gathers what a partner's statements say of a day, and what of it was taken back.
+func (d *Desk) stated(ctx context.Context, k *Known, day Span) (p PartnerDay, taken []DaySum, err error) {
+	p = PartnerDay{Partner: k.Name, Statements: []StatementRef{}, Breaks: []BreakSum{}, Positions: []Position{}}
+	there, undone := sums{}, sums{}
+	statements, err := d.cfg.Store.Statements(ctx, k.Name, day)
+	if err != nil {
+		return p, nil, err
 	}
 	var covered []Span
 	for i := range statements {
@@ -359,21 +388,14 @@ func (d *Desk) partnerDay(ctx context.Context, k *Known, day Span, losses map[Lo
 			undone.put("undone "+leg, currency, 0, amount)
 		}
 		if err := d.there(ctx, s, day, statements[:i], there); err != nil {
-			return p, err
+			return p, nil, err
 		}
 	}
 	for _, s := range joined(covered) {
 		p.Whole = p.Whole || s.From <= day.From && s.To >= day.To
 	}
-	if err := d.here(ctx, k, day, here); err != nil {
-		return p, err
-	}
-	if err := d.dayBreaks(ctx, k.Name, day, &p, losses); err != nil {
-		return p, err
-	}
-	p.There, p.Here = there.sorted(), here.sorted()
-	p.Positions = positions(slices.Concat(p.There, undone.sorted()), p.Here)
-	return p, nil
+	p.There = there.sorted()
+	return p, undone.sorted(), nil
 }
 
 // there adds up what a statement says of a day, but for what earlier statements say of it already.
@@ -418,6 +440,7 @@ func (d *Desk) here(ctx context.Context, k *Known, day Span, into sums) error {
 	if err != nil {
 		return err
 	}
+	defer book.close()
 	for {
 		m, err := book.Next(ctx)
 		if errors.Is(err, io.EOF) {

@@ -47,7 +47,7 @@ func (d *Desk) History(ctx context.Context, id int64) ([]Entry, error) {
 }
 
 // stake is the money that a decision about a break is about.
-func (b *Break) stake() int64 { return max(b.Here, b.There) }
+func (b *Break) stake() int64 { return max(b.Here, -b.Here, b.There, -b.There) }
 
 // may checks what everybody must keep to who decides about a break.
 func (d *Desk) may(b *Break, by *auth.Staff, reason string) error {

@@ -16,6 +16,8 @@ import (
 type Known struct {
 	Partner
 	Mapping *Mapping
+	// Settlement is how its days are settled; nil: nothing is expected on an account.
+	Settlement *Settlement
 }
 
 // Bounds are what a role may do with breaks, minor units.
@@ -24,6 +26,9 @@ type Bounds struct {
 	Unchecked int64 // without somebody else
 	Approve   int64 // that may be agreed to
 }
+
+// Grants says what a purchase would heed; Engine.Grants is one.
+type Grants func(*purchase.Purchase, purchase.Wish, purchase.Instant) purchase.Grant
 
 // Config is what a Desk is built from.
 type Config struct {
@@ -41,6 +46,10 @@ type Config struct {
 	Dir string
 	// ByHand: nothing is accepted by rule, not even what the table decides.
 	ByHand bool
+	// Grants says what a purchase would heed; nil: it is not asked, and what is advised may not be heeded.
+	Grants Grants
+	// Zone is where days are days; nil is UTC.
+	Zone *time.Location
 	// Reference names a purchase for people.
 	Reference func(purchase.ID) string
 }
@@ -62,6 +71,9 @@ func NewDesk(cfg Config) (*Desk, error) {
 	}
 	if cfg.MaxBreaks <= 0 {
 		cfg.MaxBreaks = DefaultMaxBreaks
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
 	}
 	if cfg.Reference == nil {
 		cfg.Reference = func(id purchase.ID) string { return fmt.Sprint(int64(id)) }
@@ -153,6 +165,7 @@ func (l *loading) run(ctx context.Context, progress func(int64)) error {
 	if err != nil {
 		return err
 	}
+	defer book.close()
 	job := Job{Partner: l.known.Partner, Span: st.Span, Partial: st.Partial, Book: book,
 		Earlier: newArchive(l.cfg.Store, others, l.replace, st.Span), Window: l.cfg.Window, MaxBreaks: l.cfg.MaxBreaks, Dir: l.cfg.Dir,
 		Found: l.add, Progress: progress}
@@ -184,9 +197,28 @@ func (l *loading) run(ctx context.Context, progress func(int64)) error {
 		l.report.Breaks[l.found[i].Cause]++
 	}
 	if !l.cfg.ByHand {
-		l.report.ByTable, err = l.ByTable(ctx, st.Partner)
+		if l.report.ByTable, err = l.ByTable(ctx, st.Partner); err != nil {
+			return err
+		}
 	}
-	return err
+	return l.settled(ctx)
+}
+
+// settled looks again at the days that are settled on the account whose statement this is, or on the partner's.
+func (l *loading) settled(ctx context.Context) error {
+	account := ""
+	if l.known.Settlement != nil {
+		account = l.known.Settlement.Account
+	}
+	for i := range l.cfg.Known {
+		if s := l.cfg.Known[i].Settlement; s != nil && s.Account == l.known.Name {
+			account = s.Account
+		}
+	}
+	if account == "" {
+		return nil
+	}
+	return l.settle(ctx, account)
 }
 
 // ByTable hands over the corrections of a partner's open breaks that the table itself decides:
@@ -217,17 +249,29 @@ func (d *Desk) ByTable(ctx context.Context, partner string) (n int, err error) {
 	}
 }
 
-// storeBook is a Book that reads the store page by page.
+// storeBook is a Book that reads the store page by page, ahead of who reads the book.
 type storeBook struct {
 	store   Store
 	partner string
 	ranges  []IDs
 	queue   []Movement
 	at      int
+	pages   chan chan bookPage // nil before the first is read
+	stop    context.CancelFunc
 }
 
-// pageSize is how many purchases are read at once.
-const pageSize = 2000
+// bookPage is a page of a book, or why there is none.
+type bookPage struct {
+	found []Movement
+	err   error
+}
+
+// A page is the movements of so many purchases. One is matched, and two more are being read or wait: with 500 bytes a movement
+// some 15 MB.
+const (
+	pageSize = 10_000
+	ahead    = 1
+)
 
 func (d *Desk) book(ctx context.Context, partner string, made Span) (*storeBook, error) {
 	ranges, err := d.cfg.Store.Made(ctx, made)
@@ -237,24 +281,62 @@ func (d *Desk) book(ctx context.Context, partner string, made Span) (*storeBook,
 	return &storeBook{store: d.cfg.Store, partner: partner, ranges: ranges}, nil
 }
 
+// close ends the reading. It must be called.
+func (b *storeBook) close() {
+	if b.stop == nil {
+		return
+	}
+	b.stop()
+	for page := range b.pages {
+		<-page
+	}
+}
+
+// read has every page read, two at a time, and hands them over in their order. It ends with the context.
+func (b *storeBook) read(ctx context.Context, ranges []IDs, pages chan<- chan bookPage) {
+	defer close(pages)
+	for _, in := range ranges {
+		for in.From < in.Till {
+			page := make(chan bookPage, 1)
+			till, err := b.store.Piece(ctx, in, pageSize)
+			select {
+			case pages <- page:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				page <- bookPage{err: err}
+				return
+			}
+			go func(in IDs) { // ends once it is read, or with the context
+				found, err := b.store.Movements(ctx, b.partner, in)
+				page <- bookPage{found, err}
+			}(IDs{in.From, till})
+			in.From = till
+		}
+	}
+}
+
 // Next is Book.
 func (b *storeBook) Next(ctx context.Context) (*Movement, error) {
+	if b.pages == nil {
+		ctx, b.stop = context.WithCancel(ctx)
+		b.pages = make(chan chan bookPage, ahead)
+		go b.read(ctx, b.ranges, b.pages)
+	}
 	for b.at == len(b.queue) {
-		if len(b.ranges) == 0 {
+		page, more := <-b.pages
+		if !more {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			return nil, io.EOF
 		}
-		in := &b.ranges[0]
-		records, next, err := b.store.Involving(ctx, b.partner, *in, pageSize)
-		if err != nil {
-			return nil, err
+		p := <-page
+		if p.err != nil {
+			return nil, p.err
 		}
-		if in.From = next; next >= in.Till {
-			b.ranges = b.ranges[1:]
-		}
-		b.queue, b.at = b.queue[:0], 0
-		for i := range records {
-			b.queue = append(b.queue, MovementsOf(&records[i], b.partner)...)
-		}
+		b.queue, b.at = p.found, 0
 	}
 	b.at++
 	return &b.queue[b.at-1], nil
@@ -272,7 +354,7 @@ func (b *storeBook) Lookup(ctx context.Context, ids []purchase.ID) (all []Moveme
 			for _, leg := range purchase.Legs {
 				never := asked(&records[i], leg)
 				never.Elsewhere = true
-				m = append(m, *never)
+				m = append(m, never)
 			}
 		}
 		all = append(all, m...)

@@ -219,8 +219,11 @@ func (v *verdict) compare(p *Partner, m *Movement, d *Told, l *Line) {
 	if account == 0 {
 		account = m.Account
 	}
-	if l.another(account) {
+	if l.another(account) && !m.retracted(d.Ref) {
 		add(CauseNumber, true, "another number's account than it told")
+		if m.Leg == purchase.Credit || m.Leg == purchase.Refund { // whom it was for has nothing
+			v.found[len(v.found)-1].Correction = m.evidence(purchase.Reversed, d.Ref, d, "in its records it is another number's")
+		}
 	}
 	product := d.Product
 	if product == "" {

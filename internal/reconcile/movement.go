@@ -40,45 +40,50 @@ type Movement struct {
 
 // MovementsOf are the movements of a purchase at a partner, by leg.
 func MovementsOf(r *purchase.Record, partner string) []Movement {
-	var byLeg [len(purchase.Purchase{}.Legs)]*Movement
-	of := func(leg purchase.Leg) *Movement {
-		if byLeg[leg] == nil {
-			byLeg[leg] = asked(r, leg)
-			byLeg[leg].Elsewhere = r.Purchase.Partner(leg) != partner
-		}
-		return byLeg[leg]
-	}
+	return AppendMovements(nil, r, partner)
+}
+
+// AppendMovements appends the movements of a purchase at a partner, by leg. Of the record it reads attempts, evidence, and of the purchase
+// what was asked for, state, version and partners.
+func AppendMovements(to []Movement, r *purchase.Record, partner string) []Movement {
+	var has [len(purchase.Purchase{}.Legs)]bool
 	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		if a.Partner != partner {
-			continue
-		}
-		m := of(a.Leg)
-		if m.Tries == 0 {
-			m.First = a.At
-		}
-		m.Tries++
-		m.First, m.Last = min(m.First, a.At), max(m.Last, a.At)
+		has[r.Attempts[i].Leg] = has[r.Attempts[i].Leg] || r.Attempts[i].Partner == partner
 	}
 	for i := range r.Evidence {
-		e := &r.Evidence[i]
-		if e.Partner == partner {
-			of(e.Leg).learn(e)
-		}
+		has[r.Evidence[i].Leg] = has[r.Evidence[i].Leg] || r.Evidence[i].Partner == partner
 	}
-	var all []Movement
 	for _, leg := range purchase.Legs {
-		if m := byLeg[leg]; m != nil {
-			all = append(all, *m)
+		if !has[leg] {
+			continue
+		}
+		to = append(to, asked(r, leg))
+		m := &to[len(to)-1]
+		m.Elsewhere = r.Purchase.Partner(leg) != partner
+		for i := range r.Attempts {
+			a := &r.Attempts[i]
+			if a.Partner != partner || a.Leg != leg {
+				continue
+			}
+			if m.Tries == 0 {
+				m.First = a.At
+			}
+			m.Tries++
+			m.First, m.Last = min(m.First, a.At), max(m.Last, a.At)
+		}
+		for i := range r.Evidence {
+			if e := &r.Evidence[i]; e.Partner == partner && e.Leg == leg {
+				m.learn(e)
+			}
 		}
 	}
-	return all
+	return to
 }
 
 // asked is a movement of which nothing is known but what would be asked for.
-func asked(r *purchase.Record, leg purchase.Leg) *Movement {
+func asked(r *purchase.Record, leg purchase.Leg) Movement {
 	p := &r.Purchase
-	m := &Movement{Purchase: p.ID, Leg: leg, State: p.State, Version: p.Version, Account: p.Recipient,
+	m := Movement{Purchase: p.ID, Leg: leg, State: p.State, Version: p.Version, Account: p.Recipient,
 		Amount: money.Amount{Minor: p.Units, Currency: p.Currency}, Product: p.Product}
 	switch leg {
 	case purchase.Charge:
@@ -126,6 +131,16 @@ func (m *Movement) learn(e *purchase.Evidence) {
 func (m *Movement) undone(ref string) bool {
 	for i := range m.Undone {
 		if u := m.Undone[i].Ref; u == ref || u == "" || ref == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// retracted reports whether a statement has shown already that an execution was not what it was told to be.
+func (m *Movement) retracted(ref string) bool {
+	for i := range m.Undone {
+		if u := &m.Undone[i]; u.Stated && (u.Ref == ref || u.Ref == "" || ref == "") {
 			return true
 		}
 	}

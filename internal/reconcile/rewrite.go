@@ -39,11 +39,8 @@ func Rewrite(lines []byte, change func(*Line) bool) ([]byte, error) {
 	for _, record := range records {
 		w.add(record)
 	}
-	parts, err := w.end(nil)
-	if err != nil {
-		return nil, err
-	}
-	return parts[0].Lines, nil
+	p := pack(w.end())
+	return p.Lines, p.err
 }
 
 // another reports whether a line's number is another than an account. Of an account that was

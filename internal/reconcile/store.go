@@ -80,7 +80,7 @@ type Entry struct {
 	Seq   int64
 	At    purchase.Instant
 	Staff auth.StaffID // 0 for the system
-	Event string       // found, reopened, asked, accepted, refused, resolved, gone, booked
+	Event string       // found, changed, reopened, asked, accepted, refused, resolved, gone, booked
 	Text  string
 }
 
@@ -90,9 +90,21 @@ type Sift struct {
 	Status   []Status
 	Cause    Cause
 	Purchase purchase.ID
+	Party    string
 	Moved    Span  // Found.At
+	First    Span  // FirstAt, by which a break has its age
 	Before   int64 // older than this break
 	Limit    int
+}
+
+// BreakTotal is what breaks of a cause, party, status and currency add up to, minor units.
+type BreakTotal struct {
+	Cause    Cause
+	Party    string
+	Status   Status
+	Currency string
+	Breaks   int64
+	Loss     int64 // Found.Loss, summed
 }
 
 // IDs is a range of purchases, without its end.
@@ -119,9 +131,10 @@ var (
 type Store interface {
 	// Made are the purchases that were made in a time, by ranges of their IDs.
 	Made(ctx context.Context, in Span) ([]IDs, error)
-	// Involving returns up to limit purchases of a range, ordered by ID, of which a leg was, or is to be, the partner's, and
-	// from where to go on; in.Till or more when that was all. Of what is recorded, attempts and evidence are read.
-	Involving(ctx context.Context, partner string, in IDs, limit int) (records []purchase.Record, next purchase.ID, err error)
+	// Piece is where the first limit purchases of a range end: in.Till when there are no more.
+	Piece(ctx context.Context, in IDs, limit int) (till purchase.ID, err error)
+	// Movements returns the movements at a partner of all purchases of a range, by purchase and leg, as of one moment.
+	Movements(ctx context.Context, partner string, in IDs) ([]Movement, error)
 	Load(ctx context.Context, ids ...purchase.ID) ([]purchase.Record, error)
 
 	// Loaded returns the partner's statement of a digest that is kept, or ErrNoStatement.
@@ -144,6 +157,8 @@ type Store interface {
 	// A customer's case is opened with it.
 	PutBreaks(ctx context.Context, partner string, statement int64, found []Found, at purchase.Instant) (fresh int, err error)
 	Breaks(ctx context.Context, s Sift) ([]Break, error)
+	// BreakTotals adds up the breaks that a sift selects; Before and Limit do not matter.
+	BreakTotals(ctx context.Context, s Sift) ([]BreakTotal, error)
 	// ChangeBreak writes a break whose Version is one more than the stored one, a line of its history, and, with
 	// it, hands evidence to the purchase's owner; or returns ErrStale.
 	ChangeBreak(ctx context.Context, b Break, e Entry, evidence *purchase.Parked) error

@@ -248,7 +248,7 @@ var defects = []defect{
 		{"notify/outbox.go", "			o.unmarked = append(o.unmarked, due[i])\n", "			if !$ {\n				o.unmarked = append(o.unmarked, due[i])\n			}\n"},
 	}},
 	{"number_in_log", "A full number is written to the log.", []hunk{
-		{"notify/outbox.go", "\"to\", n.To.Masked()", "\"to\", planted.Or($, n.To.String(), n.To.Masked())"},
+		{"notify/outbox.go", "\"to\", n.To,", "\"to\", planted.Or[any]($, n.To.String(), n.To),"},
 	}},
 
 	// Cases, requests and callbacks.

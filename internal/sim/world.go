@@ -254,7 +254,7 @@ func (d discard) Enabled(context.Context, slog.Level) bool { return true }
 func (d discard) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message + d.attrs
 	r.Attrs(func(a slog.Attr) bool {
-		text += " " + a.String()
+		text += " " + a.Key + "=" + a.Value.Resolve().String()
 		return true
 	})
 	if number.MatchString(text) {
@@ -269,7 +269,7 @@ func (d discard) Handle(_ context.Context, r slog.Record) error {
 // WithAttrs is slog.Handler.
 func (d discard) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
-		d.attrs += " " + a.String()
+		d.attrs += " " + a.Key + "=" + a.Value.Resolve().String()
 	}
 	return d
 }

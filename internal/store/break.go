@@ -97,6 +97,9 @@ func (s *Store) putBreak(ctx context.Context, tx *sql.Tx, partner string, statem
 	case had.Status == reconcile.StatusResolved && had.Statement != statement:
 		event = "reopened"
 		b.FirstAt, b.Reopened = had.FirstAt, had.Reopened+1
+	case had.Status == reconcile.StatusOpen && (had.Here != f.Here || had.There != f.There): // nobody has decided about the other figures
+		event = "changed"
+		b.FirstAt, b.Reopened = had.FirstAt, had.Reopened
 	default: // it is known, and is being dealt with
 		_, err := change(ctx, tx, `UPDATE statement_break SET found_at = $2, statement = $3, place = $4 WHERE id = $1`, had.ID, int64(at), statement, f.Place)
 		return false, err
@@ -133,9 +136,8 @@ func addBreakEntry(ctx context.Context, tx *sql.Tx, id, seq int64, e reconcile.E
 	return err
 }
 
-// Breaks is reconcile.Store.
-func (s *Store) Breaks(ctx context.Context, q reconcile.Sift) ([]reconcile.Break, error) {
-	var w where
+// sift adds the condition of a sift.
+func sift(w *where, q *reconcile.Sift) {
 	if q.Partner != "" {
 		w.and(`b.partner = ?`, clean(q.Partner))
 	}
@@ -157,14 +159,48 @@ func (s *Store) Breaks(ctx context.Context, q reconcile.Sift) ([]reconcile.Break
 	if q.Purchase != 0 {
 		w.and(`b.purchase = ?`, int64(q.Purchase))
 	}
+	if q.Party != "" {
+		w.and(`b.party = ?`, clean(q.Party))
+	}
 	if q.Moved != (reconcile.Span{}) {
 		w.and(`b.moved_at >= ? AND b.moved_at < ?`, int64(q.Moved.From), int64(q.Moved.To))
 	}
+	if q.First != (reconcile.Span{}) {
+		w.and(`b.first_at >= ? AND b.first_at < ?`, int64(q.First.From), int64(q.First.To))
+	}
+}
+
+// Breaks is reconcile.Store.
+func (s *Store) Breaks(ctx context.Context, q reconcile.Sift) ([]reconcile.Break, error) {
+	var w where
+	sift(&w, &q)
 	if q.Before != 0 {
 		w.and(`b.id < ?`, q.Before)
 	}
 	limit := w.value(q.Limit)
 	return list(ctx, s, "read breaks", scanBreak, breaksRead+w.text.String()+` ORDER BY b.id DESC LIMIT `+limit, w.arguments...)
+}
+
+// BreakTotals is reconcile.Store.
+func (s *Store) BreakTotals(ctx context.Context, q reconcile.Sift) ([]reconcile.BreakTotal, error) {
+	var w where
+	sift(&w, &q)
+	type total struct {
+		reconcile.BreakTotal
+		most, apart int64
+	}
+	const more = `CASE WHEN b.here > b.there THEN b.here ELSE b.there END`
+	found, err := list(ctx, s, "add up breaks", func(row scanner, t *total) error {
+		return row.Scan(&t.Cause, &t.Party, &t.Status, &t.Currency, &t.Breaks, &t.most, &t.apart)
+	}, `SELECT b.cause, b.party, b.status, b.currency, count(*), CAST(sum(`+more+`) AS BIGINT),
+		CAST(sum(2 * `+more+` - b.here - b.there) AS BIGINT) FROM statement_break b`+w.text.String()+` GROUP BY b.cause, b.party, b.status, b.currency
+		ORDER BY b.cause, b.party, b.status, b.currency`, w.arguments...)
+	all := make([]reconcile.BreakTotal, len(found))
+	for i := range found {
+		all[i] = found[i].BreakTotal
+		all[i].Loss = all[i].Cause.Loss(found[i].most, found[i].apart)
+	}
+	return all, err
 }
 
 // ChangeBreak is reconcile.Store.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -87,6 +88,87 @@ func (p *postgres) close() error {
 
 func (p *postgres) view(ctx context.Context, read func(context.Context, *sql.Tx) error) error {
 	return snapshot(ctx, p.pool, judgePostgres, read)
+}
+
+// narrow goes past database/sql, which takes longer to scan a row than the server to find it.
+func (p *postgres) narrow(ctx context.Context, read func(narrowly) error) error {
+	err := p.raw(ctx, func(c *pgx.Conn) error {
+		return pgx.BeginTxFunc(ctx, c, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			return read(narrowPgx(ctx, tx))
+		})
+	})
+	if err != nil {
+		return judged(err, judgePostgres)
+	}
+	return nil
+}
+
+// raw lends a connection without database/sql.
+func (p *postgres) raw(ctx context.Context, use func(*pgx.Conn) error) error {
+	conn, err := p.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // it goes back to the pool
+	return conn.Raw(func(driver any) error {
+		c, is := driver.(*stdlib.Conn)
+		if !is {
+			return fmt.Errorf("a connection is a %T", driver)
+		}
+		return use(c.Conn())
+	})
+}
+
+// add is one COPY, which is a transaction of its own.
+func (p *postgres) add(ctx context.Context, table string, columns []string, rows int, row func(i int) []any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := p.raw(ctx, func(c *pgx.Conn) error {
+		_, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromSlice(rows, func(i int) ([]any, error) { return row(i), nil }))
+		return err
+	})
+	if err != nil {
+		return judgePostgres(err, true)
+	}
+	return nil
+}
+
+// wire is a narrow row as it came, in PostgreSQL's binary form.
+type wire struct {
+	values  [][]byte
+	numbers int
+}
+
+func (w *wire) number(i int) int64 {
+	switch b := w.values[i]; len(b) {
+	case 8:
+		return int64(binary.BigEndian.Uint64(b)) //nolint:gosec // it was written alike
+	case 4:
+		return int64(int32(binary.BigEndian.Uint32(b))) //nolint:gosec // it was written alike
+	case 2:
+		return int64(int16(binary.BigEndian.Uint16(b))) //nolint:gosec // it was written alike
+	}
+	return 0
+}
+
+func (w *wire) text(i int) []byte { return w.values[w.numbers+i] }
+
+func narrowPgx(ctx context.Context, tx pgx.Tx) narrowly {
+	return func(query string, numbers, _ int, arguments []any, read func(narrow) error) error {
+		rows, err := tx.Query(ctx, query, arguments...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		row := &wire{numbers: numbers}
+		for rows.Next() {
+			row.values = rows.RawValues()
+			if err := read(row); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
 }
 
 func (p *postgres) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {

@@ -51,14 +51,6 @@ func (s *Store) LoadOpen(ctx context.Context, epoch int64, after purchase.ID, li
 
 // records reads purchases with everything recorded about them.
 func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchase.Record, error) {
-	return s.recordsWith(ctx, tx, ids, len(parts))
-}
-
-// exchanged is how many of the parts say what was asked of partners, and what they said.
-const exchanged = 2
-
-// recordsWith reads purchases with the first so many parts of what is recorded about them.
-func (s *Store) recordsWith(ctx context.Context, tx *sql.Tx, ids []int64, first int) ([]purchase.Record, error) {
 	d := s.db.dialect()
 	list := d.list(ids)
 	var records []purchase.Record
@@ -73,7 +65,7 @@ func (s *Store) recordsWith(ctx context.Context, tx *sql.Tx, ids []int64, first 
 		i, _ := slices.BinarySearchFunc(records, id, func(r purchase.Record, id purchase.ID) int { return cmp.Compare(r.Purchase.ID, id) })
 		return &records[i]
 	}
-	for _, part := range parts[:first] {
+	for _, part := range parts {
 		query := `SELECT ` + part.columns + ` FROM ` + part.from + ` WHERE purchase` + d.among + ` ORDER BY purchase, version` +
 			strings.ReplaceAll(part.order, "{bytewise}", d.bytewise)
 		err := each(ctx, tx, func(rows *sql.Rows) error { return part.read(rows, of) }, query, list)

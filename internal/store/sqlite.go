@@ -138,6 +138,28 @@ func (s *sqlite) view(ctx context.Context, read func(context.Context, *sql.Tx) e
 	return snapshot(ctx, s.read, s.judge, read)
 }
 
+func (s *sqlite) narrow(ctx context.Context, read func(narrowly) error) error {
+	return s.view(ctx, func(ctx context.Context, tx *sql.Tx) error { return read(narrowTx(ctx, tx)) })
+}
+
+// add is one statement.
+func (s *sqlite) add(ctx context.Context, table string, columns []string, rows int, row func(i int) []any) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var values []any
+		var text strings.Builder
+		text.WriteString(`INSERT INTO ` + table + ` (` + strings.Join(columns, ", ") + `) VALUES `)
+		for i := range rows {
+			if i > 0 {
+				text.WriteString(", ")
+			}
+			text.WriteString(`(?` + strings.Repeat(", ?", len(columns)-1) + `)`)
+			values = append(values, row(i)...)
+		}
+		_, err := change(ctx, tx, text.String(), values...)
+		return err
+	})
+}
+
 func (s *sqlite) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
 	if err := s.enter(); err != nil {
 		return err

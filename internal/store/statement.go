@@ -41,35 +41,6 @@ func (s *Store) Made(ctx context.Context, in reconcile.Span) (found []reconcile.
 	return found, nil
 }
 
-// Involving is reconcile.Store. One call looks at a bounded number of purchases, whoever's they are.
-func (s *Store) Involving(ctx context.Context, partner string, in reconcile.IDs, limit int) (records []purchase.Record, next purchase.ID, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		records, next = nil, in.Till
-		end, err := numbers(ctx, tx, `SELECT id FROM purchase WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1 OFFSET $3`, int64(in.From), int64(in.Till), scannedAtOnce)
-		if err != nil {
-			return err
-		}
-		if len(end) > 0 {
-			next = purchase.ID(end[0])
-		}
-		ids, err := numbers(ctx, tx, `SELECT id FROM purchase p WHERE id >= $1 AND id < $2 AND (payer = $3 OR provider = $3
-			OR EXISTS (SELECT 1 FROM attempt a WHERE a.purchase = p.id AND a.partner = $3)) ORDER BY id LIMIT $4`,
-			int64(in.From), int64(next), clean(partner), limit)
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		if len(ids) == limit {
-			next = purchase.ID(ids[len(ids)-1] + 1)
-		}
-		records, err = s.recordsWith(ctx, tx, ids, exchanged)
-		return err
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("read a partner's purchases: %w", err)
-	}
-	return records, next, nil
-}
-
 // Loaded is reconcile.Store.
 func (s *Store) Loaded(ctx context.Context, partner, digest string) (reconcile.Statement, error) {
 	return one(ctx, s, "read a statement", reconcile.ErrNoStatement, scanStatement,
@@ -108,15 +79,13 @@ func (s *Store) BeginStatement(ctx context.Context, st reconcile.Statement) (kep
 
 // PutParts is reconcile.Store.
 func (s *Store) PutParts(ctx context.Context, statement int64, parts []reconcile.Part) error {
-	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for i := range parts {
-			p := &parts[i]
-			if _, err := change(ctx, tx, `INSERT INTO statement_part (statement, seq, first, lines) VALUES ($1, $2, $3, $4)`,
-				statement, p.Seq, p.First, p.Lines); err != nil {
-				return err
-			}
-		}
+	if len(parts) == 0 {
 		return nil
+	}
+	err := s.whole(func() error {
+		return s.db.add(ctx, "statement_part", []string{"statement", "seq", "first", "lines"}, len(parts), func(i int) []any {
+			return []any{statement, int64(parts[i].Seq), parts[i].First, parts[i].Lines}
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("keep the lines of statement %d: %w", statement, err)
@@ -146,8 +115,9 @@ func (s *Store) EndStatement(ctx context.Context, st reconcile.Statement, replac
 		if st.Partial {
 			return nil
 		}
-		ids, err := numbers(ctx, tx, `SELECT id FROM statement_break WHERE partner = $1 AND status <> 4 AND moved_at >= $2 AND moved_at < $3 AND statement <> $4`,
-			clean(st.Partner), int64(st.From), int64(st.To), st.ID)
+		// What was not settled is looked at by itself.
+		ids, err := numbers(ctx, tx, `SELECT id FROM statement_break WHERE partner = $1 AND status <> 4 AND moved_at >= $2 AND moved_at < $3 AND statement <> $4
+			AND cause <> $5`, clean(st.Partner), int64(st.From), int64(st.To), st.ID, int64(reconcile.CauseSettlement))
 		if err != nil {
 			return err
 		}

@@ -73,10 +73,14 @@ var ErrDamaged = errors.New("the database is damaged: stop, keep its files, and 
 type database interface {
 	// view reads on one consistent snapshot. Errors wrap ErrUnavailable.
 	view(context.Context, func(context.Context, *sql.Tx) error) error
+	// narrow reads like view, numbers and texts alone, at little cost for each row.
+	narrow(context.Context, func(narrowly) error) error
 	// update writes in one durable transaction, again if it lost a race. What
 	// the function returns is returned as it is when nothing was written, database errors
 	// wrapping ErrUnavailable; a failed COMMIT is ErrCommitUnknown.
 	update(context.Context, func(context.Context, *sql.Tx) error) error
+	// add adds rows to a table, all or none, in one exchange. What fails is told as by update.
+	add(ctx context.Context, table string, columns []string, rows int, row func(i int) []any) error
 	// commit is Store.Commit, but fails with errRejected, nothing written, when
 	// a change breaks a constraint.
 	commit(ctx context.Context, epoch int64, changes []purchase.Change) ([]purchase.Verdict, error)

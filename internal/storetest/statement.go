@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -27,55 +28,82 @@ func runStatements(t *testing.T, open func(testing.TB) DatabaseSubject) {
 		name string
 		run  func(*testing.T, DatabaseSubject)
 	}{
-		{"PurchasesInvolve", purchasesInvolve},
+		{"MovementsAreRead", movementsAreRead},
 		{"StatementsAreKept", statementsAreKept},
 		{"BreaksAreKept", breaksAreKept},
 		{"ClosesAreAdded", closesAreAdded},
 		{"StatementsAreReconciled", statementsAreReconciled},
+		{"OtherwiseThanTold", otherwiseThanTold},
+		{"AccountsSettle", accountsSettle},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
 }
 
-func purchasesInvolve(t *testing.T, s DatabaseSubject) {
+// The movements that are read narrowly are those of the records.
+func movementsAreRead(t *testing.T, s DatabaseSubject) {
 	ctx := t.Context()
 	shop := newShop(t, s)
-	var want []purchase.ID
-	for i := int64(1); i <= 7; i++ {
+	var ids []purchase.ID
+	for i := int64(1); i <= 9; i++ {
 		r := request(i)
 		if i%3 == 0 {
 			r.Provider = "other"
-		} else {
-			want = append(want, purchase.MakeID(0, i))
 		}
-		shop.sell(r, charged)
+		events := []purchase.Event{charged}
+		switch i {
+		case 4:
+			events = append(events, credited)
+		case 5:
+			events = append(events, refused) // it is given back, by the payer
+		case 7:
+			events = append(events, answer(purchase.Credit, purchase.Unknown, ""))
+		}
+		p := shop.sell(r, events...)
+		ids = append(ids, p.ID)
 	}
+	// The eighth is routed elsewhere by now.
+	s.Execute(t, fmt.Sprintf(`UPDATE purchase SET provider = 'other' WHERE id = %d`, int64(ids[7])))
 	ranges, err := s.Made(ctx, around)
-	if err != nil || len(ranges) != 1 || ranges[0] != (reconcile.IDs{From: purchase.MakeID(0, 1), Till: purchase.MakeID(0, 8)}) {
+	if err != nil || len(ranges) != 1 || ranges[0] != (reconcile.IDs{From: purchase.MakeID(0, 1), Till: purchase.MakeID(0, 10)}) {
 		t.Fatalf("made: %+v, %v", ranges, err)
 	}
 	if none, err := s.Made(ctx, reconcile.Span{From: dawn + 3600_000_000, To: dawn + 7200_000_000}); err != nil || len(none) != 0 {
 		t.Errorf("made at another time: %+v, %v", none, err)
 	}
-	var got []purchase.ID
-	for in := ranges[0]; in.From < in.Till; {
-		records, next, err := s.Involving(ctx, "ocs", in, 2)
-		if err != nil || len(records) > 2 || next <= in.From {
-			t.Fatalf("%d records, next %d, %v", len(records), next, err)
-		}
+	records, err := s.Load(ctx, ids...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, partner := range []string{"ocs", "wallet", "other", "nobody"} {
+		var want []reconcile.Movement
 		for i := range records {
-			if len(records[i].Evidence) != 1 {
-				t.Errorf("a record without its evidence: %+v", records[i])
-			}
-			got = append(got, records[i].Purchase.ID)
+			want = append(want, reconcile.MovementsOf(&records[i], partner)...)
 		}
-		in.From = next
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("of the partner: %v, want %v", got, want)
-	}
-	if all, _, err := s.Involving(ctx, "wallet", ranges[0], 100); err != nil || len(all) != 7 {
-		t.Errorf("of the payer: %d, %v", len(all), err)
+		for _, limit := range []int{1, 2, 4, 100} {
+			var got []reconcile.Movement
+			for in := ranges[0]; in.From < in.Till; {
+				till, err := s.Piece(ctx, in, limit)
+				if err != nil || till <= in.From || till > in.From+purchase.ID(limit) {
+					t.Fatalf("a piece of %d from %d ends at %d, %v", limit, in.From, till, err)
+				}
+				found, err := s.Movements(ctx, partner, reconcile.IDs{From: in.From, Till: till})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, found...)
+				in.From = till
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("of %s, %d at once: read %+v, want %+v", partner, limit, got, want)
+			}
+		}
+		if partner == "ocs" && !slices.ContainsFunc(want, func(m reconcile.Movement) bool { return m.Elsewhere }) {
+			t.Error("none is elsewhere")
+		}
+		if partner == "wallet" && !slices.ContainsFunc(want, func(m reconcile.Movement) bool { return m.Leg == purchase.Refund }) {
+			t.Error("none is a refund")
+		}
 	}
 }
 
@@ -171,17 +199,7 @@ func breaksAreKept(t *testing.T, s DatabaseSubject) {
 	if err != nil || len(openings) != 1 || openings[0].Purchase != p.ID || openings[0].Matter != care.MatterBreak {
 		t.Errorf("the customer's case is opened as %+v, %v", openings, err)
 	}
-	for name, c := range map[string]struct {
-		sift reconcile.Sift
-		n    int
-	}{"partner": {reconcile.Sift{Partner: "wallet"}, 0}, "status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusOpen, reconcile.StatusAsked}}, 2},
-		"other status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusResolved}}, 0}, "cause": {reconcile.Sift{Cause: reconcile.CauseLied}, 1},
-		"purchase": {reconcile.Sift{Purchase: p.ID}, 1}, "moved": {reconcile.Sift{Moved: reconcile.Span{From: dawn, To: dawn + 1}}, 1}, "before": {reconcile.Sift{Before: all[0].ID}, 1}} {
-		c.sift.Limit = 10
-		if found, err := s.Breaks(ctx, c.sift); err != nil || len(found) != c.n {
-			t.Errorf("%s: %+v, %v", name, found, err)
-		}
-	}
+	breaksAreSifted(t, s, p.ID, all[0].ID)
 	// One change of a version wins, with its evidence.
 	b := all[1]
 	b.Version, b.Status, b.Maker, b.Checker, b.Reason = 2, reconcile.StatusAccepted, 3, 4, hostile
@@ -213,6 +231,32 @@ func breaksAreKept(t *testing.T, s DatabaseSubject) {
 	all, err = s.Breaks(ctx, reconcile.Sift{Limit: 10})
 	if err != nil || all[0].Status != reconcile.StatusOpen || all[0].Reopened != 1 || all[0].FirstAt != dawn+2 || all[1].Status != reconcile.StatusResolved || all[1].Reason != reconcile.ReasonGone {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// breaksAreSifted selects and adds up what breaksAreKept found.
+func breaksAreSifted(t *testing.T, s DatabaseSubject, p purchase.ID, last int64) {
+	t.Helper()
+	ctx := t.Context()
+	for name, c := range map[string]struct {
+		sift reconcile.Sift
+		n    int
+	}{"partner": {reconcile.Sift{Partner: "wallet"}, 0}, "status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusOpen, reconcile.StatusAsked}}, 2},
+		"other status": {reconcile.Sift{Status: []reconcile.Status{reconcile.StatusResolved}}, 0}, "cause": {reconcile.Sift{Cause: reconcile.CauseLied}, 1},
+		"purchase": {reconcile.Sift{Purchase: p}, 1}, "moved": {reconcile.Sift{Moved: reconcile.Span{From: dawn, To: dawn + 1}}, 1}, "before": {reconcile.Sift{Before: last}, 1}, "all but the last": {reconcile.Sift{Partner: "ocs", Party: "ocs", Before: last}, 1}, "party": {reconcile.Sift{Party: "ocs"}, 2}, "another party": {reconcile.Sift{Party: reconcile.House}, 0},
+		"age": {reconcile.Sift{First: reconcile.Span{From: dawn + 2, To: dawn + 3}}, 2}, "older": {reconcile.Sift{First: reconcile.Span{To: dawn + 2}}, 0}} {
+		c.sift.Limit = 10
+		if found, err := s.Breaks(ctx, c.sift); err != nil || len(found) != c.n {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+	totals, err := s.BreakTotals(ctx, reconcile.Sift{Partner: "ocs", Limit: 1})
+	if err != nil || !slices.Equal(totals, []reconcile.BreakTotal{{Cause: reconcile.CauseLied, Party: "ocs", Status: reconcile.StatusOpen, Currency: "XOF", Breaks: 1, Loss: 6},
+		{Cause: reconcile.CauseUnasked, Party: "ocs", Status: reconcile.StatusOpen, Currency: "XOF", Breaks: 1, Loss: 7}}) {
+		t.Errorf("totals %+v, %v", totals, err)
+	}
+	if none, err := s.BreakTotals(ctx, reconcile.Sift{Cause: reconcile.CauseTwice}); err != nil || len(none) != 0 {
+		t.Errorf("totals of none: %+v, %v", none, err)
 	}
 }
 
@@ -476,4 +520,148 @@ func (o *office) close() {
 			t.Errorf("after %s: %d hold", attack, n)
 		}
 	}
+}
+
+// A break of number is put right by evidence, once; those of amount and product tell what can be done, or why nothing can.
+func otherwiseThanTold(t *testing.T, s DatabaseSubject) {
+	o := newOffice(t, s)
+	ctx := t.Context()
+	elsewhere, short, more, other := o.shop.sell(request(1), charged, credited), o.shop.sell(request(2), charged, credited), o.shop.sell(request(3), charged, credited), o.shop.sell(request(4), charged, credited)
+	line := func(p *purchase.Purchase, from, to string, amount int) string {
+		return strings.Replace(o.line(p, "credit-1", amount), from, to, 1)
+	}
+	wrong := line(&elsewhere, ","+fmt.Sprint(int64(elsewhere.Recipient))+",", ",22676999999,", 1000)
+	rest := []string{line(&short, "", "", 900), line(&more, "", "", 1100), line(&other, ",airtime,", ",data-day,", 1000)}
+	o.load(4000, append([]string{wrong}, rest...)...)
+	for p, want := range map[*purchase.Purchase]struct {
+		cause  reconcile.Cause
+		advice reconcile.Advice
+	}{&elsewhere: {reconcile.CauseNumber, reconcile.Advice{Remedy: reconcile.RemedyEvidence, Why: reconcile.WhyNever}},
+		&short: {reconcile.CauseAmount, reconcile.Advice{Remedy: reconcile.RemedyReversal, Why: reconcile.WhyShort}},
+		&more:  {reconcile.CauseAmount, reconcile.Advice{Remedy: reconcile.RemedyNone, Why: reconcile.WhyPartnerBears}},
+		&other: {reconcile.CauseProduct, reconcile.Advice{Remedy: reconcile.RemedyReversal, Why: reconcile.WhyOther}}} {
+		b := o.find(want.cause, p)
+		if got, err := o.desk.Advise(ctx, &b); err != nil || got != want.advice {
+			t.Errorf("%s: advised %+v, %v", want.cause, got, err)
+		}
+		if _, err := o.desk.Accept(ctx, b.ID, auth.Staff{ID: 1, Role: auth.Agent}, "x"); (b.Correction.Leg == 0) != errors.Is(err, reconcile.ErrNoCorrection) {
+			t.Errorf("%s: accepted: %v", want.cause, err)
+		}
+	}
+	b := o.find(reconcile.CauseNumber, &elsewhere)
+	if b, err := o.desk.Accept(ctx, b.ID, auth.Staff{ID: 2, Role: auth.Supervisor}, "seen"); err != nil || b.Status != reconcile.StatusAccepted {
+		t.Fatalf("accepted: %+v, %v", b, err)
+	}
+	if n := o.settle(); n != 1 {
+		t.Errorf("%d corrections are booked", n)
+	}
+	if r := load(t, s, elsewhere.ID); r.Purchase.State != purchase.Refunding {
+		t.Errorf("what another number had is %s", r.Purchase.State)
+	}
+	x, err := o.desk.Exhibit(ctx, b.ID)
+	if err != nil || len(x.There) != 1 || x.There[0].Number != 22676999999 || x.Here == nil || len(x.Here.Done) != 1 || len(x.Here.Undone) != 1 || x.Shown.ID != b.Statement || len(x.History) != 4 {
+		t.Errorf("both sides: %+v, %v", x, err)
+	}
+	// A later version still says so: that is known, and is no break again.
+	report := o.load(4100, append([]string{wrong}, append(rest[:2:2], line(&other, ",airtime,", ",data-day,", 1100))...)...)
+	if n := report.Breaks[reconcile.CauseNumber]; n != 0 {
+		t.Errorf("found again %d times", n)
+	}
+}
+
+// What comes on a settlement account is held against what partners owe by their own statements.
+func accountsSettle(t *testing.T, s DatabaseSubject) {
+	ctx := t.Context()
+	keys, err := purchase.NewKeyring([]byte("a secret of sixteen bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	monday := time.Date(2027, 1, 11, 0, 0, 0, 0, time.UTC)
+	clock := &at{purchase.At(monday.AddDate(0, 0, 10))}
+	named := regexp.MustCompile(`^W-(?P<day>\d{8})$`)
+	desk, err := reconcile.NewDesk(reconcile.Config{Store: s.Database, Keys: keys, Clock: clock, Dir: t.TempDir(), Known: []reconcile.Known{
+		{Partner: reconcile.Partner{Name: "wallet"}, Settlement: &reconcile.Settlement{Account: "bank", Name: named, Commission: 100, Fee: 10, Within: 24 * time.Hour}},
+		{Partner: reconcile.Partner{Name: "ocs"}, Settlement: &reconcile.Settlement{Account: "bank", Name: regexp.MustCompile("^OCS"), Commission: 500, Within: 24 * time.Hour}},
+		{Partner: reconcile.Partner{Name: "bank"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	give := func(partner, mapping, text string) { giveTo(t, desk, partner, mapping, text) }
+	day := func(partner, leg string, back, amount int) {
+		t.Helper()
+		from := monday.AddDate(0, 0, back)
+		give(partner, "sandbox", fmt.Sprintf("statement,%s,%s,%s\nreference,key,leg,number,amount,currency,product,original,at\n%s%d,,%s,22670112233,%d,XOF,,,%s\ntotal,XOF,1,%d\n",
+			partner, from.Format(time.RFC3339), from.AddDate(0, 0, 1).Format(time.RFC3339), partner, back, leg, amount, from.Add(time.Hour).Format(time.RFC3339), amount))
+	}
+	entry := accountEntry
+	account := func(from, to int, entries ...string) {
+		t.Helper()
+		give("bank", "camt053", fmt.Sprintf(`<Document><BkToCstmrStmt><Stmt><FrToDt><FrDtTm>%s</FrDtTm><ToDtTm>%s</ToDtTm></FrToDt>%s</Stmt></BkToCstmrStmt></Document>`,
+			monday.AddDate(0, 0, from).Format(time.RFC3339), monday.AddDate(0, 0, to).Format(time.RFC3339), strings.Join(entries, "")))
+	}
+	for back, amount := range []int{1000, 2000, 3000} {
+		day("wallet", "charge", back, amount)
+		day("ocs", "credit", back, 10*amount)
+	}
+	account(0, 4, entry("W-20270111", "CRDT", 980, monday.Add(30*time.Hour)), entry("W-20270112", "CRDT", 1900, monday.Add(54*time.Hour)),
+		entry("OCS 1+2", "DBIT", 9500+19000, monday.Add(50*time.Hour)), entry("RENT", "DBIT", 5, monday.Add(50*time.Hour)))
+	all, err := desk.Settlements(ctx, clock.now)
+	got := map[string]string{}
+	for i := range all {
+		d := &all[i]
+		got[d.Partner+" "+d.Day] = fmt.Sprintf("%d-%d=%d %d %s", d.Position, d.Fees, d.Due, d.Got, d.State)
+	}
+	want := map[string]string{"wallet 2027-01-11": "1000-20=980 980 settled", "wallet 2027-01-12": "2000-30=1970 1900 unsettled", "wallet 2027-01-13": "3000-40=2960 0 unsettled",
+		"ocs 2027-01-11": "-10000--500=-9500 -9500 settled", "ocs 2027-01-12": "-20000--1000=-19000 -19000 settled", "ocs 2027-01-13": "-30000--1500=-28500 0 unsettled"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("settled: %v, want %v, %v", got, want, err)
+	}
+	open := func() map[string]string { return unsettled(t, desk) }
+	breaks := map[string]string{"wallet 2027-01-12 XOF": "wallet 1970 1900 bank", "wallet 2027-01-13 XOF": "wallet 2960 0 bank", "ocs 2027-01-13 XOF": "tenu -28500 0 bank"}
+	if found := open(); !reflect.DeepEqual(found, breaks) {
+		t.Errorf("breaks %v, want %v", found, breaks)
+	}
+	owed, err := desk.Breaks(ctx, reconcile.Sift{Party: reconcile.House, Limit: 1})
+	if err != nil || len(owed) != 1 {
+		t.Fatal(owed, err)
+	}
+	if _, err := desk.Resolve(ctx, owed[0].ID, auth.Staff{ID: 1, Role: auth.Agent}, "x"); !errors.Is(err, reconcile.ErrBound) {
+		t.Errorf("who may decide about nothing ends what we owe: %v", err)
+	}
+	// The rest comes late, and a part of the third day; what is settled is over, the other has its new figures, under one break.
+	account(4, 5, entry("W-20270112", "CRDT", 70, monday.AddDate(0, 0, 4).Add(time.Hour)), entry("W-20270113", "CRDT", 2000, monday.AddDate(0, 0, 4).Add(time.Hour)))
+	breaks = map[string]string{"wallet 2027-01-13 XOF": "wallet 2960 2000 bank", "ocs 2027-01-13 XOF": "tenu -28500 0 bank"}
+	if found := open(); !reflect.DeepEqual(found, breaks) {
+		t.Errorf("later: breaks %v, want %v", found, breaks)
+	}
+}
+
+func giveTo(t *testing.T, desk *reconcile.Desk, partner, mapping, text string) {
+	t.Helper()
+	m, err := reconcile.LoadMapping(mapping)
+	if err == nil {
+		_, err = desk.Load(t.Context(), partner+".x", strings.NewReader(text), m, reconcile.Want{Partner: partner}, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func accountEntry(ref, sign string, amount int, at time.Time) string {
+	return fmt.Sprintf(`<Ntry><Amt Ccy="XOF">%d</Amt><CdtDbtInd>%s</CdtDbtInd><Sts>BOOK</Sts><BookgDt><DtTm>%s</DtTm></BookgDt><AcctSvcrRef>%s</AcctSvcrRef></Ntry>`,
+		amount, sign, at.Format(time.RFC3339), ref)
+}
+
+// unsettled are the breaks of settlements that are open, with who answers, what is owed and what came.
+func unsettled(t *testing.T, desk *reconcile.Desk) map[string]string {
+	t.Helper()
+	all, err := desk.Breaks(t.Context(), reconcile.Sift{Cause: reconcile.CauseSettlement, Status: []reconcile.Status{reconcile.StatusOpen}, Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for i := range all {
+		found[all[i].Ref] = fmt.Sprintf("%s %d %d %s", all[i].Party, all[i].Here, all[i].There, all[i].Partner)
+	}
+	return found
 }

@@ -38,10 +38,10 @@ type Plan struct {
 	Partner string
 }
 
-// Causes are those that one statement can show: the others need two versions of it.
+// Causes are those that one statement can show: the others need two versions of it, or the account that it is settled on.
 func Causes() []reconcile.Cause {
 	return slices.DeleteFunc(slices.Clone(reconcile.Causes), func(c reconcile.Cause) bool {
-		return c == reconcile.CauseChanged || c == reconcile.CauseVanished
+		return c == reconcile.CauseChanged || c == reconcile.CauseVanished || c == reconcile.CauseSettlement
 	})
 }
 
@@ -172,6 +172,51 @@ func (r *Rehearsal) movement(i int, m *reconcile.Movement) {
 	}
 	m.Done, m.Undone, m.Seen = append(done, told), undone, told.At
 }
+
+// Record fills in what a store holds of the i-th purchase, whose other leg went as it should at another partner. False
+// where nothing is on record.
+func (r *Rehearsal) Record(i int, to *purchase.Record) bool {
+	if r.planted[i] == reconcile.CauseUnasked {
+		return false
+	}
+	var m reconcile.Movement
+	r.movement(i, &m)
+	at, number, amount, product := r.of(i)
+	attempts, evidence := to.Attempts[:0], to.Evidence[:0]
+	p := purchase.Purchase{ID: m.Purchase, Version: m.Version, State: m.State, CreatedAt: at, ChargedAt: at, ClosedAt: m.Seen}
+	p.PayerNumber, p.Recipient, p.Total, p.Units, p.Product, p.Currency = number, number, amount, amount, product, money.XOF
+	p.Payer, p.Provider, p.Client, p.ClientKey, p.Channel, p.Language = Other, Other, "rehearsal", strconv.Itoa(i), "api", "fr"
+	p.Charged = money.Amount{Minor: amount, Currency: money.XOF}
+	if p.State == purchase.Crediting {
+		p.Held, p.DueAt = amount, m.Last.Add(Lateness)
+	}
+	other := purchase.Charge
+	if r.Leg == purchase.Charge {
+		other, p.Payer = purchase.Credit, r.Partner
+	} else {
+		p.Provider = r.Partner
+	}
+	said := func(leg purchase.Leg, partner string, kind purchase.Kind, t *reconcile.Told, product string) {
+		evidence = append(evidence, purchase.Evidence{Version: int64(len(evidence)) + 2, Leg: leg, Source: purchase.FromAnswer, Partner: partner, At: t.At,
+			Outcome: purchase.Outcome{Kind: kind, Ref: t.Ref, Amount: t.Amount, Account: t.Account, Product: product}})
+	}
+	attempts = append(attempts, purchase.Attempt{Leg: other, Try: 1, Partner: Other, At: at}, purchase.Attempt{Leg: r.Leg, Try: 1, Partner: r.Partner, At: m.First})
+	said(other, Other, purchase.Done, &reconcile.Told{Ref: "O" + strconv.Itoa(i), Amount: m.Amount, Account: number, At: at}, "")
+	for k := range m.Done {
+		said(r.Leg, r.Partner, purchase.Done, &m.Done[k], m.Done[k].Product)
+	}
+	for k := range m.Undone {
+		said(r.Leg, r.Partner, purchase.Reversed, &m.Undone[k], "")
+	}
+	if m.Denied {
+		said(r.Leg, r.Partner, purchase.Refused, &reconcile.Told{At: m.Seen}, "")
+	}
+	*to = purchase.Record{Purchase: p, Attempts: attempts, Evidence: evidence}
+	return true
+}
+
+// Other is the partner of the other leg.
+const Other = "other"
 
 // Write writes the statement, as tenu's sandbox writes its own.
 func (r *Rehearsal) Write(to io.Writer) error {
