@@ -73,6 +73,8 @@ var ErrDamaged = errors.New("the database is damaged: stop, keep its files, and 
 type database interface {
 	// view reads on one consistent snapshot. Errors wrap ErrUnavailable.
 	view(context.Context, func(context.Context, *sql.Tx) error) error
+	// views reads in at most so many transactions that see the same snapshot, and may be used at once.
+	views(context.Context, int, func(context.Context, []*sql.Tx) error) error
 	// update writes in one durable transaction, again if it lost a race. What
 	// the function returns is returned as it is when nothing was written, database errors
 	// wrapping ErrUnavailable; a failed COMMIT is ErrCommitUnknown.
