@@ -363,6 +363,16 @@ func (f FromStore) Checkpoint(ctx context.Context) ([]byte, error) {
 	return state.Checkpoint, err
 }
 
+// Tiles is TilesSource.
+func (f FromStore) Tiles(ctx context.Context, tiles []Tile) error {
+	if many, ok := f.Store.(interface {
+		LogTiles(ctx context.Context, tiles []Tile) error
+	}); ok {
+		return many.LogTiles(ctx, tiles)
+	}
+	return nil
+}
+
 // Tile is Source.
 func (f FromStore) Tile(ctx context.Context, level int, n int64, _ int) ([]byte, error) {
 	return f.LogTile(ctx, level, n)

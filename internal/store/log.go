@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tenu/internal/care"
 	"tenu/internal/evidence"
@@ -19,6 +20,7 @@ import (
 var (
 	_ evidence.Store  = (*Store)(nil)
 	_ evidence.Finder = (*Store)(nil)
+	_ evidence.Seeker = (*Store)(nil)
 )
 
 const logStateColumns = `size, seals, begun, sealed_at, checkpoint`
@@ -79,6 +81,25 @@ func (s *Store) LogTile(ctx context.Context, level int, n int64) (data []byte, e
 // mostPlaces bounds what is read at once to find a leaf.
 const mostPlaces = 256
 
+// LogTiles sets the data of those tiles of hashes that there are.
+func (s *Store) LogTiles(ctx context.Context, tiles []evidence.Tile) error {
+	var text strings.Builder
+	var values []any
+	for i := range tiles {
+		text.WriteString([]string{``, ` UNION ALL `}[min(i, 1)] + `SELECT level, n, data FROM log_tile WHERE level = $` + strconv.Itoa(2*i+1) + ` AND n = $` + strconv.Itoa(2*i+2))
+		values = append(values, tiles[i].Level, tiles[i].N)
+	}
+	found, err := list(ctx, s, "read tiles of the log", func(row scanner, t *evidence.Tile) error { return row.Scan(&t.Level, &t.N, &t.Data) }, text.String(), values...)
+	for i := range tiles {
+		for j := range found {
+			if found[j].Level == tiles[i].Level && found[j].N == tiles[i].N {
+				tiles[i].Data = found[j].Data
+			}
+		}
+	}
+	return err
+}
+
 const spanQuery = `SELECT p.first, p.leaves, p.seal, b.leaves FROM log_place p LEFT JOIN log_batch b ON b.id = p.batch AND p.batch <> 0`
 
 func scanSpan(row scanner, x *evidence.Span) error {
@@ -92,8 +113,81 @@ func scanSpan(row scanner, x *evidence.Span) error {
 
 // LogSpans is evidence.Finder.
 func (s *Store) LogSpans(ctx context.Context, at, till purchase.Instant) ([]evidence.Span, error) {
-	return list(ctx, s, "find leaves of the log", scanSpan, spanQuery+` WHERE p.high >= $1 AND p.high <= $2 AND p.low <= $1
-		ORDER BY p.high, p.low, p.first LIMIT $3`, int64(at), int64(till), mostPlaces)
+	return s.spans(ctx, [][2]purchase.Instant{{at, till}}, nil)
+}
+
+// LogSpansAt is evidence.Seeker.
+func (s *Store) LogSpansAt(ctx context.Context, times []purchase.Instant, within time.Duration, known map[int64]bool) ([]evidence.Span, error) {
+	between := make([][2]purchase.Instant, len(times))
+	for i, at := range times {
+		between[i] = [2]purchase.Instant{at, evidence.After(at, within)}
+	}
+	return s.spans(ctx, between, known)
+}
+
+// instantsAtOnce bounds how many instants one statement looks for.
+const instantsAtOnce = 16
+
+// spans finds the places that may hold any of some instants, and reads the leaves of each batch once.
+func (s *Store) spans(ctx context.Context, between [][2]purchase.Instant, known map[int64]bool) (spans []evidence.Span, err error) {
+	d := s.db.dialect()
+	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		spans = nil
+		at := map[int64]int{} // where the span of a place is
+		of := map[int64]int{} // and of a batch
+		var batches []int64
+		for some := range slices.Chunk(between, instantsAtOnce) {
+			query, values := placesQuery(some)
+			err := each(ctx, tx, func(rows *sql.Rows) error {
+				var x evidence.Span
+				var batch int64
+				if err := rows.Scan(&x.First, &x.Count, &batch, &x.Leaves); err != nil {
+					return err
+				}
+				if _, twice := at[x.First]; twice || known[x.First] {
+					return nil
+				}
+				if at[x.First] = len(spans); batch != 0 {
+					of[batch] = len(spans)
+					batches = append(batches, batch)
+				}
+				spans = append(spans, x)
+				return nil
+			}, query, values...)
+			if err != nil {
+				return err
+			}
+		}
+		if len(batches) == 0 {
+			return nil
+		}
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var batch int64
+			var leaves []byte
+			err := rows.Scan(&batch, &leaves)
+			spans[of[batch]].Leaves = leaves
+			return err
+		}, `SELECT id, leaves FROM log_batch WHERE id`+d.among, d.list(batches))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find leaves of the log: %w", err)
+	}
+	return spans, nil
+}
+
+// placesQuery finds the places of instants, each by the index.
+func placesQuery(between [][2]purchase.Instant) (string, []any) {
+	var text strings.Builder
+	var values []any
+	for i, x := range between {
+		if i > 0 {
+			text.WriteString(` UNION ALL `)
+		}
+		fmt.Fprintf(&text, `SELECT * FROM (SELECT first, leaves, batch, seal FROM log_place WHERE high >= $%[1]d AND high <= $%[2]d AND low <= $%[1]d
+			ORDER BY high, low, first LIMIT %[3]d) s%[4]d`, 2*i+1, 2*i+2, mostPlaces, i)
+		values = append(values, int64(x[0]), int64(x[1]))
+	}
+	return text.String(), values
 }
 
 // LogWaiting is in how many batches leaves wait that are in no tree yet, and when the oldest leaf of the
