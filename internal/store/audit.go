@@ -173,12 +173,12 @@ func (l *snapshotLog) bundle(ctx context.Context, n int64) (data []byte, err err
 // Waiting is audit.Snapshot.
 func (l *snapshotLog) Waiting(ctx context.Context, tell func([]byte) error) error {
 	return each(ctx, l.tx, func(rows *sql.Rows) error {
-		var leaves sql.RawBytes
-		if err := rows.Scan(&leaves); err != nil {
+		leaves, err := scanLeaves(rows, new(int64))
+		if err != nil {
 			return err
 		}
 		return tell(leaves)
-	}, `SELECT b.leaves FROM log_queue q JOIN log_batch b ON b.id = q.batch ORDER BY q.batch`)
+	}, `SELECT b.id, b.leaves, b.raw FROM log_queue q JOIN log_batch b ON b.id = q.batch ORDER BY q.batch`)
 }
 
 // Rows is audit.Snapshot.
