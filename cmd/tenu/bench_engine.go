@@ -14,7 +14,7 @@ func engineScenarios(_ *benchRun, bed *bench.Bed) []bench.Scenario {
 		{Name: "engine", Store: bed.Store, Run: bed.Engine,
 			About: "Purchases sold by the engine, with partners in the process that answer at once." + without},
 		{Name: "log", Store: bed.Store, Run: bed.Logged,
-			About: "The same sales with the append-only log and without, in turns: the median of sixteen pairs."},
+			About: "The same sales with the append-only log and without, in turns: the median of eight pairs."},
 		{Name: "audit", Store: bed.Store, Run: bed.Audited,
 			About: "An append-only log of very many leaves: to find and prove those of a purchase, and to audit all of it against the database."},
 		{Name: "lone", Store: bed.Store, Run: bed.Lone,
