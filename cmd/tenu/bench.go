@@ -41,6 +41,7 @@ type benchCmd struct {
 	Stuck     int           `help:"How many an outage leaves stuck (1 000 000)."`
 	Allowed   int           `help:"How many calls a second the provider allows after it (5000)."`
 	Sales     int           `help:"How many sales a second go on meanwhile (500)."`
+	Leaves    int           `help:"How many leaves the log has that is audited (1 000 000)."`
 }
 
 // size is the size asked for: a whole one, changed where a flag is given.
@@ -54,7 +55,7 @@ func (c *benchCmd) size() bench.Size {
 		given int
 	}{{&s.Purchases, c.Purchases}, {&s.InFlight, c.InFlight}, {&s.Customers, c.Customers}, {&s.Lone, c.Lone},
 		{&s.Stored, c.Stored}, {&s.Lookups, c.Lookups}, {&s.Open, c.Open}, {&s.Left, c.Left}, {&s.Stuck, c.Stuck},
-		{&s.Allowed, c.Allowed}, {&s.Sales, c.Sales}} {
+		{&s.Allowed, c.Allowed}, {&s.Sales, c.Sales}, {&s.Leaves, c.Leaves}} {
 		*n.of = cmp.Or(n.given, *n.of)
 	}
 	s.Point = cmp.Or(c.Point, s.Point)

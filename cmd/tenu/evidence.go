@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,11 +137,29 @@ func (n *node) withLog(rest http.Handler) http.Handler {
 	})
 }
 
+// witnessName is the name in a witness's key.
+func witnessName(key string) string {
+	name, _, _ := strings.Cut(key, "+")
+	return name
+}
+
 // logFigures are asked at each scrape of the metrics.
 func (n *node) logFigures() (telemetry.Evidence, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	figures := telemetry.Evidence{Late: n.sequencer.Figures().Late}
+	own, now := n.sequencer.Figures(), n.app.clock.Now()
+	figures := telemetry.Evidence{Late: own.Late}
+	for i, w := range n.cfg.Evidence.Witnesses {
+		b := telemetry.Behind{Witness: witnessName(w.Key)}
+		named := func(other telemetry.Behind) bool { return other.Witness == b.Witness }
+		if own.Signed == 0 || slices.ContainsFunc(figures.Behind, named) {
+			continue
+		}
+		if own.Behind[i] != 0 {
+			b.For = max(now.Sub(own.Behind[i]), 0)
+		}
+		figures.Behind = append(figures.Behind, b)
+	}
 	state, err := n.store.LogState(ctx)
 	if err != nil {
 		return figures, err
@@ -151,7 +170,13 @@ func (n *node) logFigures() (telemetry.Evidence, error) {
 	}
 	figures.Size, figures.Waiting = state.Size, waiting
 	if oldest != 0 {
-		figures.Oldest = max(n.app.clock.Now().Sub(oldest), 0)
+		figures.Oldest = max(now.Sub(oldest), 0)
+	}
+	if state.SealedAt != 0 {
+		figures.Head = max(now.Sub(state.SealedAt), 0)
+	}
+	if head, err := evidence.ReadHead(state.Checkpoint); own.Signed != 0 && (err != nil || head.Size != state.Size) {
+		figures.Head = max(figures.Head, now.Sub(own.Signed)) // the tree grew, and was not signed since
 	}
 	return figures, nil
 }

@@ -50,12 +50,7 @@ func (c *witnessCmd) key(a *app) (*evidence.Cosigner, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's own path
-	if err != nil {
-		return nil, fmt.Errorf("keep the witness's key: %w", err)
-	}
-	_, err = f.WriteString(key.Secret() + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := witness.Replace(c.Dir, witnessKeyFile, []byte(key.Secret()+"\n")); err != nil { // half a key would be none for ever
 		return nil, fmt.Errorf("keep the witness's key: %w", err)
 	}
 	return key, nil

@@ -30,25 +30,26 @@ type Size struct {
 	Stuck     int           // purchases stuck by an outage
 	Allowed   int           // calls a second that the provider allows after it
 	Sales     int           // new sales a second while something else goes on
+	Leaves    int           // of the log that is audited
 }
 
 // Full is the size that the published figures are measured at.
 func Full() Size {
 	return Size{Purchases: 200_000, InFlight: 1024, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
-		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500}
+		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500, Leaves: 1_000_000}
 }
 
 // Quick is a size for a first look, of about a minute a store.
 func Quick() Size {
 	return Size{Purchases: 30_000, InFlight: 1024, Customers: 20_000, Point: time.Second, Lone: 100,
-		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500}
+		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500, Leaves: 100_000}
 }
 
 // Check says what is wrong with a size.
 func (s Size) Check() error {
 	for name, n := range map[string]int{"purchases": s.Purchases, "in-flight": s.InFlight, "customers": s.Customers,
 		"lone": s.Lone, "stored": s.Stored, "lookups": s.Lookups, "open": s.Open, "left": s.Left, "stuck": s.Stuck,
-		"allowed": s.Allowed, "sales": s.Sales} {
+		"allowed": s.Allowed, "sales": s.Sales, "leaves": s.Leaves} {
 		if n < 1 {
 			return fmt.Errorf("%s must be positive", name)
 		}

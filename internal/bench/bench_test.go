@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { os.Exit(testpeer.Main(m)) }
 
 // tiny is a size that shows that a scenario does its work, and nothing more.
 var tiny = Size{Purchases: 200, InFlight: 32, Customers: 50, Point: 20 * time.Millisecond, Lone: 5, Stored: 300,
-	Lookups: 5, Open: 100, Left: 50, Stuck: 50, Allowed: 2000, Sales: 100}
+	Lookups: 5, Open: 100, Left: 50, Stuck: 50, Allowed: 2000, Sales: 100, Leaves: 1000}
 
 // bed is a bed of tiny size, for databases that the test removes.
 func bed(store string, committers int, fresh func() string) *Bed {
@@ -52,6 +52,7 @@ func postgresBed(t *testing.T) *Bed {
 func scenarios(b *Bed) []Scenario {
 	filled := NewFilled(b)
 	return []Scenario{{Name: "floor", Run: b.Floor}, {Name: "engine", Run: b.Engine}, {Name: "lone", Run: b.Lone},
+		{Name: "log", Run: b.Logged}, {Name: "audit", Run: b.Audited},
 		{Name: "hot", Run: b.Hot}, {Name: "open", Run: b.Open}, {Name: "recover", Run: b.Recover}, {Name: "drain", Run: b.Drain},
 		{Name: "growth", Run: filled.Growth}, {Name: "care", Run: filled.Care}}
 }

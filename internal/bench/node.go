@@ -32,6 +32,7 @@ type setup struct {
 	lease    time.Duration
 	drain    time.Duration
 	rules    func(*purchase.Rules)
+	salt     func() [16]byte
 }
 
 // pair is a payer and a provider that answer at once.
@@ -42,7 +43,7 @@ func pair() []purchase.Partner {
 // run starts an engine and does not wait until it is ready.
 func (d *database) run(ctx context.Context, s setup) (*node, error) {
 	cfg := purchase.Config{Store: d.Store, Keys: d.keys, Clock: d.bed.Clock, Wording: d.bed.Wording, Node: "bench",
-		Rules: purchase.DefaultRules(), Log: d.bed.Log, Committers: d.bed.Committers, MaxOpen: s.maxOpen, LeaseTTL: s.lease}
+		Rules: purchase.DefaultRules(), Log: d.bed.Log, Committers: d.bed.Committers, MaxOpen: s.maxOpen, LeaseTTL: s.lease, Salt: s.salt}
 	cfg.Rules.RepeatWithin = 0 // the same few numbers buy all the time
 	if s.rules != nil {
 		s.rules(&cfg.Rules)

@@ -141,11 +141,23 @@ func (r *Reader) Height() int { return TileHeight }
 
 // ReadTiles is tlog.TileReader.
 func (r *Reader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	wanted := make([]Tile, len(tiles))
+	for i, t := range tiles {
+		wanted[i] = Tile{Level: t.L, N: t.N}
+	}
+	if many, ok := r.from.(TilesSource); ok {
+		if err := many.Tiles(r.ctx, wanted); err != nil {
+			return nil, err
+		}
+	}
 	all := make([][]byte, len(tiles))
 	for i, t := range tiles {
-		data, err := r.from.Tile(r.ctx, t.L, t.N, t.W)
-		if err != nil {
-			return nil, err
+		data := wanted[i].Data
+		var err error
+		if data == nil {
+			if data, err = r.from.Tile(r.ctx, t.L, t.N, t.W); err != nil {
+				return nil, err
+			}
 		}
 		if all[i], err = cut(data, t.L, t.W); err != nil {
 			return nil, err

@@ -15,8 +15,8 @@ import (
 const (
 	// Every is the least time between two checkpoints.
 	Every = time.Second
-	// Heartbeat is the longest.
-	Heartbeat = time.Minute
+	// Heartbeat is the longest: a head that is a minute old is wrong.
+	Heartbeat = 30 * time.Second
 	// LateAfter is how long a promise may take into the log: longer is a breach.
 	LateAfter = time.Minute
 	// takenAtOnce bounds the batches of one step.
@@ -132,7 +132,8 @@ type Sequencer struct {
 	hasher Hasher
 	signed purchase.Instant // when the last checkpoint was
 	head   TreeHead         // of it
-	stats  struct{ size, late, lag atomic.Int64 }
+	stats  struct{ size, late, lag, signed atomic.Int64 }
+	behind []atomic.Int64 // witnesses: since when each lacks the last head, 0 where it does not
 }
 
 // NewSequencer returns a sequencer.
@@ -143,19 +144,27 @@ func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
 	if cfg.Patience <= 0 {
 		cfg.Patience = 5 * time.Second
 	}
-	return &Sequencer{cfg: cfg}, nil
+	return &Sequencer{cfg: cfg, behind: make([]atomic.Int64, len(cfg.Witnesses))}, nil
 }
 
 // Figures are a sequencer's.
 type Figures struct {
 	Size int64         // leaves in the tree
-	Late int64         // purchases' changes that took longer than LateAfter into the tree, since the start
+	Late int64         // promises that took longer than LateAfter into the tree, since the start: each is a breach
 	Lag  time.Duration // that the oldest leaf of the last step had waited
+	// Signed is when this node signed the last head, 0 where another is to or none was signed yet.
+	Signed purchase.Instant
+	// Behind is since when each witness lacks the last head that this node signed, 0 where it cosigned it.
+	Behind []purchase.Instant
 }
 
 // Figures returns the present figures. It is safe for concurrent use.
 func (q *Sequencer) Figures() Figures {
-	return Figures{q.stats.size.Load(), q.stats.late.Load(), time.Duration(q.stats.lag.Load())}
+	f := Figures{Size: q.stats.size.Load(), Late: q.stats.late.Load(), Lag: time.Duration(q.stats.lag.Load()), Signed: purchase.Instant(q.stats.signed.Load())}
+	for i := range q.behind {
+		f.Behind = append(f.Behind, purchase.Instant(q.behind[i].Load()))
+	}
+	return f
 }
 
 // Run sequences for as long as ctx lasts.
@@ -180,6 +189,7 @@ func (q *Sequencer) Step(ctx context.Context, now purchase.Instant) (next purcha
 	if q.cfg.Standing != nil {
 		if mine, err := q.cfg.Standing(ctx); err != nil || !mine {
 			q.tree = nil // somebody else's by now
+			q.stats.signed.Store(0)
 			return next, err
 		}
 	}
@@ -248,7 +258,7 @@ func (q *Sequencer) grow(ctx context.Context, was State, batches []Batch, now pu
 				break
 			}
 			h := q.add(leaf, full, &p)
-			if h.Kind == Purchase {
+			if h.Kind == Purchase || h.Version == 1 { // what is promised
 				if oldest = min(oldest, h.At); now.Sub(h.At) > LateAfter {
 					late++
 				}
@@ -313,7 +323,8 @@ func (q *Sequencer) sign(ctx context.Context, now purchase.Instant) error {
 		return err
 	}
 	q.signed, q.head = now, head
-	lines := q.cosignatures(ctx, head, checkpoint)
+	q.stats.signed.Store(int64(now))
+	lines := q.cosignatures(ctx, head, checkpoint, now)
 	if len(lines) > 0 {
 		checkpoint = AddSignatures(checkpoint, lines...)
 		if err := q.cfg.Store.PutCheckpoint(ctx, head.Size, checkpoint); err != nil {
@@ -327,18 +338,21 @@ func (q *Sequencer) sign(ctx context.Context, now purchase.Instant) error {
 }
 
 // cosignatures asks all witnesses at once.
-func (q *Sequencer) cosignatures(ctx context.Context, head TreeHead, checkpoint []byte) (lines [][]byte) {
+func (q *Sequencer) cosignatures(ctx context.Context, head TreeHead, checkpoint []byte, now purchase.Instant) (lines [][]byte) {
 	if len(q.cfg.Witnesses) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.cfg.Patience)
 	defer cancel()
 	answers := make(chan []byte, len(q.cfg.Witnesses))
-	for _, w := range q.cfg.Witnesses {
+	for i, w := range q.cfg.Witnesses {
 		go func() {
 			line, err := w.Submit(ctx, FromStore{q.cfg.Store}, head, checkpoint)
 			if err != nil {
 				q.cfg.Log.Warn("a witness did not cosign", slog.Any("error", err))
+				q.behind[i].CompareAndSwap(0, int64(now))
+			} else {
+				q.behind[i].Store(0)
 			}
 			answers <- line
 		}()
@@ -361,6 +375,16 @@ func (f FromStore) Checkpoint(ctx context.Context) ([]byte, error) {
 		err = fmt.Errorf("%w: nothing was signed yet", ErrMissing)
 	}
 	return state.Checkpoint, err
+}
+
+// Tiles is TilesSource.
+func (f FromStore) Tiles(ctx context.Context, tiles []Tile) error {
+	if many, ok := f.Store.(interface {
+		LogTiles(ctx context.Context, tiles []Tile) error
+	}); ok {
+		return many.LogTiles(ctx, tiles)
+	}
+	return nil
 }
 
 // Tile is Source.

@@ -396,3 +396,67 @@ func newWitness(t testing.TB, dir string, clock interface{ Now() purchase.Instan
 	}
 	return w, key
 }
+
+// fickle is a witness that cosigns when it likes to.
+type fickle struct {
+	key     *evidence.Cosigner
+	refuses bool
+}
+
+func (w *fickle) Submit(_ context.Context, _ evidence.Source, _ evidence.TreeHead, checkpoint []byte) ([]byte, error) {
+	if w.refuses {
+		return nil, errors.New("not now")
+	}
+	return w.key.Cosign(checkpoint, 1_800_000_000_000_000)
+}
+
+// What is to be watched: promises that were logged too late, each of them a breach, how old the head is, and since
+// when a witness lacks it.
+func TestSequencerFigures(t *testing.T) {
+	s := open(t)
+	key, err := evidence.NewCosigner("w.example", bytes.NewReader(bytes.Repeat([]byte{9}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, mine := &fickle{key: key}, true
+	q := sequencer(t, s, func(c *evidence.SequencerConfig) {
+		c.Witnesses = []evidence.Witness{w}
+		c.Standing = func(context.Context) (bool, error) { return mine, nil }
+	})
+	day := storetest.NewDay(t, s)
+	step := func() evidence.Figures {
+		t.Helper()
+		if _, err := q.Step(t.Context(), day.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return q.Figures()
+	}
+	day.Sell(12)
+	if f := step(); f.Late != 0 || f.Signed != day.Now() || len(f.Behind) != 1 || f.Behind[0] != 0 {
+		t.Errorf("in time the figures are %+v", f)
+	}
+	sold := day.Sell(12)
+	changes := int64(0)
+	for i := range sold {
+		changes += sold[i].Version
+	}
+	day.Wait(evidence.LateAfter + time.Second)
+	w.refuses = true
+	f := step()
+	since := day.Now()
+	if f.Late != changes || f.Behind[0] != since {
+		t.Errorf("of %d changes %d are late; the witness is behind since %s, not %s", changes, f.Late, f.Behind[0], since)
+	}
+	day.Wait(evidence.Heartbeat) // nothing happens, and yet the head is renewed
+	if f := step(); f.Signed != day.Now() || f.Behind[0] != since || f.Late != changes {
+		t.Errorf("after a heartbeat the figures are %+v", f)
+	}
+	w.refuses = false
+	day.Wait(evidence.Heartbeat)
+	if f := step(); f.Behind[0] != 0 {
+		t.Errorf("the witness is behind since %s", f.Behind[0])
+	}
+	if mine = false; step().Signed != 0 {
+		t.Error("a node that does not sign says when it signed")
+	}
+}

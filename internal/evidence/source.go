@@ -24,6 +24,13 @@ type Source interface {
 	Tile(ctx context.Context, level int, n int64, width int) ([]byte, error)
 }
 
+// TilesSource is a Source that reads many tiles of hashes at once.
+type TilesSource interface {
+	Source
+	// Tiles sets the data of those that it has.
+	Tiles(ctx context.Context, tiles []Tile) error
+}
+
 // ErrMissing is returned by a Source for what is not there.
 var ErrMissing = errors.New("not in the log")
 

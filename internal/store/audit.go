@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"tenu/internal/care"
 	"tenu/internal/evidence"
@@ -21,8 +23,8 @@ import (
 // and whatever is written meanwhile.
 func (s *Store) Audited(ctx context.Context, look func(context.Context, audit.Snapshot) error) error {
 	err := s.whole(func() error {
-		return s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			if err := look(ctx, &snapshotLog{tx: tx}); err != nil {
+		return s.db.views(ctx, auditors, func(ctx context.Context, txs []*sql.Tx) error {
+			if err := look(ctx, &snapshotLog{tx: txs[0], all: txs, ahead: bundlesAhead}); err != nil {
 				return own(err)
 			}
 			return nil
@@ -34,10 +36,40 @@ func (s *Store) Audited(ctx context.Context, look func(context.Context, audit.Sn
 	return nil
 }
 
+// auditors is how many tables an audit reads at once, and bundlesAhead how many bundles and tiles
+// with each statement.
+const auditors, bundlesAhead = 4, 16
+
 // snapshotLog is audit.Snapshot.
 type snapshotLog struct {
 	tx    *sql.Tx
-	spans []evidence.Span // that were read last, for bundles are mostly read in order
+	all   []*sql.Tx // tx and others of the same moment
+	ahead int64     // bundles that are read with the one asked for, for they are mostly read in order
+	spans []evidence.Span
+	tiles map[int64][]byte // of level 0, that were read ahead
+}
+
+// together runs jobs, in transactions of the same moment.
+func (l *snapshotLog) together(ctx context.Context, jobs []func(context.Context, *sql.Tx) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var next atomic.Int64
+	var working sync.WaitGroup
+	for _, tx := range l.all {
+		working.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(jobs) {
+					return
+				}
+				if err := jobs[i](ctx, tx); err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	working.Wait()
+	return context.Cause(ctx)
 }
 
 // LogState is audit.Snapshot.
@@ -60,11 +92,38 @@ func (l *snapshotLog) Tile(ctx context.Context, level int, n int64, _ int) (data
 	if level == evidence.Entries {
 		return l.bundle(ctx, n)
 	}
+	if level == 0 && l.ahead > 1 {
+		return l.tileAhead(ctx, n)
+	}
 	err = l.tx.QueryRowContext(ctx, `SELECT data FROM log_tile WHERE level = $1 AND n = $2`, level, n).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("%w: %s", evidence.ErrMissing, evidence.TilePath(level, n, evidence.TileWidth))
 	}
 	return data, err
+}
+
+// tileAhead reads a tile of the leaves' hashes, and those behind it.
+func (l *snapshotLog) tileAhead(ctx context.Context, n int64) ([]byte, error) {
+	data, read := l.tiles[n]
+	if !read {
+		l.tiles = map[int64][]byte{n: nil}
+		err := each(ctx, l.tx, func(rows *sql.Rows) error {
+			var at int64
+			var tile []byte
+			err := rows.Scan(&at, &tile)
+			l.tiles[at] = tile
+			return err
+		}, `SELECT n, data FROM log_tile WHERE level = 0 AND n >= $1 AND n < $2`, n, n+l.ahead)
+		if err != nil {
+			l.tiles = nil
+			return nil, err
+		}
+		data = l.tiles[n]
+	}
+	if data == nil {
+		return nil, fmt.Errorf("%w: %s", evidence.ErrMissing, evidence.TilePath(0, n, evidence.TileWidth))
+	}
+	return data, nil
 }
 
 // bundle puts a bundle together from the batches that its leaves are in.
@@ -91,7 +150,7 @@ func (l *snapshotLog) bundle(ctx context.Context, n int64) (data []byte, err err
 			err := scanSpan(rows, &x)
 			l.spans = append(l.spans, x)
 			return err
-		}, spanQuery+` WHERE p.first >= $1 AND p.first < $2 ORDER BY p.first`, from, end)
+		}, spanQuery+` WHERE p.first >= $1 AND p.first < $2 ORDER BY p.first`, from, first+max(l.ahead, 1)*evidence.TileWidth)
 		if err != nil {
 			return nil, err
 		}
@@ -115,12 +174,12 @@ func (l *snapshotLog) bundle(ctx context.Context, n int64) (data []byte, err err
 // Waiting is audit.Snapshot.
 func (l *snapshotLog) Waiting(ctx context.Context, tell func([]byte) error) error {
 	return each(ctx, l.tx, func(rows *sql.Rows) error {
-		var leaves sql.RawBytes
-		if err := rows.Scan(&leaves); err != nil {
+		leaves, err := scanLeaves(rows, new(int64))
+		if err != nil {
 			return err
 		}
 		return tell(leaves)
-	}, `SELECT b.leaves FROM log_queue q JOIN log_batch b ON b.id = q.batch ORDER BY q.batch`)
+	}, `SELECT b.id, b.leaves, b.raw FROM log_queue q JOIN log_batch b ON b.id = q.batch ORDER BY q.batch`)
 }
 
 // Rows is audit.Snapshot.
@@ -136,17 +195,17 @@ func (l *snapshotLog) Rows(ctx context.Context, tell func(*audit.Row) error) err
 	if err != nil {
 		return err
 	}
+	var jobs []func(context.Context, *sql.Tx) error
 	for _, t := range auditedTables(accounts) {
-		row := audit.Row{Kind: t.kind}
-		err := each(ctx, l.tx, func(rows *sql.Rows) error {
-			row = audit.Row{Kind: t.kind, Item: row.Item[:0]}
-			return t.read(rows, &row, tell)
-		}, t.query)
-		if err != nil {
-			return err
-		}
+		jobs = append(jobs, func(ctx context.Context, tx *sql.Tx) error {
+			row := audit.Row{Kind: t.kind}
+			return each(ctx, tx, func(rows *sql.Rows) error {
+				row = audit.Row{Kind: t.kind, Item: row.Item[:0]}
+				return t.read(rows, &row, tell)
+			}, t.query)
+		})
 	}
-	return nil
+	return l.together(ctx, jobs)
 }
 
 // auditedTable reads the rows of one table as lines of leaves.
@@ -262,6 +321,23 @@ func auditPurchase(rows *sql.Rows, r *audit.Row, tell func(*audit.Row) error) er
 // Figures is audit.Snapshot.
 func (l *snapshotLog) Figures(ctx context.Context, since purchase.Instant) (f audit.Figures, err error) {
 	f = audit.Figures{States: map[string]int64{}, Accounts: map[string]int64{}}
+	timed := func(leg, by string, inTime, late *int64) func(context.Context, *sql.Tx) error {
+		return func(ctx context.Context, tx *sql.Tx) error {
+			return tx.QueryRowContext(ctx, `SELECT count(CASE WHEN x.at <= p.`+by+` THEN 1 END), count(CASE WHEN x.at > p.`+by+` THEN 1 END)
+				FROM posting x JOIN purchase p ON p.id = x.purchase WHERE x.leg = `+leg+` AND x.effect = 1 AND p.created_at >= $1`, int64(since)).Scan(inTime, late)
+		}
+	}
+	err = l.together(ctx, []func(context.Context, *sql.Tx) error{
+		timed("2", "deliver_by", &f.CreditsInTime, &f.CreditsLate),
+		timed("3", "refund_by", &f.RefundsInTime, &f.RefundsLate),
+		func(ctx context.Context, tx *sql.Tx) error { return countStates(ctx, tx, since, f.States) },
+		func(ctx context.Context, tx *sql.Tx) error { return sumAccounts(ctx, tx, since, f.Accounts) },
+	})
+	return f, err
+}
+
+// countStates counts things by their kind and state.
+func countStates(ctx context.Context, tx *sql.Tx, since purchase.Instant, states map[string]int64) error {
 	for _, t := range []struct {
 		kind  evidence.Kind
 		query string
@@ -275,19 +351,24 @@ func (l *snapshotLog) Figures(ctx context.Context, since purchase.Instant) (f au
 		{evidence.Pause, `SELECT dimension, count(*) FROM sales_pause WHERE at >= $1 GROUP BY dimension`, func(n int64) string { return incident.Dimension(n).String() }}, //nolint:gosec // a code
 		{evidence.Erasure, `SELECT cause, count(*) FROM erasure WHERE at >= $1 GROUP BY cause`, func(n int64) string { return person.Cause(n).String() }},                 //nolint:gosec // a code
 	} {
-		err := each(ctx, l.tx, func(rows *sql.Rows) error {
+		err := each(ctx, tx, func(rows *sql.Rows) error {
 			var code, count int64
 			err := rows.Scan(&code, &count)
-			f.States[t.kind.String()+" "+strings.ReplaceAll(t.word(code), " ", "%20")] = count
+			states[t.kind.String()+" "+strings.ReplaceAll(t.word(code), " ", "%20")] = count
 			return err
 		}, t.query, int64(since))
 		if err != nil {
-			return f, err
+			return err
 		}
 	}
+	return nil
+}
+
+// sumAccounts sums up the accounts.
+func sumAccounts(ctx context.Context, tx *sql.Tx, since purchase.Instant, accounts map[string]int64) error {
 	var older bool
-	if err := l.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM purchase WHERE created_at < $1)`, int64(since)).Scan(&older); err != nil {
-		return f, err
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM purchase WHERE created_at < $1)`, int64(since)).Scan(&older); err != nil {
+		return err
 	}
 	balances, arguments := `SELECT a.name, a.currency, CAST(sum(b.amount) AS BIGINT) FROM balance b JOIN account a ON a.id = b.account GROUP BY a.name, a.currency`, []any{}
 	if older { // the balances hold more than the log
@@ -297,22 +378,11 @@ func (l *snapshotLog) Figures(ctx context.Context, since purchase.Instant) (f au
 			JOIN account a ON a.id = m.account GROUP BY a.name, a.currency`
 		arguments = []any{int64(since)}
 	}
-	err = each(ctx, l.tx, func(rows *sql.Rows) error {
+	return each(ctx, tx, func(rows *sql.Rows) error {
 		var name, currency string
 		var sum int64
 		err := rows.Scan(&name, &currency, &sum)
-		f.Accounts[name+" "+currency] = sum
+		accounts[name+" "+currency] = sum
 		return err
 	}, balances, arguments...)
-	if err != nil {
-		return f, err
-	}
-	const times = `SELECT count(CASE WHEN x.at <= p.{by} THEN 1 END), count(CASE WHEN x.at > p.{by} THEN 1 END)
-		FROM posting x JOIN purchase p ON p.id = x.purchase WHERE x.leg = {leg} AND x.effect = 1 AND p.created_at >= $1`
-	err = l.tx.QueryRowContext(ctx, strings.NewReplacer("{by}", "deliver_by", "{leg}", "2").Replace(times), int64(since)).Scan(&f.CreditsInTime, &f.CreditsLate)
-	if err != nil {
-		return f, err
-	}
-	err = l.tx.QueryRowContext(ctx, strings.NewReplacer("{by}", "refund_by", "{leg}", "3").Replace(times), int64(since)).Scan(&f.RefundsInTime, &f.RefundsLate)
-	return f, err
 }

@@ -35,6 +35,7 @@ type committer struct {
 	sent     []int // statements of the pipeline, in order
 	unlogged bool
 	leaves   []byte
+	packed   []byte
 }
 
 func newCommitter(config *pgx.ConnConfig, number int64) *committer {
@@ -303,8 +304,10 @@ func (c *committer) fill(epoch int64) error {
 	}
 	c.fillBalances(epoch)
 	if len(c.leaves) > 0 {
+		stored, raw := packLeaves(&c.packed, c.leaves)
 		c.arrays[insertLeaves].number(epoch)
-		c.arrays[insertLeaves].bytes(c.leaves)
+		c.arrays[insertLeaves].bytes(stored)
+		c.arrays[insertLeaves].number(raw)
 	}
 	return nil
 }

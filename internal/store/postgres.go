@@ -171,6 +171,41 @@ func narrowPgx(ctx context.Context, tx pgx.Tx) narrowly {
 	}
 }
 
+// views lends the snapshot of its first transaction to the others. They may rest for longer than
+// silence: they lock nothing that anybody waits for.
+func (p *postgres) views(ctx context.Context, most int, read func(context.Context, []*sql.Tx) error) error {
+	var txs []*sql.Tx
+	defer func() {
+		for _, tx := range txs {
+			_ = tx.Rollback() // nothing was written
+		}
+	}()
+	var shared string
+	for range most {
+		tx, err := beginRead(ctx, p.pool)
+		if err != nil {
+			return judgePostgres(err, false)
+		}
+		txs = append(txs, tx)
+		if shared == "" {
+			err = tx.QueryRowContext(ctx, `SELECT pg_export_snapshot()`).Scan(&shared)
+			if unknown := new(pgconn.PgError); errors.As(err, &unknown) { // a database that cannot lend its snapshot
+				_ = tx.Rollback() // nothing was written
+				return p.view(ctx, func(ctx context.Context, tx *sql.Tx) error { return read(ctx, []*sql.Tx{tx}) })
+			}
+		} else {
+			_, err = tx.ExecContext(ctx, `SET TRANSACTION SNAPSHOT '`+shared+`'`)
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`)
+		}
+		if err != nil {
+			return judgePostgres(err, false)
+		}
+	}
+	return judged(read(ctx, txs), judgePostgres)
+}
+
 func (p *postgres) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()

@@ -68,7 +68,7 @@ var (
 	postingColumns = []column{{"purchase", big}, {"version", big}, {"debit", big}, {"credit", big},
 		{"amount", big}, {"at", big}, {"leg", small}, {"effect", small}}
 	openColumns    = []column{{"epoch", big}, {"purchase", big}}
-	logColumns     = []column{{"epoch", big}, {"leaves", blob}}
+	logColumns     = []column{{"epoch", big}, {"leaves", blob}, {"raw", big}}
 	balanceColumns = []column{{"account", big}, {"stripe", big}, {"amount", big}}
 	noticeColumns  = []column{{"purchase", big}, {"version", big}, {"to_number", big}, {"at", big},
 		{"sent_at", big}, {"fact", small}, {"language", text}, {"text", text}}

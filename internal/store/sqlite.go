@@ -160,6 +160,39 @@ func (s *sqlite) add(ctx context.Context, table string, columns []string, rows i
 	})
 }
 
+// views begins its transactions while nobody writes, so that all see the same.
+func (s *sqlite) views(ctx context.Context, most int, read func(context.Context, []*sql.Tx) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.mu.RUnlock()
+	var txs []*sql.Tx
+	defer func() {
+		for _, tx := range txs {
+			_ = tx.Rollback() // nothing was written
+		}
+	}()
+	still, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.judge(err, false)
+	}
+	for range min(most, max(s.options.Readers-1, 1)) { // one is left to others
+		tx, err := beginRead(ctx, s.read)
+		if err == nil {
+			txs = append(txs, tx)
+			err = tx.QueryRowContext(ctx, `SELECT count(*) FROM log_state`).Scan(new(int))
+		}
+		if err != nil {
+			_ = still.Rollback() // nothing was written
+			return s.judge(err, false)
+		}
+	}
+	if err := still.Rollback(); err != nil {
+		return s.judge(err, false)
+	}
+	return judged(read(ctx, txs), s.judge)
+}
+
 func (s *sqlite) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
 	if err := s.enter(); err != nil {
 		return err

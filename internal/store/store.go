@@ -75,6 +75,8 @@ type database interface {
 	view(context.Context, func(context.Context, *sql.Tx) error) error
 	// narrow reads like view, numbers and texts alone, at little cost for each row.
 	narrow(context.Context, func(narrowly) error) error
+	// views reads in at most so many transactions that see the same snapshot, and may be used at once.
+	views(context.Context, int, func(context.Context, []*sql.Tx) error) error
 	// update writes in one durable transaction, again if it lost a race. What
 	// the function returns is returned as it is when nothing was written, database errors
 	// wrapping ErrUnavailable; a failed COMMIT is ErrCommitUnknown.

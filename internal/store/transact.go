@@ -21,7 +21,7 @@ type judge func(err error, commit bool) error
 
 // snapshot reads within one transaction.
 func snapshot(ctx context.Context, db *sql.DB, what judge, read func(context.Context, *sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	tx, err := beginRead(ctx, db)
 	if err != nil {
 		return what(err, false)
 	}
@@ -30,6 +30,11 @@ func snapshot(ctx context.Context, db *sql.DB, what judge, read func(context.Con
 		return judged(err, what)
 	}
 	return nil
+}
+
+// beginRead begins a transaction that only reads, on one snapshot.
+func beginRead(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	return db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
 // transact writes within one transaction, again when it lost a race.
@@ -68,6 +73,9 @@ func own(err error) error { return said{err} }
 
 // judged leaves alone what the transaction's function itself has to say.
 func judged(err error, what judge) error {
+	if err == nil {
+		return nil
+	}
 	var its said
 	if errors.As(err, &its) {
 		return its.error

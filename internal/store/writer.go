@@ -32,6 +32,7 @@ type writer struct {
 	sums     sums
 	unlogged bool
 	leaves   []byte
+	packed   []byte
 }
 
 // The writer's statements on single rows.
@@ -326,8 +327,10 @@ func (w *writer) writeLeaves(epoch int64) error {
 	if len(w.leaves) == 0 {
 		return nil
 	}
+	stored, raw := packLeaves(&w.packed, w.leaves)
 	w.values.number(epoch)
-	w.values.bytes(w.leaves)
+	w.values.bytes(stored)
+	w.values.number(raw)
 	return w.run(addLeaves)
 }
 

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tenu/internal/evidence"
@@ -48,7 +50,8 @@ type Snapshot interface {
 	LogState(ctx context.Context) (evidence.State, error)
 	// Waiting calls each with the leaves that are in no tree yet.
 	Waiting(ctx context.Context, each func(leaves []byte) error) error
-	// Rows calls each with what the tables say. The row is only valid during the call.
+	// Rows calls each with what the tables say, of several tables at once where it can: each takes calls at
+	// once, in any order. The row is only valid during the call.
 	Rows(ctx context.Context, each func(*Row) error) error
 	// Figures sums up, in the database's own way, what was made since the log began.
 	Figures(ctx context.Context, since purchase.Instant) (Figures, error)
@@ -114,12 +117,14 @@ type auditor struct {
 	head    evidence.TreeHead
 	earlier []evidence.TreeHead
 	snap    Snapshot
+	own     bool // the log is read from the database itself
 	seed    maphash.Seed
 	begun   purchase.Instant
 	passes  int
 	pass    int
-	things  map[uint64]thing
-	lost    bool // leaves are damaged, which is told: that others follow nothing is not told again
+	things  shelf
+	balance map[string]*int64 // of the figures' accounts
+	lost    bool              // leaves are damaged, which is told: that others follow nothing is not told again
 	words   [][]byte
 	seal    sealing
 	batch   []pending
@@ -127,7 +132,10 @@ type auditor struct {
 	// closed are the commitments that erasures closed, as the log says; unopened those whose salt the database
 	// has not any more.
 	closed   map[uint64]int64
-	unopened int64
+	unopened atomic.Int64
+
+	mu        sync.Mutex
+	rowsFound []rowFinding // under mu
 }
 
 // Run audits. An error is of reading; what is wrong with the log is in the report.
@@ -144,8 +152,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(int64, int64) {}
 	}
+	if cfg.Source != nil {
+		cfg.Source = &alone{from: cfg.Source}
+	}
 	a := &auditor{cfg: cfg, seed: maphash.MakeSeed(), strange: map[uint64]bool{}, closed: map[uint64]int64{}}
-	a.report.Findings, a.report.Witnesses = []Finding{}, []string{}
+	a.report.Findings, a.report.Witnesses, a.balance = []Finding{}, []string{}, map[string]*int64{}
 	var err error
 	if cfg.Database == nil {
 		err = a.run(ctx)
@@ -153,7 +164,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		err = cfg.Database.Audited(ctx, func(ctx context.Context, s Snapshot) error {
 			a.snap = s
 			if a.cfg.Source == nil {
-				a.cfg.Source = s
+				a.cfg.Source, a.own = &alone{from: s}, true
 			}
 			return a.run(ctx)
 		})
@@ -188,7 +199,7 @@ func (a *auditor) run(ctx context.Context) error {
 	a.passes = int(a.head.Size/3/int64(a.cfg.Most)) + 1
 	a.report.Figures = newFigures()
 	for a.pass = 0; a.pass < a.passes; a.pass++ {
-		a.things = map[uint64]thing{}
+		a.things.clear(int(min(a.head.Size/3/int64(a.passes), int64(a.cfg.Most))))
 		a.seal, a.batch = sealing{}, a.batch[:0]
 		if err := a.readLog(ctx); err != nil {
 			return err
@@ -199,6 +210,9 @@ func (a *auditor) run(ctx context.Context) error {
 			}
 		}
 		a.sumUp()
+	}
+	for account, sum := range a.balance {
+		a.report.Figures.Accounts[account] = *sum
 	}
 	if err := a.explain(ctx); err != nil {
 		return err
@@ -247,7 +261,7 @@ func (a *auditor) open(ctx context.Context) (ok bool, err error) {
 
 // checkDatabaseLog checks that the database's log is the one that is published.
 func (a *auditor) checkDatabaseLog(ctx context.Context) error {
-	if a.snap == nil || a.cfg.Source == evidence.Source(a.snap) || a.head.Size == 0 {
+	if a.snap == nil || a.own || a.head.Size == 0 {
 		return nil
 	}
 	state, err := a.snap.LogState(ctx)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
+
 	"tenu/internal/evidence"
 	"tenu/internal/evidence/audit"
 	"tenu/internal/person"
@@ -237,8 +239,16 @@ func attacks() []attack {
 			[]string{"leaf: leaf 261: it is not the one that was signed"}},
 		{"a leaf is altered in the database", func(s *site, c *audit.Config) {
 			c.Source = nil
-			s.execute(`UPDATE log_batch SET leaves = CAST(substr(leaves, 1, 40) || x'00' || substr(leaves, 42) AS BLOB) WHERE id = 2`)
+			s.execute(`UPDATE log_batch SET leaves = ?, raw = 0 WHERE id = 2`, s.altered(2))
 		}, []string{"leaf: leaf 50: it is not the one that was signed"}},
+		{"packed leaves are spoiled in the database", func(s *site, c *audit.Config) {
+			c.Source = nil
+			s.execute(`UPDATE log_batch SET leaves = CAST(substr(leaves, 1, 40) || x'00' || substr(leaves, 42) AS BLOB) WHERE id = 2 AND raw > 0`)
+		}, []string{"leaf: leaf "}},
+		{"leaves are said to be packed", func(s *site, c *audit.Config) {
+			c.Source = nil
+			s.execute(`UPDATE log_batch SET raw = raw + 1 WHERE id = 2`)
+		}, []string{"leaf: leaf 50: it is missing"}},
 		{"a batch of leaves is deleted", func(s *site, c *audit.Config) {
 			c.Source = nil
 			s.execute(`DELETE FROM log_batch WHERE id = 3`)
@@ -410,6 +420,26 @@ func (s *site) signed(key byte, origin string, spoil func(*evidence.TreeHead)) [
 func (s *site) resign(key byte, origin string, spoil func(*evidence.TreeHead)) {
 	c := s.signed(key, origin, spoil)
 	s.spoil(evidence.CheckpointPath, func([]byte) []byte { return c })
+}
+
+// altered is a batch's leaves, unpacked, with a letter changed.
+func (s *site) altered(batch int64) []byte {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // it was only read
+	var stored []byte
+	if err := db.QueryRowContext(s.t.Context(), `SELECT leaves FROM log_batch WHERE id = ? AND raw > 0`, batch).Scan(&stored); err != nil {
+		s.t.Fatal(err)
+	}
+	leaves, err := s2.Decode(nil, stored)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	leaves[40] ^= 1
+	return leaves
 }
 
 // forge has the sequencer log what nobody did, as an operator could.

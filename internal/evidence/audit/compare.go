@@ -2,10 +2,12 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"tenu/internal/evidence"
 	"tenu/internal/purchase"
@@ -20,7 +22,15 @@ func (a *auditor) readRows(ctx context.Context) error {
 	if a.pass == 0 {
 		a.report.Waiting = waiting
 	}
-	return a.snap.Rows(ctx, a.row)
+	if err := a.snap.Rows(ctx, a.row); err != nil {
+		return err
+	}
+	slices.SortFunc(a.rowsFound, func(x, y rowFinding) int { return cmp.Or(cmp.Compare(x.key, y.key), cmp.Compare(x.Detail, y.Detail)) })
+	for _, f := range a.rowsFound {
+		a.find(f.What, f.Place, "%s", f.Detail)
+	}
+	a.rowsFound = a.rowsFound[:0]
+	return nil
 }
 
 // unsigned calls each with the database's leaves behind the signed tree: those of its own tree that are not
@@ -68,49 +78,73 @@ func (a *auditor) unsigned(ctx context.Context, each func(leaf []byte)) (count i
 	return count, err
 }
 
-// row takes away what a row says.
+// rowFinding is a finding of a row: they are found in any order, and told in one.
+type rowFinding struct {
+	key uint64
+	Finding
+}
+
+func (a *auditor) findRow(key uint64, what, detail string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.rowsFound) >= 2*a.cfg.Limit {
+		a.report.Dropped++
+		return
+	}
+	a.rowsFound = append(a.rowsFound, rowFinding{key, Finding{what, nameOf(key), fmt.Sprintf(detail, args...)}})
+}
+
+// row takes away what a row says. It takes calls at once.
 func (a *auditor) row(r *Row) error {
 	key := name(r.Kind, r.ID)
 	if !a.mine(key) || len(r.Item) == 0 {
 		return nil
 	}
-	t, known := a.things[key]
 	line := bytes.TrimSuffix(r.Item, []byte("\n"))
+	var hash uint64
+	switch line[0] {
+	case evidence.ItemState, evidence.ItemCommit:
+		hash = a.hash(key, 0, 0, line)
+	default:
+		hash = a.hash(key, r.Version, r.At, line)
+	}
+	known := a.things.at(key, false, func(t *thing) { a.take(t, key, r, line[0], hash) })
+	if !known && line[0] == evidence.ItemState && r.Begun >= a.begun {
+		a.findRow(key, Unlogged, "the database has it, at version %d, since %s; the log has not", r.Version, r.Begun)
+	}
+	return nil
+}
+
+// take takes away from a thing what a row of it says: a line of an item, by its hash.
+func (a *auditor) take(t *thing, key uint64, r *Row, item byte, hash uint64) {
 	switch {
-	case !known && line[0] == evidence.ItemState && r.Begun >= a.begun:
-		a.find(Unlogged, nameOf(key), "the database has it, at version %d, since %s; the log has not", r.Version, r.Begun)
-		return nil
-	case !known:
-		return nil
-	case line[0] == evidence.ItemState:
+	case item == evidence.ItemState:
 		t.seen = true
 		if r.Version != int64(t.version) {
 			what := Unlogged
 			if r.Version < int64(t.version) {
 				what = Unstored
 			}
-			a.find(what, nameOf(key), "the database has version %d, the log %d", r.Version, t.version)
+			a.findRow(key, what, "the database has version %d, the log %d", r.Version, t.version)
 			t.flaw = true // what follows from it is not told again
-			break
+			return
 		}
-		t.state -= a.hash(key, 0, 0, line)
+		t.state -= hash
 		if !t.old && r.Begun < a.begun {
-			a.find(Altered, nameOf(key), "the database says that it was made at %s, before the log began", r.Begun)
+			a.findRow(key, Altered, "the database says that it was made at %s, before the log began", r.Begun)
 		}
-	case line[0] == evidence.ItemCommit:
+	case item == evidence.ItemCommit:
 		if r.Unsalted && t.salted {
-			a.unopened++
+			a.unopened.Add(1)
 		}
 		if r.Unsalted || !t.salted {
 			t.commit = 0
-			break
+			return
 		}
-		t.commit -= a.hash(key, 0, 0, line)
+		t.commit -= hash
 	case r.Version >= int64(t.first):
-		t.sum -= a.hash(key, r.Version, r.At, line)
+		t.sum -= hash
 	}
-	a.things[key] = t
-	return nil
 }
 
 // difference is a line that only one side has.
@@ -151,15 +185,18 @@ func (a *auditor) explain(ctx context.Context) error {
 			}
 		}
 	}
-	for n := int64(0); n*evidence.TileWidth < a.head.Size; n++ {
-		a.pass = -1 // nothing is to be found again
-		leaves, err := a.bundle(ctx, n)
-		if err != nil {
+	a.pass = -1 // nothing is to be found again
+	err := a.pieces(ctx, func(p *piece) error {
+		if err := a.judge(p); err != nil {
 			return err
 		}
-		for _, leaf := range leaves {
+		for _, leaf := range p.leaves {
 			take(leaf)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if _, err := a.unsigned(ctx, take); err != nil {
 		return err
@@ -168,7 +205,10 @@ func (a *auditor) explain(ctx context.Context) error {
 		only[difference{key, d.version, 0, d.line}]++
 	}
 	unsalted := map[uint64]bool{}
-	err := a.snap.Rows(ctx, func(r *Row) error {
+	var mu sync.Mutex
+	err = a.snap.Rows(ctx, func(r *Row) error {
+		mu.Lock()
+		defer mu.Unlock()
 		key := name(r.Kind, r.ID)
 		if !a.strange[key] || len(r.Item) == 0 || r.Version < first[key] {
 			return nil

@@ -45,8 +45,16 @@ func (f *Figures) word(w []byte) uint8 {
 	return n
 }
 
-func (f *Figures) post(account, currency []byte, amount int64) {
-	f.Accounts[string(account)+" "+string(currency)] += amount
+// post adds to an account's balance.
+func (a *auditor) post(account, currency []byte, amount int64) {
+	var room [64]byte
+	name := append(append(append(room[:0], account...), ' '), currency...)
+	sum := a.balance[string(name)]
+	if sum == nil {
+		sum = new(int64)
+		a.balance[string(name)] = sum
+	}
+	*sum += amount
 }
 
 func (f *Figures) timed(inTime, late *int64, at, by purchase.Instant) {
@@ -60,22 +68,33 @@ func (f *Figures) timed(inTime, late *int64, at, by purchase.Instant) {
 // sumUp counts the things of a pass, and remembers which are strange.
 func (a *auditor) sumUp() {
 	f := &a.report.Figures
-	for _, key := range slices.Sorted(maps.Keys(a.things)) {
-		t := a.things[key]
-		if !t.old && t.version > 0 {
-			word := "?"
-			if int(t.word) < len(f.words) {
-				word = f.words[t.word]
+	type state struct {
+		kind evidence.Kind
+		word uint8
+	}
+	counts, wrong := map[state]int64{}, map[uint64]*thing{}
+	for i := range a.things {
+		for key, t := range a.things[i].things {
+			if !t.old && t.version > 0 {
+				counts[state{evidence.Kind(key >> 56), t.word}]++
 			}
-			f.States[evidence.Kind(key>>56).String()+" "+word]++
+			if a.snap != nil && (!t.seen || t.sum != 0 || t.state != 0 || t.commit != 0) {
+				wrong[key] = t
+			}
 		}
-		if a.snap == nil {
-			continue
+	}
+	for s, count := range counts {
+		word := "?"
+		if int(s.word) < len(f.words) {
+			word = f.words[s.word]
 		}
-		switch {
+		f.States[s.kind.String()+" "+word] += count
+	}
+	for _, key := range slices.Sorted(maps.Keys(wrong)) {
+		switch t := wrong[key]; {
 		case !t.seen:
 			a.find(Unstored, nameOf(key), "the log has it, up to version %d; the database has not", t.version)
-		case !t.flaw && (t.sum != 0 || t.state != 0 || t.commit != 0) && len(a.strange) < a.cfg.Limit:
+		case !t.flaw && len(a.strange) < a.cfg.Limit:
 			a.strange[key] = true
 		}
 	}
@@ -107,7 +126,7 @@ func (a *auditor) compareFigures(ctx context.Context) error {
 	for _, n := range a.closed {
 		closed += n
 	}
-	compare("commitments closed by erasures", closed, a.unopened)
+	compare("commitments closed by erasures", closed, a.unopened.Load())
 	compare("credits in time", ours.CreditsInTime, theirs.CreditsInTime)
 	compare("credits late", ours.CreditsLate, theirs.CreditsLate)
 	compare("refunds in time", ours.RefundsInTime, theirs.RefundsInTime)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"sync"
 
 	"tenu/internal/evidence"
 	"tenu/internal/purchase"
@@ -19,6 +20,40 @@ type thing struct {
 	version, first          int32
 	word                    uint8 // its state
 	old, seen, salted, flaw bool  // old: made before the log began
+}
+
+// shelf holds things, for calls at once.
+type shelf [64]struct {
+	mu     sync.Mutex
+	things map[uint64]*thing
+	room   []thing // for those to come: a piece of memory for many
+}
+
+// clear empties it, for about so many.
+func (s *shelf) clear(count int) {
+	for i := range s {
+		s[i].things, s[i].room = make(map[uint64]*thing, count/len(s)), nil
+	}
+}
+
+// at calls do with a thing, which is made where add says so, and reports whether it is there.
+func (s *shelf) at(key uint64, add bool, do func(*thing)) bool {
+	part := &s[key*0x9e3779b97f4a7c15>>58]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	t := part.things[key]
+	if t == nil {
+		if !add {
+			return false
+		}
+		if len(part.room) == 0 {
+			part.room = make([]thing, 256)
+		}
+		t, part.room = &part.room[0], part.room[1:]
+		part.things[key] = t
+	}
+	do(t)
+	return true
 }
 
 // name identifies a thing among all kinds. IDs have at most 45 bits.
@@ -35,15 +70,11 @@ func (a *auditor) mine(key uint64) bool {
 
 // hash is a line's, with the change that it is of. Whoever alters things cannot know the seed.
 func (a *auditor) hash(key uint64, version int64, at purchase.Instant, line []byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(a.seed)
-	var head [24]byte
-	binary.LittleEndian.PutUint64(head[:], key)
-	binary.LittleEndian.PutUint64(head[8:], uint64(version)) //nolint:gosec // the bits are kept
-	binary.LittleEndian.PutUint64(head[16:], uint64(at))     //nolint:gosec // the bits are kept
-	_, _ = h.Write(head[:])                                  // it takes everything
-	_, _ = h.Write(line)
-	return h.Sum64()
+	var room [256]byte
+	b := binary.LittleEndian.AppendUint64(room[:0], key)
+	b = binary.LittleEndian.AppendUint64(b, uint64(version)) //nolint:gosec // the bits are kept
+	b = binary.LittleEndian.AppendUint64(b, uint64(at))      //nolint:gosec // the bits are kept
+	return maphash.Bytes(a.seed, append(b, line...))
 }
 
 // sealing is what is known of the seals.
@@ -100,11 +131,11 @@ func (a *auditor) leaf(index int64, leaf []byte) {
 	if !a.mine(key) {
 		return
 	}
-	t := a.things[key]
-	if a.follows(index, &h, &t) {
-		a.items(index, key, &h, &t, items)
-	}
-	a.things[key] = t
+	a.things.at(key, true, func(t *thing) {
+		if a.follows(index, &h, t) {
+			a.items(index, key, &h, t, items)
+		}
+	})
 }
 
 // follows checks that a leaf is the next of its thing.
@@ -196,8 +227,8 @@ func (a *auditor) posting(at, deliverBy, refundBy purchase.Instant, line []byte)
 		return false
 	}
 	f := &a.report.Figures
-	f.post(w[2], w[5], amount)
-	f.post(w[3], w[5], -amount)
+	a.post(w[2], w[5], amount)
+	a.post(w[3], w[5], -amount)
 	if bytes.Equal(w[1], []byte("principal")) {
 		switch string(w[0]) {
 		case "credit":

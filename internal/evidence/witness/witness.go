@@ -53,7 +53,10 @@ type seen struct {
 // mostEvidence bounds the conflicts that are kept of a log.
 const mostEvidence = 1000
 
-const checkpointFile = "checkpoint"
+const (
+	checkpointFile = "checkpoint"
+	newFile        = ".new-" // begins the name of a file that is being written
+)
 
 // New opens a witness's store.
 func New(cfg Config) (*Witness, error) {
@@ -85,8 +88,13 @@ func (s *seen) load() error {
 		return err
 	}
 	for _, f := range files {
-		if strings.HasPrefix(f.Name(), "conflict-") {
+		switch {
+		case strings.HasPrefix(f.Name(), "conflict-"):
 			s.evidence++
+		case strings.HasPrefix(f.Name(), newFile): // a process was killed while it wrote: nobody was answered
+			if err := os.Remove(filepath.Join(s.dir, f.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	data, err := os.ReadFile(filepath.Join(s.dir, checkpointFile))
@@ -214,7 +222,7 @@ func (w *Witness) cosign(s *seen, head evidence.TreeHead, checkpoint []byte) ([]
 		return nil, err
 	}
 	cosigned := evidence.AddSignatures(checkpoint, line)
-	if err := replace(s.dir, checkpointFile, cosigned); err != nil {
+	if err := Replace(s.dir, checkpointFile, cosigned); err != nil {
 		return nil, fmt.Errorf("witness: keep a checkpoint: %w", err)
 	}
 	s.checkpoint, s.head = cosigned, head
@@ -230,7 +238,7 @@ func (w *Witness) conflict(s *seen, checkpoint []byte, kind string, why *Refusal
 		return why
 	}
 	text := fmt.Sprintf("%s\nrefused at %s\n\nseen before:\n\n%s\nrefused:\n\n%s", why.Why, w.cfg.Clock.Now(), s.checkpoint, checkpoint)
-	if err := replace(s.dir, name, []byte(text)); err != nil {
+	if err := Replace(s.dir, name, []byte(text)); err != nil {
 		return errors.Join(why, fmt.Errorf("witness: keep a conflict: %w", err))
 	}
 	s.evidence++
@@ -248,9 +256,9 @@ func (w *Witness) Last(origin string) ([]byte, bool) {
 	return s.checkpoint, true
 }
 
-// replace writes a file whole or not at all, and durably.
-func replace(dir, name string, data []byte) (err error) {
-	f, err := os.CreateTemp(dir, ".new-")
+// Replace writes a file whole or not at all, and durably.
+func Replace(dir, name string, data []byte) (err error) {
+	f, err := os.CreateTemp(dir, newFile)
 	if err != nil {
 		return err
 	}
