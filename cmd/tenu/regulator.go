@@ -23,6 +23,8 @@ import (
 type regulatorConfig struct {
 	HTTPS  bool   `yaml:"https"`
 	Source string `yaml:"source"`
+	// OIDCRedirect is where the provider of console.oidc sends the portal's browsers back to; without it, that way in is not offered here.
+	OIDCRedirect string `yaml:"oidc_redirect"`
 	// Publish: a month's report is published by itself; without it, `tenu report publish` does it.
 	Publish *bool `yaml:"publish"`
 }
@@ -56,7 +58,7 @@ func (n *node) buildPortal(secret []byte) error {
 		return err
 	}
 	n.portal, err = portal.New(portal.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Desk: n.regulator, Store: n.store, Records: n.store, Profile: country,
-		Drafts: n.cfg.Profile.Drafts, Targets: targets, Location: n.parts.zone, Clock: n.app.clock, Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Regulator.HTTPS, Source: source})
+		Drafts: n.cfg.Profile.Drafts, Targets: targets, Currency: n.parts.catalogue.Currency(), Location: n.parts.zone, Clock: n.app.clock, Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Regulator.HTTPS, Back: n.cfg.Regulator.OIDCRedirect, Source: source})
 	return err
 }
 

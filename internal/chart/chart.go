@@ -153,7 +153,7 @@ func (c *Chart) Draw(on Canvas) {
 	for _, t := range x.ticks {
 		at := x.place(t.At)
 		on.Line("axis", at, foot, at, foot+5)
-		on.Text("tick", Middle, at, foot+21, t.Label)
+		on.Text("tick", Middle, at, foot+21, strings.ReplaceAll(t.Label, "\u00a0", "\u202f")) // there is little room
 	}
 	on.Line("axis", plotLeft, foot, plotRight, foot)
 	c.drawColumns(on, x, y)
