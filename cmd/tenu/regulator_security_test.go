@@ -49,7 +49,7 @@ func portalRoutes(t *testing.T) (all []portalRoute) {
 }
 
 // asked sends a request of a reader's, and does not follow where it leads.
-func (r *reader) asked(method, path string, header http.Header, form url.Values) *http.Response {
+func (r *reader) asked(method, path string, header http.Header, form url.Values) answer {
 	r.Helper()
 	q, err := http.NewRequestWithContext(r.Context(), method, r.at+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -75,7 +75,7 @@ func (r *reader) asked(method, path string, header http.Header, form url.Values)
 			r.Errorf("%s %s sets %v", method, path, k)
 		}
 	}
-	return response
+	return answer{r.status, h, r.page}
 }
 
 // TestRegulatorSecurity: every route of the portal x whoever asks: without a session, with one that is none or another site's, in
@@ -120,8 +120,8 @@ func TestRegulatorSecurity(t *testing.T) {
 		about := to.method + " " + to.path
 		if !to.open {
 			for _, who := range slices.Sorted(maps.Keys(nobodies)) {
-				if a := nobodies[who].asked(to.method, to.path, nil, form(own)); a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), "/signin") {
-					t.Errorf("%s by %s: %d to %q", about, who, a.StatusCode, a.Header.Get("Location"))
+				if a := nobodies[who].asked(to.method, to.path, nil, form(own)); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/signin") {
+					t.Errorf("%s by %s: %d to %q", about, who, a.status, a.header.Get("Location"))
 				}
 			}
 		}
@@ -157,11 +157,11 @@ func TestRegulatorSecurity(t *testing.T) {
 	if after := kept(); after != before {
 		t.Errorf("from %s to %s", before, after)
 	}
-	if a := nobodies["nobody"].asked(http.MethodGet, "/period?from=2024-01-01", nil, nil); a.Header.Get("Location") != "/signin?next=%2Fperiod%3Ffrom%3D2024-01-01" {
-		t.Errorf("a stranger is sent to %q", a.Header.Get("Location"))
+	if a := nobodies["nobody"].asked(http.MethodGet, "/period?from=2024-01-01", nil, nil); a.header.Get("Location") != "/signin?next=%2Fperiod%3Ffrom%3D2024-01-01" {
+		t.Errorf("a stranger is sent to %q", a.header.Get("Location"))
 	}
-	if a := nobodies["nobody"].asked(http.MethodGet, "/", http.Header{staff.ByItselfHeader: {"1"}}, nil); a.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a page that looks by itself gets %d", a.StatusCode)
+	if a := nobodies["nobody"].asked(http.MethodGet, "/", http.Header{staff.ByItselfHeader: {"1"}}, nil); a.status != http.StatusUnauthorized {
+		t.Errorf("a page that looks by itself gets %d", a.status)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestRegulatorWaysIn(t *testing.T) {
 	ines := reads(t, s.at.regulator.Addr().String(), "ines", "wrong")
 	ines.has(http.StatusUnauthorized, `action="/signin/passkey"`, `action="/signin/oidc"`, "Identifiant, mot de passe")
 	a := ines.asked(http.MethodPost, "/signin/oidc", nil, url.Values{"token": {formToken.FindStringSubmatch(ines.page)[1]}, "next": {"/period"}})
-	_, to, _ := strings.Cut(a.Header.Get("Refresh"), "url=")
+	_, to, _ := strings.Cut(a.header.Get("Refresh"), "url=")
 	u, err := url.Parse(to)
 	if err != nil || !strings.HasPrefix(to, provider.URL+"/authorize?") || u.Query().Get("redirect_uri") != back || u.Query().Get("code_challenge_method") != "S256" {
 		t.Errorf("the browser is sent to %q", to)

@@ -45,12 +45,12 @@ type Config struct {
 	Targets regulator.Targets
 	// Currency is what everything is sold in: what there is nothing of is told in it.
 	Currency money.Currency
-	Location   *time.Location
-	Clock      purchase.Clock
-	Random     io.Reader
-	Secret     []byte // of the installation
-	Log        *slog.Logger
-	Secure     bool // it is reached by HTTPS only
+	Location *time.Location
+	Clock    purchase.Clock
+	Random   io.Reader
+	Secret   []byte // of the installation
+	Log      *slog.Logger
+	Secure   bool // it is reached by HTTPS only
 	// Back is where an OpenID provider sends browsers back to; "": that way in is not offered.
 	Back string
 	// Source is where a request comes from; nil: the connection's other end.
