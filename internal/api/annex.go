@@ -23,9 +23,9 @@ type Annex struct {
 
 // AnnexRoute is one operation of an annex.
 type AnnexRoute struct {
-	Pattern string // method and path, as http.ServeMux reads it
+	Pattern string     // method and path, as http.ServeMux reads it
 	Scope   auth.Scope // "": anybody may ask, and there is no client
-	Media   []string // that a body may be of; none: there is no body
+	Media   []string   // that a body may be of; none: there is no body
 	// Answer answers. The body is whole and bounded. An error is for the log alone.
 	Answer func(w http.ResponseWriter, r *http.Request, client *auth.Client, body []byte) error
 }
