@@ -117,7 +117,7 @@ type nowPage struct {
 	frame
 	Tiles    []line
 	Failures []failureLine
-	Charts   []template.HTML
+	Charts   []drawing
 	Held     bool
 	Open     []incidentLine
 	Month    []line
@@ -178,11 +178,17 @@ func (p *Portal) today(v *visit) (*nowPage, error) {
 	return show, err
 }
 
-// drawn are pictures as pages have them, without those of nothing.
-func drawn(charts ...*chart.Chart) (all []template.HTML) {
+// drawing is a picture as pages have it.
+type drawing struct {
+	Title string
+	SVG   template.HTML
+}
+
+// drawn are pictures, without those of nothing.
+func drawn(charts ...*chart.Chart) (all []drawing) {
 	for _, c := range charts {
 		if c != nil {
-			all = append(all, template.HTML(c.Inline())) //nolint:gosec // a chart escapes its texts
+			all = append(all, drawing{c.Title, template.HTML(c.Inline())}) //nolint:gosec // a chart escapes its texts
 		}
 	}
 	return all
@@ -216,7 +222,7 @@ type periodPage struct {
 	Codes       []codeLine
 	Incidents   []spellLine
 	Pauses      []spellLine
-	Charts      []template.HTML
+	Charts      []drawing
 	Corrections []correctionLine
 	Open        bool
 	Until       string
