@@ -80,7 +80,7 @@ func (n *node) buildConsole(keys *purchase.Keyring, secret []byte, centre notify
 		Receipts: n.receipts(), Proofs: n.prover,
 		Series:  func(by incident.Dimension) []string { return n.cfg.names(n.parts, by) },
 		Numbers: n.parts.directory, References: keys, Partners: names, Location: n.parts.zone, Clock: n.app.clock,
-		Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Console.HTTPS, Source: source, Alone: n.alone.Load})
+		Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Console.HTTPS, Back: n.cfg.Console.OIDC.Redirect, Source: source, Alone: n.alone.Load})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 
 	"tenu/internal/auth"
 	"tenu/internal/incident"
-	"tenu/internal/numbering"
 	"tenu/internal/partner"
 	"tenu/internal/partner/house"
 	"tenu/internal/purchase"
@@ -69,7 +68,7 @@ func (c *config) checkIncidents() error {
 // line is one that canaries are sold to.
 type line struct {
 	number   purchase.MSISDN
-	operator numbering.Operator
+	operator purchase.Operator
 }
 
 // canaries reads the numbers that are tried.

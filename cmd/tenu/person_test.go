@@ -39,13 +39,13 @@ func TestPersonIsForgotten(t *testing.T) {
 }
 
 const (
-	whole    = purchase.MSISDN(22670458213)
+	departed = purchase.MSISDN(22670458213)
 	national = "70458213"
 	apart    = "70 45 82 13"
 )
 
 // forms find the number as people and programs write it.
-var wholeForms = person.NewForms(whole, "226")
+var departedForms = person.NewForms(departed, "226")
 
 // forgotten is an installation with a customer who will be.
 type forgotten struct {
@@ -84,7 +84,7 @@ func forget(t *testing.T, dsn string) {
 	}
 	f.refused()
 	f.over()
-	if text := f.tenu(exitDone, "person", "export", national, "--config", f.config); !wholeForms.In(text) || !strings.Contains(text, "habite à Bobo") {
+	if text := f.tenu(exitDone, "person", "export", national, "--config", f.config); !departedForms.In(text) || !strings.Contains(text, "habite à Bobo") {
 		t.Errorf("the export is %s", text)
 	}
 	f.tenu(exitDone, "person", "erase", apart, "--reason", "demande du "+apart, "--by", "dpo", "--config", f.config)
@@ -102,7 +102,7 @@ func forget(t *testing.T, dsn string) {
 		t.Errorf("retention says %s", text)
 	}
 	// The number is a stranger that may buy.
-	f.bought(t, "+"+fmt.Sprint(int64(whole)), 1050)
+	f.bought(t, "+"+fmt.Sprint(int64(departed)), 1050)
 	if now := f.traces(); now["purchase.recipient"] != 1 || now["case_file.number"] != 0 {
 		t.Errorf("after another purchase it is in %v", now)
 	}
@@ -118,7 +118,7 @@ func forget(t *testing.T, dsn string) {
 func (f *forgotten) live() {
 	f.t.Helper()
 	ctx := f.t.Context()
-	mine := "+" + fmt.Sprint(int64(whole))
+	mine := "+" + fmt.Sprint(int64(departed))
 	f.fault(f.t, f.sandbox.addresses().SMS, `{"operation":"message","kind":"refuse","next":1}`) // which the log tells of
 	f.bought(f.t, mine, 1050)
 	for _, w := range []wish{{Number: "+22676112299", Payer: mine}, {Number: mine, Payer: "+22676112299"}} {
@@ -136,10 +136,10 @@ func (f *forgotten) live() {
 	s := f.node.store
 	now := f.app.clock.Now()
 	for what, err := range map[string]error{
-		"choices":   s.SetChoices(ctx, whole, customer.Choices{Language: "en"}, now),
-		"favourite": s.PutFavourite(ctx, whole, customer.Favourite{Recipient: 22676112299, Name: "Awa"}, now, 5),
-		"of others": s.PutFavourite(ctx, 22676112299, customer.Favourite{Recipient: whole, Name: "Ali " + apart}, now, 5),
-		"session":   s.PutSession(ctx, "token", binary.BigEndian.AppendUint64(nil, uint64(whole)), now.Add(time.Hour)),
+		"choices":   s.SetChoices(ctx, departed, customer.Choices{Language: "en"}, now),
+		"favourite": s.PutFavourite(ctx, departed, customer.Favourite{Recipient: 22676112299, Name: "Awa"}, now, 5),
+		"of others": s.PutFavourite(ctx, 22676112299, customer.Favourite{Recipient: departed, Name: "Ali " + apart}, now, 5),
+		"session":   s.PutSession(ctx, "token", binary.BigEndian.AppendUint64(nil, uint64(departed)), now.Add(time.Hour)),
 	} {
 		if err != nil {
 			f.t.Fatalf("%s: %v", what, err)
@@ -152,7 +152,7 @@ func (f *forgotten) complain() {
 	f.t.Helper()
 	ctx := f.t.Context()
 	awa := f.clerk(f.t, "awa")
-	awa.admitted("+" + fmt.Sprint(int64(whole)))
+	awa.admitted("+" + fmt.Sprint(int64(departed)))
 	f.clerkReads(awa)
 	people, err := f.node.store.People(ctx)
 	if err != nil {
@@ -166,20 +166,20 @@ func (f *forgotten) complain() {
 	}
 	by := care.Actor{Kind: care.ByStaff, Staff: agent.ID}
 	desk := f.node.care
-	f.case1, _, err = desk.Open(ctx, care.Actor{Kind: care.ByCustomer}, care.NewCase{Number: whole, Matter: "other", Detail: "je suis le " + apart, Channel: "app", Language: "fr"})
+	f.case1, _, err = desk.Open(ctx, care.Actor{Kind: care.ByCustomer}, care.NewCase{Number: departed, Matter: "other", Detail: "je suis le " + apart, Channel: "app", Language: "fr"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.act(by, care.Deed{Do: care.EventNote, Text: "Le " + apart + " habite à Bobo, rue 12"})
 	f.act(by, care.Deed{Do: care.EventTold, Text: "Votre demande du " + national + " est traitée"})
-	if _, err := desk.Attach(ctx, f.case1.ID, by, "capture-"+national+".txt", []byte("mon numero est le "+fmt.Sprint(int64(whole))+"\n")); err != nil {
+	if _, err := desk.Attach(ctx, f.case1.ID, by, "capture-"+national+".txt", []byte("mon numero est le "+fmt.Sprint(int64(departed))+"\n")); err != nil {
 		f.t.Fatal(err)
 	}
 	windows, err := desk.Windows(ctx, 1)
 	if err != nil || len(windows) == 0 {
 		f.t.Fatalf("windows: %v, %v", windows, err)
 	}
-	f.callback, _, err = desk.Promise(ctx, care.Callback{Number: whole, WindowAt: windows[0], Channel: "app", Language: "fr", Reason: "au " + apart, Case: f.case1.ID})
+	f.callback, _, err = desk.Promise(ctx, care.Callback{Number: departed, WindowAt: windows[0], Channel: "app", Language: "fr", Reason: "au " + apart, Case: f.case1.ID})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func (f *forgotten) complain() {
 // clerkReads lets somebody of the staff look at the customer's pages, whose addresses hold the number.
 func (f *forgotten) clerkReads(c *clerk) {
 	f.t.Helper()
-	for _, path := range []string{"/customers/+" + fmt.Sprint(int64(whole)), "/search?q=" + url.QueryEscape(apart)} {
+	for _, path := range []string{"/customers/+" + fmt.Sprint(int64(departed)), "/search?q=" + url.QueryEscape(apart)} {
 		c.get(path)
 	}
 }
@@ -252,7 +252,7 @@ func (f *forgotten) refused() {
 func (f *forgotten) over() {
 	f.t.Helper()
 	ctx := f.t.Context()
-	if _, err := f.node.care.Cancel(ctx, f.callback.ID, whole); err != nil {
+	if _, err := f.node.care.Cancel(ctx, f.callback.ID, departed); err != nil {
 		f.t.Fatal(err)
 	}
 	f.act(care.Actor{Kind: care.ByCustomer}, care.Deed{Do: care.EventWithdrawn, Text: "merci, " + apart})
@@ -263,7 +263,7 @@ func (f *forgotten) over() {
 func (f *forgotten) quiet() {
 	f.t.Helper()
 	soon(f.t, "nothing of the number is open", 30*time.Second, func() bool {
-		open, err := f.node.store.Unsettled(f.t.Context(), wholeForms, f.app.clock.Now())
+		open, err := f.node.store.Unsettled(f.t.Context(), departedForms, f.app.clock.Now())
 		return err == nil && len(open) == 0
 	})
 }
@@ -283,7 +283,7 @@ func (f *forgotten) searched() {
 	f.t.Helper()
 	dir := f.t.TempDir()
 	texts := map[string]string{
-		"export": strings.ReplaceAll(f.tenu(exitDone, "person", "export", national, "--config", f.config), `"number": "+`+fmt.Sprint(int64(whole))+`"`, ""), // whose it is
+		"export": strings.ReplaceAll(f.tenu(exitDone, "person", "export", national, "--config", f.config), `"number": "+`+fmt.Sprint(int64(departed))+`"`, ""), // whose it is
 		"erased": f.tenu(exitDone, "person", "erased", "--json", "--config", f.config),
 		"breaks": f.tenu(exitDone, "reconcile", "breaks", "--json", "--config", f.config),
 	}
@@ -321,7 +321,7 @@ func (f *forgotten) searched() {
 		texts[path] = text
 	}
 	for what, text := range texts {
-		if wholeForms.In(text) {
+		if departedForms.In(text) {
 			f.t.Errorf("%s holds the number: %.2000s", what, text)
 		}
 	}
@@ -341,9 +341,9 @@ func (f *forgotten) searched() {
 func (f *forgotten) logged() {
 	f.t.Helper()
 	text := f.log.text()
-	if wholeForms.In(text) {
+	if departedForms.In(text) {
 		for line := range strings.Lines(text) {
-			if wholeForms.In(line) {
+			if departedForms.In(line) {
 				f.t.Errorf("the log holds the number: %s", line)
 			}
 		}
@@ -400,17 +400,17 @@ func (f *forgotten) tracesIn(db *sql.DB, table string, found map[string]int) {
 func inValue(column string, v any) bool {
 	b, octets := v.([]byte)
 	if !octets {
-		return wholeForms.In(fmt.Sprint(v))
+		return departedForms.In(fmt.Sprint(v))
 	}
 	if column == "statement_part.lines" {
 		there := false
 		_, err := reconcile.Rewrite(b, func(l *reconcile.Line) bool {
-			there = there || wholeForms.In(fmt.Sprintf("%+v", *l))
+			there = there || departedForms.In(fmt.Sprintf("%+v", *l))
 			return false
 		})
 		return there || err != nil
 	}
-	return wholeForms.In(string(b)) || bytes.Contains(b, binary.BigEndian.AppendUint64(nil, uint64(whole)))
+	return departedForms.In(string(b)) || bytes.Contains(b, binary.BigEndian.AppendUint64(nil, uint64(departed)))
 }
 
 // behind opens the database behind the store's back, and lists its tables.
@@ -448,7 +448,7 @@ func (f *forgotten) behind() (*sql.DB, []string) {
 func (f *forgotten) files() {
 	f.t.Helper()
 	f.tenu(exitDone, "person", "erase", national, "--reason", "encore", "--by", "dpo", "--config", f.config)
-	number := binary.BigEndian.AppendUint64(nil, uint64(whole))[2:]
+	number := binary.BigEndian.AppendUint64(nil, uint64(departed))[2:]
 	for _, name := range []string{"tenu.db", "tenu.db-wal", "tenu.db-shm"} {
 		data, err := os.ReadFile(filepath.Join(f.Dir, name))
 		if err != nil && !os.IsNotExist(err) {

@@ -23,6 +23,8 @@ import (
 type regulatorConfig struct {
 	HTTPS  bool   `yaml:"https"`
 	Source string `yaml:"source"`
+	// OIDCRedirect is where the provider of console.oidc sends the portal's browsers back to; without it, that way in is not offered here.
+	OIDCRedirect string `yaml:"oidc_redirect"`
 	// Publish: a month's report is published by itself; without it, `tenu report publish` does it.
 	Publish *bool `yaml:"publish"`
 }
@@ -52,11 +54,11 @@ func (n *node) buildPortal(secret []byte) error {
 	if header := n.cfg.Regulator.Source; header != "" {
 		source = func(r *http.Request) string { return r.Header.Get(header) }
 	}
-	if n.feed, err = feed.New(feed.Config{Desk: n.regulator, Store: n.store, Country: country, Drafts: n.cfg.Profile.Drafts, Targets: targets}); err != nil {
+	if n.feed, err = feed.New(feed.Config{Desk: n.regulator, Store: n.store, Country: country, Drafts: n.cfg.Profile.Drafts, Targets: targets, Version: version}); err != nil {
 		return err
 	}
 	n.portal, err = portal.New(portal.Config{Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Desk: n.regulator, Store: n.store, Records: n.store, Profile: country,
-		Drafts: n.cfg.Profile.Drafts, Targets: targets, Location: n.parts.zone, Clock: n.app.clock, Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Regulator.HTTPS, Source: source})
+		Drafts: n.cfg.Profile.Drafts, Targets: targets, Currency: n.parts.catalogue.Currency(), Location: n.parts.zone, Clock: n.app.clock, Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Regulator.HTTPS, Back: n.cfg.Regulator.OIDCRedirect, Source: source})
 	return err
 }
 
@@ -112,7 +114,9 @@ func (n *node) figuresAnnex() api.Annex {
 			return answer(w, r)
 		}}
 	}
-	return api.Annex{Prefix: feed.Base + "/", Routes: []api.AnnexRoute{route("/figures", n.feed.Figures), route("/definitions", n.feed.Definitions), route("/reports", n.feed.Reports),
+	described := route("/openapi.json", n.feed.Description)
+	described.Scope = "" // anybody may read what there is to be asked
+	return api.Annex{Prefix: feed.Base + "/", Routes: []api.AnnexRoute{described, route("/figures", n.feed.Figures), route("/definitions", n.feed.Definitions), route("/reports", n.feed.Reports),
 		route("/reports/{month}/{file}", n.feed.Report)}, Refuse: func(w http.ResponseWriter, r api.Refusal) {
 		_ = feed.Refuse(w, r.Status, r.Code, r.Title, r.Detail) // a client that left needs no answer
 	}}

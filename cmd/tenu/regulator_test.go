@@ -159,14 +159,26 @@ func TestRegulator(t *testing.T) {
 	s := startSite(t, func(text string) string { // what is lost stays unknown for as long as the test
 		return strings.Replace(text, "lateness: 1m", "lateness: 2h", 1)
 	})
-	for i, fault := range []string{"", `{"operation":"credit","kind":"lose_request","next":100000}`} {
-		if fault != "" {
-			s.fault(t, s.sandbox.addresses().Charging, fault)
-		}
-		w := wish{Product: "airtime", Number: "70112233", Amount: 1050, Currency: "XOF", PayWith: "wallet", Again: true}
-		if _, err := s.remote.buy(t.Context(), strings.Repeat("k", i+1), &w, 1); err != nil {
-			t.Fatal(err)
+	at := s.sandbox.addresses()
+	bought := 0
+	buy := func(times int) {
+		for range times {
+			bought++
+			w := wish{Product: "airtime", Number: "70112233", Amount: 1050, Currency: "XOF", PayWith: "wallet", Again: true}
+			if _, err := s.remote.buy(t.Context(), strings.Repeat("k", bought), &w, 5); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	buy(4)
+	s.fault(t, at.Wallet, `{"operation":"charge","kind":"refuse","next":3}`)
+	buy(3)
+	s.fault(t, at.Charging, `{"operation":"credit","kind":"refuse","next":2}`)
+	buy(2)
+	s.fault(t, at.Charging, `{"operation":"credit","kind":"lose_request","next":100000}`)
+	buy(2)
+	ines := reads(t, s.at.regulator.Addr().String(), "ines", s.password)
+	ines.get("/")
+	ines.has(http.StatusOK, "Argent retenu, par âge (XOF)", "Échecs par code et partie responsable", "Du débit au crédit ou au remboursement", "De l&#39;échec prouvé au remboursement", "0\u00a0F\u00a0CFA")
 	browse(t, "regulator.js", map[string]any{"regulator": "http://" + s.at.regulator.Addr().String(), "password": s.password})
 }

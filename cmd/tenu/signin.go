@@ -58,6 +58,14 @@ func (c *config) checkConsole() error {
 
 func (c *config) checkOIDC() error {
 	o := &c.Console.OIDC
+	if back := c.Regulator.OIDCRedirect; back != "" {
+		if o.Issuer == "" {
+			return c.file.Errorf("regulator.oidc_redirect", "console.oidc is needed: nobody would send browsers back")
+		}
+		if !comesBack(back) {
+			return c.file.Errorf("regulator.oidc_redirect", "where the provider sends browsers back to is needed, such as https://regulator.example%s", oidcBack)
+		}
+	}
 	if o.Issuer == "" {
 		return nil
 	}
@@ -74,7 +82,7 @@ func (c *config) checkOIDC() error {
 	case o.RoleClaim == "" && len(o.Roles) > 0:
 		return c.file.Errorf("console.oidc.role_claim", "the claim whose values are roles is needed")
 	}
-	if back, err := url.Parse(o.Redirect); err != nil || back.Host == "" || back.Path != oidcBack || !private(back) {
+	if !comesBack(o.Redirect) {
 		return c.file.Errorf("console.oidc.redirect", "where the provider sends browsers back to is needed, such as https://console.example%s", oidcBack)
 	}
 	for value, role := range o.Roles {
@@ -85,7 +93,13 @@ func (c *config) checkOIDC() error {
 	return nil
 }
 
-// oidcBack is the console's page that the provider sends browsers back to.
+// comesBack reports whether an address is the page of a console or portal that the provider sends browsers back to.
+func comesBack(text string) bool {
+	back, err := url.Parse(text)
+	return err == nil && back.Host != "" && back.Path == oidcBack && private(back)
+}
+
+// oidcBack is the page that the provider sends browsers back to.
 const oidcBack = "/signin/oidc"
 
 // waysIn are how staff sign in beside passwords; nil where they are not offered.

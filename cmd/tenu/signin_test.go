@@ -83,6 +83,25 @@ func TestStaffConfigErrors(t *testing.T) {
 	}
 }
 
+// The portal's way back is checked as the console's is.
+func TestPortalOIDCConfig(t *testing.T) {
+	portal := func(section, back string) error {
+		return checkText(strings.Replace(consoleSection(t, section), `oidc_redirect: ""`, `oidc_redirect: "`+back+`"`, 1))
+	}
+	if err := portal(wholeConsole, "https://regulator.example/signin/oidc"); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct{ section, back, want string }{
+		"elsewhere":   {wholeConsole, "https://regulator.example/", "regulator.oidc_redirect: where the provider"},
+		"in clear":    {wholeConsole, "http://regulator.example/signin/oidc", "regulator.oidc_redirect: where the provider"},
+		"no provider": {"  https: false\n", "https://regulator.example/signin/oidc", "regulator.oidc_redirect: console.oidc is needed"},
+	} {
+		if err := portal(c.section, c.back); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v\nwant an error with %q", name, err, c.want)
+		}
+	}
+}
+
 // Accounts from the first to the last command, on a database of their own.
 func TestStaffCommands(t *testing.T) {
 	dir := t.TempDir()

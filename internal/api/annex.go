@@ -23,9 +23,9 @@ type Annex struct {
 
 // AnnexRoute is one operation of an annex.
 type AnnexRoute struct {
-	Pattern string // method and path, as http.ServeMux reads it
-	Scope   auth.Scope
-	Media   []string // that a body may be of; none: there is no body
+	Pattern string     // method and path, as http.ServeMux reads it
+	Scope   auth.Scope // "": anybody may ask, and there is no client
+	Media   []string   // that a body may be of; none: there is no body
 	// Answer answers. The body is whole and bounded. An error is for the log alone.
 	Answer func(w http.ResponseWriter, r *http.Request, client *auth.Client, body []byte) error
 }
@@ -39,7 +39,10 @@ type Refusal struct {
 // annex adds an annex's routes, each behind the guard of the API's own.
 func (a *API) annex(x *Annex) {
 	for _, route := range x.Routes {
-		op := &huma.Operation{Security: needs(route.Scope), MaxBodyBytes: bodyLimit + 1}
+		op := &huma.Operation{MaxBodyBytes: bodyLimit + 1}
+		if route.Scope != "" {
+			op.Security = needs(route.Scope)
+		}
 		if len(route.Media) > 0 {
 			op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{}}
 			for _, kind := range route.Media {

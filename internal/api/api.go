@@ -14,7 +14,6 @@ import (
 
 	"tenu/internal/auth"
 	"tenu/internal/catalogue"
-	"tenu/internal/numbering"
 	"tenu/internal/purchase"
 	"tenu/internal/receipt"
 	"tenu/internal/sale"
@@ -55,7 +54,7 @@ type Desk interface {
 
 // Numbers reads telephone numbers as people write them; *numbering.Directory does.
 type Numbers interface {
-	Parse(text string) (purchase.MSISDN, numbering.Operator, error)
+	Parse(text string) (purchase.MSISDN, purchase.Operator, error)
 }
 
 // ErrForged is wrapped by the error of a callback that is not authentic.

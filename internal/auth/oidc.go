@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,7 +23,7 @@ import (
 // OIDCConfig says who signs staff in by OpenID Connect.
 type OIDCConfig struct {
 	Issuer, ClientID, ClientSecret string
-	// Redirect is where the provider sends browsers back to: the console's /signin/oidc.
+	// Redirect is where the provider sends browsers back to where nothing else is asked for: the console's /signin/oidc.
 	Redirect string
 	// RoleClaim names a claim of the ID token; Roles say which of its values are which role. With a claim, its role is
 	// taken over at each sign-in. "": the account's own stays.
@@ -47,6 +48,13 @@ type OIDC struct {
 type discovered struct {
 	*oidc.Provider
 	oauth oauth2.Config
+}
+
+// to is the same with another address to come back to, "" for the configured one.
+func (p *discovered) to(back string) *oauth2.Config {
+	oauth := p.oauth
+	oauth.RedirectURL = cmp.Or(back, oauth.RedirectURL)
+	return &oauth
 }
 
 // NewOIDC returns what signs in by a provider, or an error that says what cannot be. It asks nobody yet.
@@ -120,6 +128,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 // oidcState is what is remembered between the way there and the way back.
 type oidcState struct {
 	State, Nonce, Verifier string
+	Back                   string // "": the configured one
 	Till                   int64
 }
 
@@ -127,8 +136,9 @@ type oidcState struct {
 const oidcWithin = 10 * time.Minute
 
 // AskOIDC returns where the browser is sent to, and a sealed state for a cookie that only
-// the way back reads. ErrProvider.
-func (d *StaffDesk) AskOIDC(ctx context.Context) (url, state string, err error) {
+// the way back reads. back is where the provider sends it back to, which must know that address of this client; "" is the
+// configured one. ErrProvider.
+func (d *StaffDesk) AskOIDC(ctx context.Context, back string) (url, state string, err error) {
 	if d.cfg.OIDC == nil {
 		return "", "", fmt.Errorf("%w: there is none", ErrProvider)
 	}
@@ -142,7 +152,7 @@ func (d *StaffDesk) AskOIDC(ctx context.Context) (url, state string, err error) 
 	}
 	text := base64.RawURLEncoding.EncodeToString
 	verifier := sha256.Sum256(b[32:])
-	s := oidcState{State: text(b[:16]), Nonce: text(b[16:32]), Verifier: text(verifier[:]), Till: int64(d.cfg.Clock.Now().Add(oidcWithin))}
+	s := oidcState{State: text(b[:16]), Nonce: text(b[16:32]), Verifier: text(verifier[:]), Back: back, Till: int64(d.cfg.Clock.Now().Add(oidcWithin))}
 	kept, err := json.Marshal(s)
 	if err != nil {
 		return "", "", fmt.Errorf("write a state: %w", err)
@@ -151,7 +161,7 @@ func (d *StaffDesk) AskOIDC(ctx context.Context) (url, state string, err error) 
 	if err != nil {
 		return "", "", err
 	}
-	url = p.oauth.AuthCodeURL(s.State, oidc.Nonce(s.Nonce), oauth2.S256ChallengeOption(s.Verifier))
+	url = p.to(back).AuthCodeURL(s.State, oidc.Nonce(s.Nonce), oauth2.S256ChallengeOption(s.Verifier))
 	return url, text(box), nil
 }
 
@@ -207,7 +217,7 @@ func (o *OIDC) exchange(ctx context.Context, now purchase.Instant, asked oidcSta
 		return identity{}, err
 	}
 	ctx = oidc.ClientContext(ctx, o.cfg.Client)
-	got, err := p.oauth.Exchange(ctx, code, oauth2.VerifierOption(asked.Verifier))
+	got, err := p.to(asked.Back).Exchange(ctx, code, oauth2.VerifierOption(asked.Verifier))
 	if err != nil {
 		var refused *oauth2.RetrieveError
 		if errors.As(err, &refused) && refused.Response.StatusCode < http.StatusInternalServerError {

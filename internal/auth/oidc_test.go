@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -28,6 +29,7 @@ type provider struct {
 	sign   *rsa.PrivateKey // another key than the published one, when set
 	code   string
 	asked  url.Values // of the authorization request
+	back   string     // where browsers are to be sent back to, when it is not the configured address
 }
 
 func newProvider(t *testing.T) *provider {
@@ -51,7 +53,7 @@ func newProvider(t *testing.T) *provider {
 	})
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
 		sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-		if r.FormValue("code") != p.code || base64.RawURLEncoding.EncodeToString(sum[:]) != p.asked.Get("code_challenge") {
+		if r.FormValue("code") != p.code || r.FormValue("redirect_uri") != p.asked.Get("redirect_uri") || base64.RawURLEncoding.EncodeToString(sum[:]) != p.asked.Get("code_challenge") {
 			w.WriteHeader(http.StatusBadRequest)
 			answer(w, map[string]string{"error": "invalid_grant"})
 			return
@@ -94,7 +96,7 @@ func (p *provider) token(t *testing.T) string {
 // there sends a browser to the provider, and returns the state for the way back and its cookie.
 func (p *provider) there(t *testing.T, o *office) (state, kept string) {
 	t.Helper()
-	to, kept, err := o.AskOIDC(t.Context())
+	to, kept, err := o.AskOIDC(t.Context(), p.back)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +107,9 @@ func (p *provider) there(t *testing.T, o *office) (state, kept string) {
 	p.asked = u.Query()
 	if p.asked.Get("code_challenge_method") != "S256" || p.asked.Get("nonce") == "" || p.asked.Get("client_id") != "tenu" {
 		t.Errorf("the authorization request lacks something: %v", p.asked)
+	}
+	if want := cmp.Or(p.back, "https://console.example/signin/oidc"); p.asked.Get("redirect_uri") != want {
+		t.Errorf("browsers are sent back to %q, not to %q", p.asked.Get("redirect_uri"), want)
 	}
 	now := o.clock.Now().Time()
 	p.claims = map[string]any{"iss": p.URL, "sub": "1234", "aud": "tenu", "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(),
@@ -221,7 +226,7 @@ func TestOIDCDown(t *testing.T) {
 	}
 	for name, h := range bad {
 		answer = h
-		if _, _, err := o.AskOIDC(o.ctx); !errors.Is(err, auth.ErrProvider) || len(err.Error()) > 400 {
+		if _, _, err := o.AskOIDC(o.ctx, ""); !errors.Is(err, auth.ErrProvider) || len(err.Error()) > 400 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -236,7 +241,7 @@ func TestOIDCDown(t *testing.T) {
 	if _, _, err := o.SignInByOIDC(o.ctx, kept, state, p.code, auth.Visitor{}); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
-	if _, _, err := open(t, nil).AskOIDC(t.Context()); !errors.Is(err, auth.ErrProvider) {
+	if _, _, err := open(t, nil).AskOIDC(t.Context(), ""); !errors.Is(err, auth.ErrProvider) {
 		t.Errorf("without a provider: %v", err)
 	}
 }
@@ -283,6 +288,19 @@ func TestOIDCConfigured(t *testing.T) {
 	} {
 		if _, err := auth.NewOIDC(c); err == nil {
 			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+// TestOIDCBackElsewhere: one client of a provider serves several sites, each with its own address to come back to.
+func TestOIDCBackElsewhere(t *testing.T) {
+	p := newProvider(t)
+	o := openOIDC(t, p, true)
+	for _, back := range []string{"https://regulator.example/signin/oidc", ""} {
+		p.back = back
+		state, kept := p.there(t, o)
+		if _, _, err := o.SignInByOIDC(t.Context(), kept, state, p.code, auth.Visitor{}); err != nil {
+			t.Errorf("back to %q: %v", back, err)
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"tenu/internal/money"
-	"tenu/internal/numbering"
 	"tenu/internal/purchase"
 )
 
@@ -31,8 +30,8 @@ type Catalogue struct {
 	currency  money.Currency
 	languages []string
 	wallets   []Wallet
-	operators []numbering.Operator
-	routes    map[numbering.Operator][]string
+	operators []purchase.Operator
+	routes    map[purchase.Operator][]string
 	products  []Product
 }
 
@@ -51,7 +50,7 @@ type Product struct {
 	Bundle bool // otherwise airtime
 	Names  Names
 	// Operators whose lines it is sold to.
-	Operators []numbering.Operator
+	Operators []purchase.Operator
 	// Payers that it may be paid with: wallets' names, or Balance. The first is
 	// meant where a customer names none.
 	Payers []string
@@ -60,7 +59,7 @@ type Product struct {
 	// Offers are its versions, oldest first.
 	Offers []Offer
 
-	providers map[numbering.Operator][]string // who credits it, in order
+	providers map[purchase.Operator][]string // who credits it, in order
 }
 
 // Offer is one version of a product's terms. Its content never changes.
@@ -121,14 +120,14 @@ func (c *Catalogue) Currency() money.Currency { return c.currency }
 func (c *Catalogue) Languages() []string { return slices.Clone(c.languages) }
 
 // Operators lists the operators whose lines something can be sold to.
-func (c *Catalogue) Operators() []numbering.Operator { return slices.Clone(c.operators) }
+func (c *Catalogue) Operators() []purchase.Operator { return slices.Clone(c.operators) }
 
 // Wallets lists the wallets that something can be paid with.
 func (c *Catalogue) Wallets() []Wallet { return slices.Clone(c.wallets) }
 
 // Providers lists the providers that credit the lines of an operator, in the
 // order of preference; the first is the line's charging system.
-func (c *Catalogue) Providers(o numbering.Operator) []string { return slices.Clone(c.routes[o]) }
+func (c *Catalogue) Providers(o purchase.Operator) []string { return slices.Clone(c.routes[o]) }
 
 // Products lists every product, also those not on sale now.
 func (c *Catalogue) Products() []Product { return slices.Clone(c.products) }
@@ -144,7 +143,7 @@ func (c *Catalogue) Product(code string) (*Product, bool) {
 
 // Providers lists the providers that credit the product to lines of an operator,
 // in the order of preference.
-func (p *Product) Providers(o numbering.Operator) []string { return slices.Clone(p.providers[o]) }
+func (p *Product) Providers(o purchase.Operator) []string { return slices.Clone(p.providers[o]) }
 
 // Offer returns the version that is valid at a moment, or false when the product
 // is not on sale then.

@@ -10,7 +10,6 @@ import (
 
 	"tenu/internal/money"
 	"tenu/internal/notify/gsm7"
-	"tenu/internal/numbering"
 	"tenu/internal/purchase"
 	"tenu/internal/yamlfile"
 )
@@ -82,7 +81,7 @@ func Parse(file string, data []byte) (*Catalogue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalogue: %w", err)
 	}
-	l := loader{&Catalogue{routes: map[numbering.Operator][]string{}}, at}
+	l := loader{&Catalogue{routes: map[purchase.Operator][]string{}}, at}
 	for _, part := range []func(*catalogueFile) error{l.money, l.payers, l.routing, l.wares} {
 		if err := part(&raw); err != nil {
 			return nil, fmt.Errorf("catalogue: %w", err)
@@ -128,7 +127,7 @@ func (l loader) payers(raw *catalogueFile) error {
 func (l loader) routing(raw *catalogueFile) error {
 	for i, o := range raw.Operators {
 		path := fmt.Sprintf("operators[%d]", i)
-		code := numbering.Operator(o.Code)
+		code := purchase.Operator(o.Code)
 		switch {
 		case !isCode(o.Code):
 			return l.at.Errorf(path+".code", "%q is not an operator's code", o.Code)
@@ -168,7 +167,7 @@ func (l loader) wares(raw *catalogueFile) error {
 
 func (l loader) product(path string, raw *productFile) (Product, error) {
 	p := Product{Code: raw.Code, Bundle: raw.Kind == "bundle", Names: raw.Names, Payers: raw.Payers,
-		providers: map[numbering.Operator][]string{}}
+		providers: map[purchase.Operator][]string{}}
 	if !isCode(raw.Code) {
 		return p, l.at.Errorf(path+".code", "%q is not a code of at most 32 lower-case letters, digits, - and _", raw.Code)
 	}
@@ -211,7 +210,7 @@ func (l loader) audience(path string, raw *productFile, p *Product) error {
 		return l.at.Errorf(path+".operators", "at least one operator is needed")
 	}
 	for i, name := range raw.Operators {
-		code := numbering.Operator(name)
+		code := purchase.Operator(name)
 		providers := slices.DeleteFunc(l.Providers(code), func(provider string) bool {
 			return len(raw.Providers) > 0 && !slices.Contains(raw.Providers, provider)
 		})
@@ -222,7 +221,7 @@ func (l loader) audience(path string, raw *productFile, p *Product) error {
 		p.providers[code] = providers
 	}
 	for i, provider := range raw.Providers {
-		if !slices.ContainsFunc(p.Operators, func(o numbering.Operator) bool { return slices.Contains(p.providers[o], provider) }) {
+		if !slices.ContainsFunc(p.Operators, func(o purchase.Operator) bool { return slices.Contains(p.providers[o], provider) }) {
 			return l.at.Errorf(fmt.Sprintf("%s.providers[%d]", path, i), "no operator of the product is reached through %q", provider)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"tenu/internal/money"
-	"tenu/internal/numbering"
 	"tenu/internal/purchase"
 )
 
@@ -60,7 +59,7 @@ type Ask struct {
 	Product  string
 	Amount   string // "1050"; may be left out for a bundle
 	Currency string // "XOF"; "" for the catalogue's
-	Operator numbering.Operator
+	Operator purchase.Operator
 	Payer    string // a wallet's name or Balance; "" for the product's first
 }
 

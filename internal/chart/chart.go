@@ -28,6 +28,8 @@ type Chart struct {
 	Keys    []string
 	KeyInk  int // the colour of the first key, counted as those of lines are
 	Columns []Column
+	// Lying draws them from left to right, one below the other, for labels that are long. There are no marks.
+	Lying bool
 }
 
 // Line is how Y changes with X.
@@ -62,7 +64,9 @@ const (
 	plotTop, plotFoot   = 108, 62 // below the upper edge, above the lower one
 	titleAt, unitAt     = 34, 58
 	keysAt, markHeight  = 84, 17
+	markClear           = 15  // between the plot and the labels of marks: a column's sum has room there
 	letter              = 7.4 // the width of one, about
+	barLeft, barHeight  = 310, 30
 )
 
 // Anchor is which end of a text stands at its place.
@@ -89,7 +93,12 @@ type Canvas interface {
 const colours = 4
 
 // Height is how high the picture is.
-func (c *Chart) Height() int { return cardHeight + markHeight*slices.Max(append(c.rows(), 0)) }
+func (c *Chart) Height() int {
+	if c.Lying {
+		return plotTop + barHeight*len(c.Columns) + plotFoot - 20
+	}
+	return cardHeight + markHeight*slices.Max(append(c.rows(), 0))
+}
 
 // rows gives each mark the row that its label has room in, from 1 at the bottom. The later
 // of two stands below the earlier one, so that no mark goes through a label.
@@ -124,6 +133,10 @@ func labelled(at float64, label string) (from, till float64) {
 
 // Draw draws the picture.
 func (c *Chart) Draw(on Canvas) {
+	if c.Lying {
+		c.drawBars(on)
+		return
+	}
 	height, rows := c.Height(), c.rows()
 	top := float64(plotTop + height - cardHeight)
 	foot := float64(height - plotFoot)
@@ -140,12 +153,12 @@ func (c *Chart) Draw(on Canvas) {
 	for _, t := range x.ticks {
 		at := x.place(t.At)
 		on.Line("axis", at, foot, at, foot+5)
-		on.Text("tick", Middle, at, foot+21, t.Label)
+		on.Text("tick", Middle, at, foot+21, strings.ReplaceAll(t.Label, "\u00a0", "\u202f")) // there is little room
 	}
 	on.Line("axis", plotLeft, foot, plotRight, foot)
 	c.drawColumns(on, x, y)
 	for i, m := range c.Marks {
-		at, line := x.place(m.At), top-float64(markHeight*(rows[i]-1))
+		at, line := x.place(m.At), top-float64(markHeight*(rows[i]-1))-markClear
 		on.Line("mark", at, line-12, at, foot)
 		if from, _ := labelled(at, m.Label); from < at {
 			on.Text("note", End, at-5, line-1, m.Label)
@@ -179,13 +192,25 @@ func (c *Chart) drawLines(on Canvas, x, y axis) {
 	}
 }
 
-// drawColumns draws the columns and their key.
-func (c *Chart) drawColumns(on Canvas, x, y axis) {
+// drawKeys draws what the parts of columns are.
+func (c *Chart) drawKeys(on Canvas) {
 	at := 24.0
 	for i, key := range c.Keys {
-		on.Box("bar c"+strconv.Itoa((c.KeyInk+i)%colours), at, keysAt-11, 13, 13, 2)
+		on.Box(c.bar(i), at, keysAt-11, 13, 13, 2)
 		on.Text("key", Start, at+20, keysAt, key)
 		at += 20 + letter*float64(len([]rune(key))) + 24
+	}
+}
+
+// bar is the class of a key's part.
+func (c *Chart) bar(key int) string { return "bar c" + strconv.Itoa((c.KeyInk+key)%colours) }
+
+// drawColumns draws the columns and their key.
+func (c *Chart) drawColumns(on Canvas, x, y axis) {
+	c.drawKeys(on)
+	narrow := false // sums would stand in one another
+	for _, column := range c.Columns {
+		narrow = narrow || letter*float64(len([]rune(Legible(column.sum())))) > x.place(1)-x.place(0)
 	}
 	for i, column := range c.Columns {
 		from, till := x.place(float64(i)+0.12), x.place(float64(i)+0.88)
@@ -193,14 +218,63 @@ func (c *Chart) drawColumns(on Canvas, x, y axis) {
 		for j, v := range column.Values {
 			if v > 0 {
 				upper := y.place(sum + v)
-				on.Box("bar c"+strconv.Itoa((c.KeyInk+j)%colours), from, upper, till-from, y.place(sum)-upper, 0)
+				on.Box(c.bar(j), from, upper, till-from, y.place(sum)-upper, 0)
 			}
 			sum += v
 		}
-		if sum > 0 {
+		if sum > 0 && !narrow {
 			on.Text("tick", Middle, (from+till)/2, y.place(sum)-5, Legible(sum))
 		}
 	}
+}
+
+// drawBars draws the picture of columns that lie.
+func (c *Chart) drawBars(on Canvas) {
+	height := c.Height()
+	on.Box("card", 0.5, 0.5, Width-1, float64(height-1), 10)
+	on.Text("title", Start, 24, titleAt, c.Title)
+	on.Text("note", Start, 24, unitAt, c.Y)
+	c.drawKeys(on)
+	x := axis{from: barLeft, till: plotRight - 48, whole: c.Whole}
+	for _, column := range c.Columns {
+		x.high = max(x.high, column.sum())
+	}
+	x.scale(6)
+	foot := float64(plotTop + barHeight*len(c.Columns))
+	for _, t := range x.ticks {
+		at := x.place(t.At)
+		on.Line("grid", at, plotTop-6, at, foot)
+		on.Text("tick", Middle, at, foot+21, t.Label)
+	}
+	for i, column := range c.Columns {
+		top, sum := float64(plotTop+barHeight*i), 0.0
+		on.Text("key", End, barLeft-10, top+barHeight/2+1, cut(column.Label, barLeft-24-10))
+		for j, v := range column.Values {
+			if v > 0 {
+				left := x.place(sum)
+				on.Box(c.bar(j), left, top+2, x.place(sum+v)-left, barHeight-12, 0)
+			}
+			sum += v
+		}
+		on.Text("tick", Start, x.place(sum)+6, top+barHeight/2+1, Legible(sum))
+	}
+	on.Line("axis", barLeft, plotTop-6, barLeft, foot)
+}
+
+// cut is a text that has room in so many pixels.
+func cut(text string, width float64) string {
+	letters := []rune(text)
+	if most := int(width / letter); len(letters) > most {
+		return strings.TrimRight(string(letters[:most-1]), " ") + "…"
+	}
+	return text
+}
+
+func (column *Column) sum() (sum float64) {
+	for _, v := range column.Values {
+		sum += v
+	}
+	return sum
 }
 
 // looks gives lines their classes: those whose names begin alike, up to a comma,
@@ -237,11 +311,7 @@ func (c *Chart) plot(height int) (y, x axis) {
 		}
 	}
 	for i, column := range c.Columns {
-		sum := 0.0
-		for _, v := range column.Values {
-			sum += v
-		}
-		y.high = max(y.high, sum)
+		y.high = max(y.high, column.sum())
 		x.ticks = append(x.ticks, Tick{float64(i) + 0.5, column.Label})
 	}
 	switch {

@@ -106,3 +106,33 @@ func TestLegible(t *testing.T) {
 		}
 	}
 }
+
+// TestBarsLie: each bar has its label, cut where it is long, and its sum; the picture is as high as it has bars.
+func TestBarsLie(t *testing.T) {
+	c := Chart{Title: "Failures", Y: "purchases", Whole: true, Lying: true, Keys: []string{"provider", "payer"},
+		Columns: []Column{{strings.Repeat("long ", 20), []float64{3, 1}}, {"short", []float64{0, 1200}}}}
+	words, count := drawn(t, &c)
+	if count["rect"] != 1+2+3 || !strings.Contains(words, "short\n") || !strings.Contains(words, "…\n") || strings.Contains(words, strings.Repeat("long ", 9)) || !strings.Contains(words, "1\u202f200\n") {
+		t.Errorf("%v of %s", count, words)
+	}
+	height := c.Height()
+	c.Columns = append(c.Columns, c.Columns...)
+	if c.Height() != height+2*barHeight {
+		t.Errorf("%d high, and %d with twice as many", height, c.Height())
+	}
+}
+
+// TestSumsHaveRoom: sums are written over columns only where they do not stand in one another.
+func TestSumsHaveRoom(t *testing.T) {
+	c := Chart{Title: "Days", Whole: true, Keys: []string{"n"}}
+	for range 31 {
+		c.Columns = append(c.Columns, Column{"d", []float64{12_345}})
+	}
+	if words, _ := drawn(t, &c); strings.Contains(words, "12\u202f345") {
+		t.Error("sums stand in one another")
+	}
+	c.Columns = c.Columns[:3]
+	if words, _ := drawn(t, &c); strings.Count(words, "12\u202f345\n") != 3 {
+		t.Error("sums are missing")
+	}
+}

@@ -5,19 +5,12 @@ package console
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"html/template"
 	"io"
-	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +28,7 @@ import (
 	"tenu/internal/receipt"
 	"tenu/internal/reconcile"
 	"tenu/internal/sale"
+	"tenu/internal/staff"
 )
 
 // Purchases reads purchases; *store.Store is one.
@@ -63,8 +57,8 @@ type Proofs interface {
 	Prove(ctx context.Context, r *purchase.Record) ([]byte, error)
 }
 
-// Config is what the console is built from. All of it is needed but Receipts, Proofs, Breaks, Verify, Secure, Source
-// and Alone.
+// Config is what the console is built from. All of it is needed but Receipts, Proofs, Breaks, Verify, Back, Secure,
+// Source and Alone.
 type Config struct {
 	Brand      string
 	Staff      *auth.StaffDesk
@@ -89,6 +83,8 @@ type Config struct {
 	Random     io.Reader
 	Secret     []byte // of the installation
 	Log        *slog.Logger
+	// Back is where an OpenID provider sends browsers back to; "": that way in is not offered.
+	Back string
 	// Secure: the console is reached by HTTPS only.
 	Secure bool
 	// Source is where a request comes from; nil: the connection's other end.
@@ -97,14 +93,8 @@ type Config struct {
 	Alone func() bool
 }
 
-//go:embed pages/*.html
-var pageFiles embed.FS
-
-//go:embed static
-var staticFiles embed.FS
-
-//go:embed phrases/*.yaml
-var phraseFiles embed.FS
+//go:embed pages/*.html static phrases/*.yaml
+var files embed.FS
 
 // standard is the language that is spoken where none is known.
 const standard = "fr"
@@ -115,9 +105,8 @@ const maxBody = care.MaxAttachment + 64<<10
 // Console serves the pages. It is an http.Handler, safe for concurrent use.
 type Console struct {
 	cfg      Config
+	site     *staff.Site
 	texts    *phrase.Texts
-	pages    map[string]*page.Set // by language
-	assets   *page.Assets
 	handler  http.Handler
 	hub      *hub
 	reports  *report.Report
@@ -132,58 +121,24 @@ func New(cfg Config) (*Console, error) {
 		cfg.Location == nil || cfg.Clock == nil || cfg.Random == nil || len(cfg.Secret) < 16 || cfg.Log == nil {
 		return nil, errors.New("console: something that is needed is missing")
 	}
-	if cfg.Source == nil {
-		cfg.Source = remote
-	}
 	if cfg.Alone == nil {
 		cfg.Alone = func() bool { return false }
 	}
-	c := &Console{cfg: cfg, pages: map[string]*page.Set{}, draining: make(chan struct{})}
-	phrases, err := fs.Sub(phraseFiles, "phrases")
+	c := &Console{cfg: cfg, draining: make(chan struct{})}
+	number := func(m purchase.MSISDN) string { return page.Unbroken(cfg.Numbers.Format(m)) }
+	var err error
+	c.site, err = staff.New(staff.Config{Name: "desk", Salt: "console", Brand: cfg.Brand, Staff: cfg.Staff, Back: cfg.Back, Location: cfg.Location, Clock: cfg.Clock, Random: cfg.Random,
+		Secret: cfg.Secret, Log: cfg.Log, MaxBody: maxBody, Secure: cfg.Secure, Source: cfg.Source, Files: files, Funcs: template.FuncMap{"number": number}})
 	if err != nil {
-		return nil, fmt.Errorf("console: %w", err)
+		return nil, err
 	}
-	if c.texts, err = phrase.LoadTexts(standard, phrases); err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	files, err := fs.Sub(staticFiles, "static")
-	if err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	if c.assets, err = page.LoadAssets(files); err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	templates, err := fs.Sub(pageFiles, "pages")
-	if err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	for _, code := range c.texts.Languages() {
-		number := func(m purchase.MSISDN) string { return page.Unbroken(cfg.Numbers.Format(m)) }
-		more := template.FuncMap{"number": number, "link": link, "join": func(all []string) string { return strings.Join(all, ", ") }}
-		if c.pages[code], err = page.Parse(templates, c.texts.In(code), c.assets, more); err != nil {
-			return nil, fmt.Errorf("console: %w", err)
-		}
-	}
+	c.texts = c.site.Texts
 	if c.reports, err = report.New(); err != nil {
 		return nil, err
 	}
 	c.hub = newHub(c)
-	c.handler = page.Guard(c.mux(), maxBody, cfg.Secure)
+	c.handler = c.site.Guard(c.mux())
 	return c, nil
-}
-
-// remote is the address of the other end of a connection, without the port, which is
-// another each time; of IPv6, the network that one household or office has.
-func remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	ip := net.ParseIP(host)
-	if ip == nil || ip.To4() != nil {
-		return host
-	}
-	return ip.Mask(net.CIDRMask(64, 128)).String()
 }
 
 // ServeHTTP answers a request.
@@ -197,22 +152,3 @@ func (c *Console) Run(ctx context.Context) { c.hub.run(ctx) }
 
 // Changed tells whoever looks at something that it changed. It never waits.
 func (c *Console) Changed(x care.Changed) { c.hub.changed(x) }
-
-// link lets a page lead to a telephone or an authenticator, and nowhere else.
-func link(to string) (template.URL, error) {
-	for _, scheme := range []string{"tel:", "otpauth:"} {
-		if strings.HasPrefix(to, scheme) {
-			return template.URL(to), nil //nolint:gosec // one of two schemes that run nothing
-		}
-	}
-	return "", nil
-}
-
-// mac is a message authentication code under the installation's secret.
-func (c *Console) mac(parts ...string) string {
-	mac := hmac.New(sha256.New, c.cfg.Secret)
-	for _, part := range append([]string{"console"}, parts...) {
-		_, _ = fmt.Fprintf(mac, "%d:%s", len(part), part) // a hash takes everything
-	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
-}

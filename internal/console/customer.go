@@ -64,7 +64,7 @@ func (v *visit) admit(number purchase.MSISDN) bool {
 		v.problem(http.StatusForbidden, "why_own_number")
 		return false
 	}
-	p := &reasonPage{frame: v.frame(""), Number: number, To: v.self()} // after a form that came too late, the page it was on
+	p := &reasonPage{frame: v.frame(""), Number: number, To: v.Self()} // after a form that came too late, the page it was on
 	for _, code := range reasons {
 		p.Reasons = append(p.Reasons, choice{code, v.Say("reason_" + code)})
 	}

@@ -208,7 +208,7 @@ func (v *visit) showIncidents(status int, wrong string, form incidentForm) {
 	p.Live = "incidents"
 	p.Problem = wrong
 	var err error
-	if p.failing, err = v.failing(); err == nil && !v.byItself() { // the past does not change by itself, and is dear to sum up
+	if p.failing, err = v.failing(); err == nil && !v.ByItself() { // the past does not change by itself, and is dear to sum up
 		err = p.past(v)
 	}
 	if err != nil {

@@ -214,8 +214,7 @@ func TestIncidentInWords(t *testing.T) {
 	s := play(t)
 	in := s.fails()
 	for lang, want := range map[string]string{"fr": "le fournisseur de crédit OCS", "en": "the credit provider OCS"} {
-		v := &visit{Console: s.Console, r: must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", "/", nil)), who: auth.Staff{ID: 1}}
-		v.speak(lang)
+		v := s.visitOf(t, must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", "/", nil)), auth.Staff{ID: 1}, lang)
 		if got := v.partyName(in.Party); got != want {
 			t.Errorf("%q is %q, want %q", in.Party, got, want)
 		}
@@ -227,8 +226,7 @@ func TestIncidentInWords(t *testing.T) {
 		}
 	}
 	shows(t, s.get("carol", "/incidents/"+s.incident), http.StatusOK, "le fournisseur de crédit OCS")
-	v := &visit{Console: s.Console, r: must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", "/", nil)), who: must[auth.Staff](t)(s.store.StaffMember(t.Context(), s.staff["carol"].ID))}
-	v.speak("fr")
+	v := s.visitOf(t, must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", "/", nil)), must[auth.Staff](t)(s.store.StaffMember(t.Context(), s.staff["carol"].ID)), "fr")
 	for name, want := range map[string]string{s.incident: "/incidents/" + s.incident, "INC-2024-07": "", "": ""} {
 		l := v.fileLine(&care.Case{Incident: name, Status: care.Open}, nil)
 		if l.Incident != name || l.IncidentPage != want {
@@ -271,8 +269,7 @@ func TestReports(t *testing.T) {
 			}
 		}
 	}
-	v := &visit{Console: s.Console, r: must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", "/", nil)), who: auth.Staff{ID: 1}}
-	v.speak("fr")
+	v := s.visitOf(t, must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", "/", nil)), auth.Staff{ID: 1}, "fr")
 	d, err := v.reported(in.ID)
 	if err != nil {
 		t.Fatal(err)

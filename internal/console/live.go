@@ -336,7 +336,7 @@ func (v *visit) follow(s *stream, write func(string) bool) {
 
 // beat keeps a stream open for whoever is still signed in.
 func (v *visit) beat(ctx context.Context, write func(string) bool) bool {
-	if _, _, err := v.cfg.Staff.Still(ctx, v.cookie(sessionCookie)); errors.Is(err, auth.ErrSignIn) {
+	if _, _, err := v.cfg.Staff.Still(ctx, v.SessionToken()); errors.Is(err, auth.ErrSignIn) {
 		write("event: over\ndata:\n\n") // signed out, revoked, or idle
 		return false
 	}

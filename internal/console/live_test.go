@@ -11,6 +11,7 @@ import (
 	"tenu/internal/auth"
 	"tenu/internal/care"
 	"tenu/internal/purchase"
+	"tenu/internal/staff"
 )
 
 // looking is a browser's stream.
@@ -206,13 +207,13 @@ func TestLiveIsNoUse(t *testing.T) {
 	s.watch("anna", "queue").until("changed")
 	q := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", s.server.URL+"/queue", nil))
 	q.Header.Set("Cookie", s.cookies["anna"])
-	q.Header.Set(byItselfHeader, "1")
+	q.Header.Set(staff.ByItselfHeader, "1")
 	answer, err := http.DefaultClient.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close() // nothing of it is read
-	v := &visit{Console: s.Console, r: q}
+	v := s.visitOf(t, q, auth.Staff{}, "")
 	if v.beat(t.Context(), func(string) bool { return true }); session().SeenAt != seen {
 		t.Error("a page that nobody touches was noted as use")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"tenu/internal/auth"
 	"tenu/internal/purchase"
+	"tenu/internal/staff"
 )
 
 type peoplePage struct {
@@ -65,7 +66,7 @@ type personPage struct {
 	Person   auth.Staff
 	Roles    []choice
 	Numbers  string
-	Sessions []signedIn
+	Sessions []staff.SignedIn
 	Changes  []changeLine
 	Self     bool
 	Password string
@@ -109,8 +110,8 @@ func (v *visit) showPerson(status int, s *auth.Staff, wrong, password string) {
 		v.fail(err)
 		return
 	}
-	for _, x := range sessions {
-		p.Sessions = append(p.Sessions, signedIn{v.Time(x.At), v.Time(x.SeenAt), v.Say("method_" + x.Method), x.Address, x.Browser, x.Hash == v.session.Hash})
+	for i := range sessions {
+		p.Sessions = append(p.Sessions, v.SignedIn(&sessions[i]))
 	}
 	changes, err := v.cfg.Staff.Changes(ctx, s.ID, 50)
 	if err != nil {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,26 +8,23 @@ import (
 	"testing"
 
 	"tenu/internal/phrase"
+	"tenu/internal/staff"
 )
 
 // Every phrase that pages and code say is there, and every one that is there is said.
 func TestPhrasesAreUsed(t *testing.T) {
-	dir, err := fs.Sub(phraseFiles, "phrases")
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema, err := phrase.SchemaOf(standard, dir)
+	schema, err := phrase.SchemaOf(standard, staff.With(files, "phrases"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	said := map[string]bool{}
 	var prefixes, suffixes []string
-	for _, glob := range []string{"*.go", "pages/*.html"} {
-		files, err := filepath.Glob(glob)
+	for _, glob := range []string{"*.go", "pages/*.html", "../staff/*.go", "../staff/pages/*.html"} {
+		names, err := filepath.Glob(glob)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range files {
+		for _, file := range names {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -43,7 +39,7 @@ func TestPhrasesAreUsed(t *testing.T) {
 					t.Errorf("%s says %q, which is no phrase", file, m[1])
 				}
 			}
-			for _, m := range regexp.MustCompile(`problem\([a-zA-Z.]+, "([a-z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+			for _, m := range regexp.MustCompile(`[pP]roblem\([a-zA-Z.]+, "([a-z_]+)"`).FindAllStringSubmatch(string(text), -1) {
 				said[m[1]] = true
 			}
 			for _, m := range regexp.MustCompile(`"(_[a-z]+)"`).FindAllStringSubmatch(string(text), -1) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"tenu/internal/page"
 	"tenu/internal/purchase"
 	"tenu/internal/receipt"
 	"tenu/internal/receipt/show"
@@ -122,5 +123,5 @@ func (v *visit) hand(body []byte, kind, disposition string) {
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", disposition)
 	h.Set("Cache-Control", "no-store")
-	_, _ = v.w.Write(body) // a browser that left needs no answer
+	page.Send(v.w, v.r, http.StatusOK, body, nil)
 }

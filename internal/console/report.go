@@ -38,12 +38,8 @@ func (v *visit) report(ending, kind string, write func(*report.Data, string) ([]
 		v.fail(err)
 		return
 	}
-	h := v.w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": in.ID.String() + "-" + lang + "." + ending}))
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'")
-	h.Set("Cache-Control", "no-store")
-	_, _ = v.w.Write(body) // a browser that left needs no answer
+	v.w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'")
+	v.hand(body, kind, mime.FormatMediaType("attachment", map[string]string{"filename": in.ID.String() + "-" + lang + "." + ending}))
 }
 
 // written is a report whose figures agree. They are read one after the other: while things

@@ -425,3 +425,15 @@ func shows(t testing.TB, a *answer, status int, texts ...string) {
 		}
 	}
 }
+
+// visitOf is a request of somebody's, in a language.
+func (r *rig) visitOf(t testing.TB, q *http.Request, who auth.Staff, lang string) *visit {
+	t.Helper()
+	shared, err := r.site.Visit(httptest.NewRecorder(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.Who = who
+	shared.Speak(lang)
+	return r.visit(shared)
+}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"tenu/internal/auth"
+	"tenu/internal/staff"
 )
 
 // route is one thing that the console answers: to anybody, to whoever is signed in
@@ -17,17 +18,12 @@ type route struct {
 
 // routes is the whole surface.
 func (c *Console) routes() []route {
-	return []route{
-		{"GET /signin", true, "", c.signInForm},
-		{"POST /signin", true, "", c.signIn},
-		{"GET /signin/oidc", true, "", c.oidc},
-		{"POST /signin/oidc", true, "", c.askOIDC},
-		{"POST /signin/passkey", true, "", c.passkey},
-
+	var shared []route
+	for _, r := range staff.Routes() {
+		shared = append(shared, route{r.Pattern, r.Open, "", func(v *visit) { r.Serve(v.Visit) }})
+	}
+	return append(shared, []route{
 		{"GET /{$}", false, "", c.front},
-		{"POST /signout", false, "", c.signOut},
-		{"GET /account", false, "", c.account},
-		{"POST /account", false, "", c.changeAccount},
 		{"GET /live", false, "", c.live},
 		{"GET /keys", false, "", c.keys},
 		{"GET /banner", false, auth.SeeIncidents, c.banner},
@@ -84,12 +80,12 @@ func (c *Console) routes() []route {
 		{"POST /staff", false, auth.ManageStaff, c.hire},
 		{"GET /staff/{login}", false, auth.ManageStaff, c.person},
 		{"POST /staff/{login}", false, auth.ManageStaff, c.changePerson},
-	}
+	}...)
 }
 
 func (c *Console) mux() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /static/", c.assets)
+	mux.Handle("GET /static/", c.site.Assets)
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	for _, r := range c.routes() {
 		mux.Handle(r.pattern, c.visitor(&r))
@@ -97,3 +93,6 @@ func (c *Console) mux() http.Handler {
 	mux.Handle("/", c.visitor(&route{open: true, serve: func(v *visit) { v.missing() }}))
 	return mux
 }
+
+// front is where the day begins: the queue, or what else the role sees.
+func (c *Console) front(v *visit) { v.see("/queue") }

@@ -25,7 +25,7 @@ func TestRead(t *testing.T) {
 	p := burkina(t)
 	for text, want := range map[string]struct {
 		number   purchase.MSISDN
-		operator Operator
+		operator purchase.Operator
 	}{
 		"70 11 22 33":               {22670112233, "moov"},
 		"+226 70-11-22-33":          {22670112233, "moov"},
@@ -150,7 +150,7 @@ func TestDigit(t *testing.T) {
 }
 
 // mobile draws a national number of the plan and its operator.
-func mobile(t *rapid.T, p *Plan) (string, Operator) {
+func mobile(t *rapid.T, p *Plan) (string, purchase.Operator) {
 	var prefixes []string
 	for prefix, uses := range p.uses {
 		if uses[0].verdict == nil {
@@ -294,7 +294,7 @@ func TestLongestPrefixDecides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]Operator{"70112233": "moov", "71112233": "orange"} {
+	for text, want := range map[string]purchase.Operator{"70112233": "moov", "71112233": "orange"} {
 		if _, got, err := p.Read(text); err != nil || got != want {
 			t.Errorf("%s: got %s %v, want %s", text, got, err, want)
 		}

@@ -33,9 +33,6 @@ var (
 	ErrUnassigned = errors.New("prefix assigned to no operator")
 )
 
-// Operator is an operator's code in the plan, such as "orange".
-type Operator string
-
 // BurkinaFaso is the plan that tenu ships.
 //
 //go:embed bf.yaml
@@ -47,8 +44,8 @@ type Plan struct {
 	code      string // calling code
 	lengths   []int
 	groups    []int
-	operators []Operator
-	names     map[Operator]string
+	operators []purchase.Operator
+	names     map[purchase.Operator]string
 	uses      map[string][]use // by prefix
 	longest   int              // prefix
 }
@@ -56,7 +53,7 @@ type Plan struct {
 // use is what numbers of a prefix are for.
 type use struct {
 	verdict  error // nil for a mobile line
-	operator Operator
+	operator purchase.Operator
 	lengths  []int
 }
 
@@ -96,7 +93,7 @@ func ParsePlan(file string, data []byte) (*Plan, error) {
 		return nil, fmt.Errorf("numbering plan: %w", err)
 	}
 	p := &Plan{country: raw.Country, code: strconv.Itoa(raw.CallingCode), lengths: raw.Lengths,
-		groups: raw.Groups, names: map[Operator]string{}, uses: map[string][]use{}}
+		groups: raw.Groups, names: map[purchase.Operator]string{}, uses: map[string][]use{}}
 	loader := loader{p, at}
 	for _, part := range []func(*planFile) error{loader.country, loader.operators, loader.others} {
 		if err := part(&raw); err != nil {
@@ -156,7 +153,7 @@ func (l loader) operators(raw *planFile) error {
 	}
 	for i, o := range raw.Operators {
 		path := fmt.Sprintf("operators[%d]", i)
-		code := Operator(o.Code)
+		code := purchase.Operator(o.Code)
 		switch {
 		case o.Code == "" || strings.Trim(o.Code, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "":
 			return l.at.Errorf(path+".code", "%q is not a code of lower-case letters, digits, - and _", o.Code)
@@ -217,14 +214,14 @@ func (p *Plan) CallingCode() string { return p.code }
 func (p *Plan) Lengths() []int { return slices.Clone(p.lengths) }
 
 // Operators lists the plan's operators in the file's order.
-func (p *Plan) Operators() []Operator { return slices.Clone(p.operators) }
+func (p *Plan) Operators() []purchase.Operator { return slices.Clone(p.operators) }
 
 // Name is what people call an operator, "" when the plan does not know it.
-func (p *Plan) Name(o Operator) string { return p.names[o] }
+func (p *Plan) Name(o purchase.Operator) string { return p.names[o] }
 
 // judge finds the line and operator of a national number, or says by an error
 // why nothing can be sold to it.
-func (p *Plan) judge(national string) (purchase.MSISDN, Operator, error) {
+func (p *Plan) judge(national string) (purchase.MSISDN, purchase.Operator, error) {
 	for n := min(p.longest, len(national)); n > 0; n-- {
 		for _, u := range p.uses[national[:n]] {
 			if !slices.Contains(u.lengths, len(national)) {

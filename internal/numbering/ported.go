@@ -22,7 +22,7 @@ const maxPorted = 1 << 26
 // Ported holds the numbers that left the operator of their prefix. It is
 // immutable and safe for concurrent use; the nil Ported holds none.
 type Ported struct {
-	operators []Operator
+	operators []purchase.Operator
 	// lines holds number<<8 | index of the operator, ascending.
 	lines []int64
 }
@@ -161,7 +161,7 @@ func (t *Ported) Len() int {
 }
 
 // Operator is the operator that a number was ported to, if it was.
-func (t *Ported) Operator(m purchase.MSISDN) (Operator, bool) {
+func (t *Ported) Operator(m purchase.MSISDN) (purchase.Operator, bool) {
 	if t == nil {
 		return "", false
 	}
@@ -188,7 +188,7 @@ func (d *Directory) SetPorted(t *Ported) { d.ported.Store(t) }
 
 // Parse reads a number as Plan.Read does, and finds its operator: the one it
 // was ported to, otherwise that of its prefix.
-func (d *Directory) Parse(text string) (purchase.MSISDN, Operator, error) {
+func (d *Directory) Parse(text string) (purchase.MSISDN, purchase.Operator, error) {
 	number, operator, err := d.Read(text)
 	if err != nil {
 		return 0, "", err
@@ -200,7 +200,7 @@ func (d *Directory) Parse(text string) (purchase.MSISDN, Operator, error) {
 }
 
 // Operator finds the operator of a line that was parsed before, with the same errors.
-func (d *Directory) Operator(m purchase.MSISDN) (Operator, error) {
+func (d *Directory) Operator(m purchase.MSISDN) (purchase.Operator, error) {
 	_, operator, err := d.Parse(m.String())
 	return operator, err
 }

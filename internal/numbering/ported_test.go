@@ -13,7 +13,7 @@ import (
 
 func TestDirectory(t *testing.T) {
 	d := NewDirectory(burkina(t))
-	want := func(text string, operator Operator) {
+	want := func(text string, operator purchase.Operator) {
 		t.Helper()
 		number, got, err := d.Parse(text)
 		if err != nil || got != operator {
@@ -75,7 +75,7 @@ func TestPortedProperty(t *testing.T) {
 	p := burkina(t)
 	operators := p.Operators()
 	rapid.Check(t, func(t *rapid.T) {
-		model := map[purchase.MSISDN]Operator{}
+		model := map[purchase.MSISDN]purchase.Operator{}
 		var text strings.Builder
 		for range rapid.IntRange(0, 50).Draw(t, "lines") {
 			// A narrow range, so that neighbours and repetitions come up.

@@ -18,7 +18,7 @@ const maxText = 64
 // "70 11 22 33", "+226 70-11-22-33", "0022670112233", "(226) 70.11.22.33", in
 // the digits of any script. It returns an error wrapping one of this package's
 // sentinels, which does not hold the number. Ported numbers are a Directory's matter.
-func (p *Plan) Read(text string) (purchase.MSISDN, Operator, error) {
+func (p *Plan) Read(text string) (purchase.MSISDN, purchase.Operator, error) {
 	dialled, err := clean(text)
 	if err != nil {
 		return 0, "", err

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -249,3 +250,17 @@ func Within(next string) string {
 // Unbroken keeps the parts of an amount or a number on one line. Messages have plain
 // spaces; pages may have these.
 func Unbroken(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
+
+// Remote is the address of the other end of a connection, without the port, which is
+// another each time; of IPv6, the network that one household or office has.
+func Remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	ip := net.ParseIP(host)
+	if ip == nil || ip.To4() != nil {
+		return host
+	}
+	return ip.Mask(net.CIDRMask(64, 128)).String()
+}

@@ -74,6 +74,9 @@ func (s State) String() string { return name(stateNames[:], int(s), "state") }
 // Final reports whether only new evidence can make the purchase leave the state.
 func (s State) Final() bool { return s == Credited || s == Refunded || s == Declined }
 
+// Operator is a mobile operator's code in the country's numbering plan, such as "orange".
+type Operator string
+
 // Language is a customer's language as an ISO 639-1 code: "fr" or "en".
 type Language string
 

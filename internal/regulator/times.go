@@ -71,3 +71,17 @@ func (t Times) Fastest(percent int64) (d time.Duration, ok bool) {
 	}
 	return 0, false
 }
+
+// TookCount is how many took how long.
+type TookCount struct {
+	Took  time.Duration
+	Count int64
+}
+
+// Each are the times, the shortest first.
+func (t Times) Each() (all []TookCount) {
+	for _, took := range slices.Sorted(maps.Keys(t)) {
+		all = append(all, TookCount{time.Duration(took) * grain, t[took]})
+	}
+	return all
+}

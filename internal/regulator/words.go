@@ -31,6 +31,20 @@ func (v Value) Say(language string) string {
 	return Digits(v.N)
 }
 
+// In is the value with nothing in each of the currencies that are known, where it is of amounts and has none.
+func (v Value) In(known ...money.Currency) Value {
+	if v.Unit == Amount && len(v.Money) == 0 {
+		v.Money = Money{}
+		for _, c := range known {
+			v.Money[c] = 0
+		}
+	}
+	return v
+}
+
+// Currencies are those that purchases were made in.
+func (f *Figures) Currencies() []money.Currency { return slices.Sorted(maps.Keys(f.Made.Amount)) }
+
 // Digits is a number in groups of three.
 func Digits(n int64) string {
 	text := strconv.FormatInt(n, 10)

@@ -304,7 +304,7 @@ func (w *Ware) Paused() bool { return len(w.Closed) > 0 && len(w.Closed) == len(
 // anybody when it is "", on a channel; and what of it is paused. An error is a *Problem.
 func (d *Desk) Products(number, channel string) ([]Ware, error) {
 	var line purchase.MSISDN
-	var operator numbering.Operator
+	var operator purchase.Operator
 	if strings.TrimSpace(number) != "" {
 		var err error
 		if line, operator, err = d.cfg.Directory.Parse(number); err != nil {
@@ -337,16 +337,16 @@ func (d *Desk) Products(number, channel string) ([]Ware, error) {
 
 // closed are the payers of a product with which it cannot be bought at the moment for a
 // line, paid by itself, or for any of those it is sold to when it is 0.
-func (d *Desk) closed(goods *catalogue.Catalogue, p *catalogue.Product, line purchase.MSISDN, operator numbering.Operator, channel string) (closed []string) {
+func (d *Desk) closed(goods *catalogue.Catalogue, p *catalogue.Product, line purchase.MSISDN, operator purchase.Operator, channel string) (closed []string) {
 	if d.cfg.Admit == nil {
 		return nil
 	}
-	operators := []numbering.Operator{operator}
+	operators := []purchase.Operator{operator}
 	if line == 0 {
 		operators = p.Operators
 	}
 	for _, payer := range p.Payers {
-		refused := func(o numbering.Operator) bool {
+		refused := func(o purchase.Operator) bool {
 			r := purchase.Request{Channel: channel, PayerNumber: line, Recipient: line, Payer: payer, Product: p.Code, Bundle: p.Bundle}
 			if providers := p.Providers(o); len(providers) > 0 {
 				r.Provider = providers[0]
@@ -356,7 +356,7 @@ func (d *Desk) closed(goods *catalogue.Catalogue, p *catalogue.Product, line pur
 			}
 			return d.cfg.Admit(&r) != nil
 		}
-		if !slices.ContainsFunc(operators, func(o numbering.Operator) bool { return !refused(o) }) {
+		if !slices.ContainsFunc(operators, func(o purchase.Operator) bool { return !refused(o) }) {
 			closed = append(closed, payer)
 		}
 	}
@@ -366,7 +366,7 @@ func (d *Desk) closed(goods *catalogue.Catalogue, p *catalogue.Product, line pur
 // Line is a customer's line with what it holds.
 type Line struct {
 	Number   purchase.MSISDN
-	Operator numbering.Operator
+	Operator purchase.Operator
 	purchase.Balances
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -30,8 +29,8 @@ const (
 // EventTypes lists every type of event that is told. Tickets are never deleted.
 var EventTypes = []string{eventCreate, eventAttribute, eventStatus, eventResolved, eventRequired}
 
-// maxQuery bounds a listener's query.
-const maxQuery = 512
+// maxQuery bounds a listener's address.
+const maxQuery = hook.MaxQuery
 
 // listener is a listener as the description has it.
 type listener struct {
@@ -48,29 +47,7 @@ func CheckQuery(query string) error {
 }
 
 // eventsOf are the types that a query selects, none for all.
-func eventsOf(query string) (types []string, err error) {
-	if len(query) > maxQuery {
-		return nil, fmt.Errorf("at most %d bytes", maxQuery)
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, errors.New("it cannot be read")
-	}
-	for name, given := range values {
-		if name != "eventType" {
-			return nil, errors.New("only eventType is known")
-		}
-		for _, each := range given {
-			types = append(types, strings.Split(each, ",")...)
-		}
-	}
-	for _, each := range types {
-		if !slices.Contains(EventTypes, each) {
-			return nil, errors.New("eventType: known are " + strings.Join(EventTypes, ", "))
-		}
-	}
-	return types, nil
-}
+func eventsOf(query string) ([]string, error) { return hook.Selected(query, EventTypes) }
 
 // listen registers a listener. The same one registered again is the same.
 func (t *TMF) listen(w http.ResponseWriter, r *http.Request, client *auth.Client, body []byte) error {

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -109,18 +108,4 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) error {
 		return s.store.DropSession(r.Context(), hashed(token))
 	}
 	return nil
-}
-
-// remote is the address of the other end of a connection; of IPv6, the network
-// that one subscriber has.
-func remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	ip := net.ParseIP(host)
-	if ip == nil || ip.To4() != nil {
-		return host
-	}
-	return ip.Mask(net.CIDRMask(64, 128)).String()
 }

@@ -113,7 +113,7 @@ func New(cfg Config) (*Web, error) {
 		cfg.CancelFor = 5 * time.Second
 	}
 	if cfg.Source == nil {
-		cfg.Source = remote
+		cfg.Source = page.Remote
 	}
 	w := &Web{cfg: cfg, draining: make(chan struct{})}
 	var err error

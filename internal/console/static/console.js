@@ -1,5 +1,5 @@
 // What the console does beside its forms: keys, what changes while it is looked at,
-// passkeys, charts. Nothing here decides anything.
+// charts. Nothing here decides anything.
 (() => {
   const $ = (s, e = document) => e.querySelector(s);
   const $$ = (s, e = document) => [...e.querySelectorAll(s)];
@@ -107,26 +107,6 @@
     count(box);
     box.focus();
   });
-
-  // Passkeys (W3C Web Authentication, level 3: JSON forms).
-  if (window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON) {
-    for (const form of $$("[data-passkey]")) {
-      form.hidden = false;
-      form.addEventListener("submit", async (e) => {
-        if (form.elements.answer.value) return;
-        e.preventDefault();
-        delete form.dataset.sent;
-        const options = JSON.parse($("[data-options]", form).value).publicKey;
-        try {
-          const made = form.dataset.passkey === "get"
-            ? await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) })
-            : await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) });
-          form.elements.answer.value = JSON.stringify(made.toJSON());
-          form.submit();
-        } catch { /* the person said no */ }
-      });
-    }
-  }
 
   // Charts, drawn in the colours of the page; the table below holds the same.
   const draw = async (box) => {

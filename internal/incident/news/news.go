@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,32 +44,12 @@ func CheckQuery(query string) error {
 	return err
 }
 
-// maxQuery bounds a listener's query.
-const maxQuery = 512
-
 // typesOf are the types that a query selects, none for all.
-func typesOf(query string) (types []string, err error) {
+func typesOf(query string) ([]string, error) {
 	if query == Notices {
 		return []string{TypeNotice}, nil
 	}
-	values, err := url.ParseQuery(query)
-	if err != nil || len(query) > maxQuery {
-		return nil, errors.New("it cannot be read")
-	}
-	for name, given := range values {
-		if name != "eventType" {
-			return nil, errors.New("only eventType is known")
-		}
-		for _, each := range given {
-			types = append(types, strings.Split(each, ",")...)
-		}
-	}
-	for _, each := range types {
-		if !slices.Contains(Types, each) {
-			return nil, errors.New("known events are " + strings.Join(Types, ", "))
-		}
-	}
-	return types, nil
+	return hook.Selected(query, Types)
 }
 
 // Desk is what is needed of whoever keeps the record; *incident.Desk is one.

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -95,21 +94,7 @@ func (w *writer) ticks(first, last purchase.Instant) (ticks []chart.Tick) {
 }
 
 // ends are the upper ends of the times to settle that are counted together.
-var ends = []time.Duration{5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute,
-	30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
-
-// endName is an end in short.
-func endName(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "> " + endName(ends[len(ends)-1])
-	case d < time.Minute:
-		return fmt.Sprintf("%d\u00a0s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d\u00a0min", d/time.Minute)
-	}
-	return fmt.Sprintf("%d\u00a0h", d/time.Hour)
-}
+var ends = chart.Ends
 
 // taken are the ends from the first to the last that something took, and the index of the first.
 func (w *writer) taken() (all []incident.SettledWithin, first int) {
@@ -133,26 +118,14 @@ func (w *writer) settled() *chart.Chart {
 		Keys: []string{w.Say("line_credited"), w.Say("line_refunded")}, KeyInk: 2} // as on the curves
 	taken, first := w.taken()
 	for _, e := range taken {
-		c.Columns = append(c.Columns, chart.Column{Label: endName(e.Till), Values: []float64{float64(e.Credited), float64(e.Given)}})
+		c.Columns = append(c.Columns, chart.Column{Label: chart.EndName(e.Till), Values: []float64{float64(e.Credited), float64(e.Given)}})
 	}
 	for _, p := range []struct {
 		name string
 		at   time.Duration
 	}{{"p50", w.Totals.SettledP50}, {"p95", w.Totals.SettledP95}, {"p99", w.Totals.SettledP99}} {
-		at := min(max(place(p.at)-float64(first), 0), float64(len(c.Columns)))
+		at := min(max(chart.Place(p.at)-float64(first), 0), float64(len(c.Columns)))
 		c.Marks = append(c.Marks, chart.Mark{At: at, Label: p.name + " " + w.duration(p.at)})
 	}
 	return c
-}
-
-// place is where a time lies on the axis of the ends, each of which is as wide as any other.
-func place(d time.Duration) float64 {
-	i := slices.IndexFunc(ends, func(end time.Duration) bool { return d <= end })
-	switch {
-	case i < 0:
-		return float64(len(ends)) + 0.5 // what took longer has no end
-	case i == 0:
-		return float64(d) / float64(ends[0])
-	}
-	return float64(i) + float64(d-ends[i-1])/float64(ends[i]-ends[i-1])
 }

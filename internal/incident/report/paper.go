@@ -183,7 +183,7 @@ func (w *writer) times(p *paper) {
 	var done int64
 	for _, e := range taken {
 		done += e.Credited + e.Given
-		p.Within = append(p.Within, []string{endName(e.Till), count(e.Credited), count(e.Given), w.share(done, t.Credited+t.Refunded)})
+		p.Within = append(p.Within, []string{chart.EndName(e.Till), count(e.Credited), count(e.Given), w.share(done, t.Credited+t.Refunded)})
 	}
 }
 

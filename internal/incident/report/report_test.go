@@ -2,29 +2,24 @@ package report
 
 import (
 	"bytes"
-	"compress/zlib"
 	"encoding/xml"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/html"
-	"golang.org/x/text/encoding/charmap"
 
 	"tenu/internal/auth"
 	"tenu/internal/incident"
 	"tenu/internal/money"
 	"tenu/internal/purchase"
+	"tenu/internal/sheet/sheettest"
 )
 
 var look = flag.String("look", "", "folder that TestLook writes sample reports to")
@@ -227,64 +222,6 @@ func TestPageSaysIt(t *testing.T) {
 	}
 }
 
-// stream is a compressed part of a PDF.
-var stream = regexp.MustCompile(`(?s)/Filter /FlateDecode /Length (\d+)>>\s*stream\n`)
-
-// shown are the texts that a PDF shows and the number of lines that it draws.
-func shown(t *testing.T, pdf []byte) (text string, strokes int) {
-	t.Helper()
-	texts := regexp.MustCompile(`\(((?:[^()\\]|\\.)*)\)\s*Tj`)
-	for _, found := range stream.FindAllSubmatchIndex(pdf, -1) {
-		length, err := strconv.Atoi(string(pdf[found[2]:found[3]]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		z, err := zlib.NewReader(bytes.NewReader(pdf[found[1] : found[1]+length]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(z)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range texts.FindAllSubmatch(content, -1) {
-			latin, err := charmap.Windows1252.NewDecoder().Bytes(m[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			text += regexp.MustCompile(`\\(.)`).ReplaceAllString(string(latin), "$1") + "\n"
-		}
-		strokes += bytes.Count(content, []byte(" l"))
-	}
-	return strings.ReplaceAll(text, "\u00a0", " "), strokes
-}
-
-// checkPDF reads the table of objects: each is where the table says.
-func checkPDF(t *testing.T, pdf []byte) {
-	t.Helper()
-	if !bytes.HasPrefix(pdf, []byte("%PDF-1.")) || !bytes.HasSuffix(bytes.TrimSpace(pdf), []byte("%%EOF")) {
-		t.Fatal("no PDF")
-	}
-	m := regexp.MustCompile(`startxref\n(\d+)\n`).FindSubmatch(pdf)
-	if m == nil {
-		t.Fatal("no table")
-	}
-	start, err := strconv.Atoi(string(m[1]))
-	if err != nil || !bytes.HasPrefix(pdf[start:], []byte("xref\n0 ")) {
-		t.Fatalf("no table at %s", m[1])
-	}
-	entries := regexp.MustCompile(`(\d{10}) 00000 n `).FindAllSubmatch(pdf[start:], -1)
-	for i, e := range entries {
-		offset, err := strconv.Atoi(string(e[1]))
-		if err != nil || !bytes.HasPrefix(pdf[offset:], fmt.Appendf(nil, "%d 0 obj", i+1)) {
-			t.Errorf("object %d is not at %s", i+1, e[1])
-		}
-	}
-	if len(entries) < 5 || !bytes.Contains(pdf[start:], []byte("/Root ")) {
-		t.Errorf("%d objects", len(entries))
-	}
-}
-
 func TestPaperSaysIt(t *testing.T) {
 	r := newReport(t)
 	for lang, wants := range wanted {
@@ -292,8 +229,9 @@ func TestPaperSaysIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkPDF(t, pdf)
-		text, strokes := shown(t, pdf)
+		sheettest.Check(t, pdf)
+		pages, strokes := sheettest.Pages(t, pdf)
+		text := strings.Join(pages, "")
 		for _, want := range wants {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: does not say %q", lang, want)
@@ -319,7 +257,7 @@ func TestBothAreAFunctionOfTheData(t *testing.T) {
 			if err != nil || err2 != nil || !bytes.Equal(one, two) {
 				t.Errorf("%s: two papers, %v, %v", name, err, err2)
 			}
-			checkPDF(t, one)
+			sheettest.Check(t, one)
 		}
 	}
 }
@@ -416,7 +354,7 @@ func TestHostileTexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkPDF(t, pdf)
+	sheettest.Check(t, pdf)
 }
 
 // TestPicturesHaveTheirMarks: whatever the span, the ticks are few, and each moment is marked.

@@ -1,24 +1,19 @@
 package gsma_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +21,7 @@ import (
 	"tenu/internal/partner/gsma"
 	"tenu/internal/purchase"
 	"tenu/internal/sandbox"
+	"tenu/internal/testpeer"
 )
 
 const repository = "../../.."
@@ -70,80 +66,6 @@ func description(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return file
-}
-
-// prismProgram is the validator that is not ours, installed when it is not there.
-func prismProgram(t *testing.T) string {
-	t.Helper()
-	folder := filepath.Join(repository, "test/prism")
-	required := os.Getenv("TENU_REQUIRE_PEERS") == "1" // test/setup.sh has installed it
-	program := filepath.Join(folder, "node_modules/@stoplight/prism-cli/dist/index.js")
-	if _, err := exec.LookPath("node"); err != nil {
-		absent(t, required, "Node.js is not here: %v", err)
-	}
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	if _, err := exec.LookPath("npm"); err != nil {
-		absent(t, required, "npm is not here: %v", err)
-	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	install.Dir = folder
-	if output, err := install.CombinedOutput(); err != nil {
-		absent(t, required, "npm ci in test/prism: %v\n%s", err, output)
-	}
-	return program
-}
-
-// prism stands between adapter and wallet, and fails what the description does
-// not have, in either direction. It returns its address.
-func prism(t *testing.T, upstream string) string {
-	t.Helper()
-	file, program := description(t), prismProgram(t)
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close()
-	ctx, stop := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, "node", program, "proxy", file, upstream, "--errors", "--host", "127.0.0.1", "--port", port)
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	output, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command.Stderr = command.Stdout
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready, ended := make(chan bool, 1), make(chan struct{})
-	var said bytes.Buffer
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(output); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if strings.Contains(lines.Text(), "Prism is listening") {
-				ready <- true
-			}
-		}
-		ready <- false
-	}()
-	t.Cleanup(func() {
-		stop()
-		<-ended
-		_ = command.Wait() // it was killed
-		if t.Failed() {
-			t.Logf("prism said:\n%s", said.Bytes()[max(0, said.Len()-8000):])
-		}
-	})
-	if !<-ready {
-		t.Fatal("prism did not start")
-	}
-	return "http://127.0.0.1:" + port
 }
 
 // witness notes what prism objects to, and which operations passed it.
@@ -193,7 +115,7 @@ func TestPublishedDescription(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	inbox := httptest.NewServer(callbacks)
 	t.Cleanup(inbox.Close)
-	url := prism(t, upstream.URL)
+	url := testpeer.Prism(t, description(t), upstream.URL)
 	transport := partner.Transport(16, 5*time.Second, nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	w := &witness{next: transport, passed: map[string]int{}}

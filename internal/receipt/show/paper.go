@@ -1,13 +1,13 @@
 package show
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/go-pdf/fpdf"
 	"rsc.io/qr"
+
+	"tenu/internal/sheet"
 )
 
 // quiet is the empty border of a code, in its modules.
@@ -53,81 +53,30 @@ type Paper struct {
 	Made                   time.Time
 }
 
-// ink and soft are the colours of texts.
-var ink, soft = [3]int{29, 28, 26}, [3]int{90, 88, 81}
-
-// The sheet, in millimetres: A5 upright, on which a code is large enough for any camera.
-const (
-	edge      = 12.0
-	width     = 148 - 2*edge
-	codeWidth = 58.0
-)
-
-// sheet is a PDF that is being written. The built-in fonts have Windows-1252: what is not
-// in it becomes a point.
-type sheet struct {
-	*fpdf.Fpdf
-	latin func(string) string
-}
-
-func (s *sheet) style(font, weight string, size float64, colour [3]int) {
-	s.SetFont(font, weight, size)
-	s.SetTextColor(colour[0], colour[1], colour[2])
-}
+// codeWidth is wide enough for any camera, in millimetres.
+const codeWidth = 58.0
 
 // PDF is the receipt as a sheet of A5. It is a pure function of the paper.
 func PDF(p *Paper) ([]byte, error) {
-	doc := fpdf.New("P", "mm", "A5", "")
-	s := &sheet{doc, doc.UnicodeTranslatorFromDescriptor("")}
-	s.SetTitle(p.Title, true)
-	s.SetLang(p.Language)
-	s.SetCreationDate(p.Made)
-	s.SetModificationDate(p.Made)
-	s.SetCatalogSort(true)
-	s.SetMargins(edge, edge, edge)
-	s.SetAutoPageBreak(true, edge)
-	s.SetDrawColor(216, 212, 200)
-	s.AddPage()
-	s.style("Helvetica", "B", 16, ink)
-	s.CellFormat(0, 8, s.latin(p.Brand+" · "+p.Title), "", 1, "L", false, 0, "")
-	s.style("Helvetica", "", 11, soft)
-	s.MultiCell(0, 6, s.latin(p.State), "", "L", false)
-	s.Ln(2)
-	for _, row := range p.Rows {
-		if row[1] == "" {
-			continue
-		}
-		s.style("Helvetica", "", 10, soft)
-		s.CellFormat(width/2, 7, s.latin(row[0]), "B", 0, "L", false, 0, "")
-		s.style("Helvetica", "B", 10, ink)
-		s.CellFormat(width/2, 7, s.latin(row[1]), "B", 1, "R", false, 0, "")
-	}
-	if err := s.code(p); err != nil {
-		return nil, err
-	}
-	s.SetAttachments([]fpdf.Attachment{{Content: p.Signed, Filename: p.File, Description: p.Title}})
-	var b bytes.Buffer
-	if err := s.Output(&b); err != nil {
-		return nil, fmt.Errorf("print a receipt: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// code draws the QR code with what to do with it beside.
-func (s *sheet) code(p *Paper) error {
 	code, err := qr.Encode(p.Link, qr.L)
 	if err != nil {
-		return fmt.Errorf("draw a code: %w", err)
+		return nil, fmt.Errorf("draw a code: %w", err)
 	}
-	at, step := s.GetY()+4, codeWidth/float64(code.Size)
-	s.SetFillColor(0, 0, 0)
+	s := sheet.New(sheet.Config{Title: p.Title, Author: p.Brand, Language: p.Language, Made: p.Made, Small: true})
+	s.Write(sheet.Heading, p.Brand+" · "+p.Title)
+	s.Write(sheet.Lead, p.State)
+	table := &sheet.Table{Widths: []float64{52, 72}, Align: "LR", StrongLast: true}
+	for _, row := range p.Rows {
+		if row[1] != "" {
+			table.Rows = append(table.Rows, row[:])
+		}
+	}
+	s.Table(table)
+	step := codeWidth / float64(code.Size)
 	const bleed = 0.02 // so that no hair of paper shows between two lines
-	runs(code, func(x, y, n int) {
-		s.Rect(edge+float64(x)*step, at+float64(y)*step, float64(n)*step, step+bleed, "F")
+	s.Beside(codeWidth, p.Code, func(box func(x, y, w, h float64)) {
+		runs(code, func(x, y, n int) { box(float64(x)*step, float64(y)*step, float64(n)*step, step+bleed) })
 	})
-	s.SetXY(edge+codeWidth+6, at)
-	s.style("Helvetica", "", 9, ink)
-	s.MultiCell(width-codeWidth-6, 4.5, s.latin(p.Code), "", "L", false)
-	s.SetXY(edge, at+codeWidth+4)
-	return nil
+	s.Attach(p.File, p.Title, p.Signed)
+	return s.Bytes()
 }

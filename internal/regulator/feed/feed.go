@@ -24,6 +24,7 @@ type Config struct {
 	Country *profile.Profile
 	Drafts  bool // limits that are proposed hold too
 	Targets regulator.Targets
+	Version string // of the software
 }
 
 // Store is what the interface reads itself.
@@ -33,14 +34,21 @@ type Store interface {
 }
 
 // Feed answers.
-type Feed struct{ cfg Config }
+type Feed struct {
+	cfg         Config
+	description []byte
+}
 
 // New returns the interface.
 func New(cfg Config) (*Feed, error) {
 	if cfg.Desk == nil || cfg.Store == nil || cfg.Country == nil {
 		return nil, errors.New("feed: something that is needed is missing")
 	}
-	return &Feed{cfg}, nil
+	description, err := document(cfg.Version)
+	if err != nil {
+		return nil, err
+	}
+	return &Feed{cfg, description}, nil
 }
 
 // Value is a figure's.

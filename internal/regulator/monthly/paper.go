@@ -5,14 +5,16 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-pdf/fpdf"
-
 	"tenu/internal/chart"
+	"tenu/internal/money"
 	"tenu/internal/purchase"
 	"tenu/internal/regulator"
+	"tenu/internal/regulator/picture"
+	"tenu/internal/sheet"
 )
 
 //go:embed month.html
@@ -24,7 +26,7 @@ var pageTemplate = template.Must(template.ParseFS(pageFile, "month.html"))
 type paper struct {
 	Lang, Brand, Title, Made string
 	Sections                 []section
-	Chart                    template.HTML
+	Charts                   []template.HTML
 	Style                    template.CSS
 }
 
@@ -47,8 +49,7 @@ var said = map[string][2]string{
 	"count": {"Nombre", "Count"}, "amount": {"Montant", "Amount"},
 	"open": {"Retenu et en exposition à la fin du mois", "Held and in exposure at the end of the month"}, "name": {"Nom", "Name"}, "where": {"Où", "Where"}, "since": {"Depuis", "Since"},
 	"found": {"Corrections connues", "Known corrections"}, "day": {"Jour", "Day"}, "at": {"Trouvé le", "Found"}, "changed": {"Corrigé", "Corrected"},
-	"days": {"Achats par jour", "Purchases by day"}, "column_credited": {"crédités", "credited"}, "column_failed": {"échoués", "failed"}, "bought": {"achats", "purchases"},
-	"spells": {"Incidents", "Incidents"}, "lasted": {"Durée", "Lasted"}, "customers": {"Clients touchés", "Customers affected"}, "held_item": {"retenu", "held"},
+	"spells": {"Incidents", "Incidents"}, "lasted": {"Durée", "Lasted"}, "customers": {"Clients touchés", "Customers affected"}, "held_item": {"retenu", "held"}, "exposed_item": {"exposition", "exposure"},
 	"list_pauses": {"Suspensions de vente", "Pauses of sales"}, "concerns": {"Concerne", "Concerns"}, "late": {" (hors délai)", " (beyond the limit)"},
 	"definitions": {"Définitions", "Definitions"}, "page": {"page %d sur {nb}", "page %d of {nb}"},
 }
@@ -79,7 +80,7 @@ func written(m *regulator.Monthly, lang, brand string, zone *time.Location) *pap
 			p.Sections = append(p.Sections, section{Title: say(d.Code, lang), Right: 1})
 		}
 		in := &p.Sections[len(p.Sections)-1]
-		in.Rows = append(in.Rows, []string{d.Name(lang), d.Of(m.Figures, limits).Say(lang)})
+		in.Rows = append(in.Rows, []string{d.Name(lang), d.Of(m.Figures, limits).In(m.Figures.Currencies()...).Say(lang)})
 		definitions.Rows = append(definitions.Rows, []string{d.Name(lang), d.Text(lang)})
 	}
 	add := func(s section) {
@@ -123,14 +124,14 @@ const mostOpen = 1000
 func openItems(m *regulator.Monthly, lang string, when func(purchase.Instant) string) section {
 	s := section{Title: say("open", lang), Head: []string{say("name", lang), say("where", lang), say("since", lang), say("amount", lang)}, Right: 3}
 	for _, i := range m.Open[:min(len(m.Open), mostOpen)] {
-		where := i.Account
-		if where == regulator.Held {
-			where = say("held_item", lang)
+		where := say("held_item", lang)
+		if partner, exposed := strings.CutPrefix(i.Account, "exposure/"); exposed {
+			where = say("exposed_item", lang) + ", " + partner
 		}
 		if i.Late {
 			where += say("late", lang)
 		}
-		s.Rows = append(s.Rows, []string{i.Name[:10], where, when(i.Since), fmt.Sprintf("%s\u00a0%s", regulator.Digits(i.Amount), i.Currency)})
+		s.Rows = append(s.Rows, []string{i.Name[:10], where, when(i.Since), regulator.Money{money.Currency(i.Currency): i.Amount}.Say()})
 	}
 	return s
 }
@@ -139,24 +140,32 @@ func took(n int64, lang string) string {
 	return regulator.Took(time.Duration(n)*time.Microsecond, lang)
 }
 
-// picture is the days of the month.
-func picture(m *regulator.Monthly, lang string) *chart.Chart {
-	c := &chart.Chart{Title: say("days", lang), X: strings.ToLower(say("day", lang)), Y: say("bought", lang), Whole: true, Keys: []string{say("column_credited", lang), say("column_failed", lang)}}
-	for _, d := range m.Days {
-		failed := int64(0)
-		for i := range d.Figures.Failures {
-			failed += d.Figures.Failures[i].Count
-		}
-		c.Columns = append(c.Columns, chart.Column{Label: d.Day[8:], Values: []float64{float64(d.Figures.Credited.Count), float64(failed)}})
+// pictures are the charts of the month: those that there is something to draw for.
+func pictures(m *regulator.Monthly, lang string) ([]*chart.Chart, error) {
+	p, err := picture.In(lang)
+	if err != nil {
+		return nil, err
 	}
-	return c
+	days := make([]picture.Step, len(m.Days))
+	for i := range m.Days {
+		days[i] = picture.Step{Label: m.Days[i].Day[8:], Of: m.Days[i].Figures}
+	}
+	limits := limitsOf(m)
+	all := []*chart.Chart{p.Days(days), p.Settled(m.Figures, limits.Settle), p.Failures(m.Figures), p.Refunded(m.Figures, limits.Refund)}
+	return slices.DeleteFunc(all, func(c *chart.Chart) bool { return c == nil }), nil
 }
 
 // HTML is a month as one page that needs no other file, in "fr" or "en".
 func HTML(m *regulator.Monthly, lang, brand string, zone *time.Location) ([]byte, error) {
 	p := written(m, lang, brand, zone)
-	p.Style = template.CSS(chart.Style)                                           //nolint:gosec // our own
-	p.Chart = template.HTML(strings.TrimSpace(string(picture(m, lang).Inline()))) //nolint:gosec // the chart escapes its texts
+	p.Style = template.CSS(chart.Style) //nolint:gosec // our own
+	charts, err := pictures(m, lang)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range charts {
+		p.Charts = append(p.Charts, template.HTML(strings.TrimSpace(string(c.Inline())))) //nolint:gosec // the chart escapes its texts
+	}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("write the page of %s: %w", m.Month, err)
@@ -164,119 +173,33 @@ func HTML(m *regulator.Monthly, lang, brand string, zone *time.Location) ([]byte
 	return b.Bytes(), nil
 }
 
-// The sheet, in millimetres: A4 upright, as the reports of incidents have it.
-const (
-	edge       = 15.0
-	sheetWidth = 210 - 2*edge
-	sheetFoot  = 297 - 20.0
-	lineHeight = 5.5
-)
-
-var ink, soft = [3]int{29, 28, 26}, [3]int{90, 88, 81}
-
-// sheet is a PDF that is being written. The built-in fonts have Windows-1252: what is not in it becomes a point.
-type sheet struct {
-	*fpdf.Fpdf
-	latin func(string) string
-}
+// widths are those of as many columns, in millimetres.
+var widths = map[int][]float64{2: {100, 80}, 3: {60, 45, 75}, 4: {64, 46, 34, 36}}
 
 // PDF is a month as PDF, in "fr" or "en". It is a pure function of the month.
 func PDF(m *regulator.Monthly, lang, brand string, zone *time.Location) ([]byte, error) {
 	p := written(m, lang, brand, zone)
-	doc := fpdf.New("P", "mm", "A4", "")
-	doc.SetTitle(p.Title, true)
-	doc.SetAuthor(brand, true)
-	doc.SetLang(lang)
-	doc.SetCreationDate(m.Published.Time())
-	doc.SetModificationDate(m.Published.Time())
-	doc.SetCatalogSort(true)
-	doc.SetMargins(edge, edge, edge)
-	doc.SetAutoPageBreak(true, 297-sheetFoot)
-	doc.AliasNbPages("")
-	s := &sheet{doc, doc.UnicodeTranslatorFromDescriptor("")}
-	s.SetFooterFunc(func() {
-		s.SetY(-13)
-		s.style("", 8, soft)
-		s.CellFormat(sheetWidth/2, 5, s.text(brand+" · "+p.Title), "", 0, "L", false, 0, "")
-		s.CellFormat(sheetWidth/2, 5, s.text(fmt.Sprintf(say("page", lang), s.PageNo())), "", 0, "R", false, 0, "")
-	})
-	s.AddPage()
-	s.style("B", 20, ink)
-	s.MultiCell(0, 9, s.text(p.Title), "", "L", false)
-	s.style("", 9, soft)
-	s.MultiCell(0, lineHeight, s.text(p.Made), "", "L", false)
-	for _, x := range p.Sections {
-		s.section(&x)
+	charts, err := pictures(m, lang)
+	if err != nil {
+		return nil, err
 	}
-	var b bytes.Buffer
-	if err := s.Output(&b); err != nil {
-		return nil, fmt.Errorf("write the PDF of %s: %w", m.Month, err)
+	s := sheet.New(sheet.Config{Title: p.Title, Author: brand, Language: lang, Made: m.Published.Time(), Foot: func(page int) (string, string) {
+		return brand + " · " + p.Title, fmt.Sprintf(say("page", lang), page)
+	}})
+	s.Write(sheet.Title, p.Title)
+	s.Write(sheet.Fine, p.Made)
+	for _, c := range charts {
+		s.Chart(c)
 	}
-	return b.Bytes(), nil
-}
-
-func (s *sheet) text(text string) string {
-	return s.latin(strings.ReplaceAll(text, "\u202f", "\u00a0"))
-}
-
-func (s *sheet) style(weight string, size float64, colour [3]int) {
-	s.SetFont("Helvetica", weight, size)
-	s.SetTextColor(colour[0], colour[1], colour[2])
-}
-
-// section writes a table whose cells may take several lines.
-func (s *sheet) section(x *section) {
-	s.Ln(3)
-	if s.GetY()+5*lineHeight > sheetFoot { // a title does not stand alone
-		s.AddPage()
-	}
-	s.style("B", 13, ink)
-	s.CellFormat(0, 8, s.text(x.Title), "", 1, "L", false, 0, "")
-	s.SetDrawColor(216, 212, 200)
-	s.SetLineWidth(0.2)
-	if x.Head != nil {
-		s.style("", 9, soft)
-		s.row(x, x.Head)
-	}
-	for _, row := range x.Rows {
-		s.style("", 9.5, ink)
-		s.row(x, row)
-	}
-}
-
-// widths are those of as many columns.
-var widths = map[int][]float64{2: {100, 80}, 3: {60, 45, 75}, 4: {70, 50, 30, 30}}
-
-func (s *sheet) row(x *section, row []string) {
-	wide := widths[len(row)]
-	if x.Right == 9 && len(row) == 2 {
-		wide = []float64{60, 120}
-	}
-	split, most := make([][]string, len(row)), 1
-	for i, text := range row {
-		for _, l := range s.SplitLines([]byte(s.text(text)), wide[i]-2) {
-			split[i] = append(split[i], string(l))
+	for i := range p.Sections {
+		x := &p.Sections[i]
+		columns := len(x.Rows[0])
+		right := min(x.Right, columns)
+		table := &sheet.Table{Title: x.Title, Head: x.Head, Rows: x.Rows, Widths: widths[columns], Align: strings.Repeat("L", right) + strings.Repeat("R", columns-right)}
+		if columns == 2 && right == 2 {
+			table.Widths = []float64{60, 120}
 		}
-		most = max(most, len(split[i]))
+		s.Table(table)
 	}
-	most = min(most, 40)
-	height := float64(most)*lineHeight + 1
-	if s.GetY()+height > sheetFoot {
-		s.AddPage()
-	}
-	left, top := s.GetXY()
-	s.Line(left, top, left+sheetWidth, top)
-	at := left
-	for i := range row {
-		align := "L"
-		if i >= x.Right {
-			align = "R"
-		}
-		for j, text := range split[i][:min(len(split[i]), most)] {
-			s.SetXY(at, top+0.5+float64(j)*lineHeight)
-			s.CellFormat(wide[i], lineHeight, text, "", 0, align, false, 0, "")
-		}
-		at += wide[i]
-	}
-	s.SetXY(left, top+height)
+	return s.Bytes()
 }

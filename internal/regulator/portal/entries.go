@@ -31,13 +31,13 @@ const minReason = 5
 
 // reason is why somebody looks beyond figures: it is kept.
 func (v *visit) reason(about purchase.ID, what string) (string, bool) {
-	reason := v.form("reason")
+	reason := v.Form("reason")
 	if n := len([]rune(reason)); n < minReason || n > 200 {
 		return "", false
 	}
-	err := v.cfg.Records.AddLook(v.r.Context(), care.Look{At: v.at, Staff: v.who.ID, Purchase: about, Reason: what + ": " + reason})
+	err := v.cfg.Records.AddLook(v.R.Context(), care.Look{At: v.At, Staff: v.Who.ID, Purchase: about, Reason: what + ": " + reason})
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return "", false
 	}
 	return reason, true
@@ -46,7 +46,7 @@ func (v *visit) reason(about purchase.ID, what string) (string, bool) {
 // open lists what is held and in exposure now, once a reason is given.
 func (p *Portal) open(v *visit) {
 	show := &openPage{frame: v.frame("open")}
-	if v.r.Method != http.MethodPost {
+	if v.R.Method != http.MethodPost {
 		v.show(http.StatusOK, "open", show)
 		return
 	}
@@ -56,22 +56,22 @@ func (p *Portal) open(v *visit) {
 		v.show(http.StatusUnprocessableEntity, "open", show)
 		return
 	}
-	items, err := p.cfg.Desk.Open(v.r.Context())
+	items, err := p.cfg.Desk.Open(v.R.Context())
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	limits, _, err := v.limits()
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
-	month := v.at.Time().In(p.cfg.Location).Format("2006-01")
+	month := v.At.Time().In(p.cfg.Location).Format("2006-01")
 	for i := range items[:min(len(items), mostItems)] {
 		x := &items[i]
-		name, age := p.cfg.Desk.Pseudonym(month, x.Purchase), v.at.Sub(x.Since)
+		name, age := p.cfg.Desk.Pseudonym(month, x.Purchase), v.At.Sub(x.Since)
 		l := itemLine{Name: name, Short: name[:10], Month: month, Account: v.account(x.Account), Amount: regulator.Money{x.Currency: x.Amount}.Say(), Since: v.time(x.Since),
-			Age: regulator.Took(age, v.lang)}
+			Age: regulator.Took(age, v.Lang)}
 		if x.Account == regulator.Held && limits.Settle > 0 && age > limits.Settle {
 			l.Tone = "bad"
 		}
@@ -103,22 +103,22 @@ type eventLine struct {
 
 // entry shows the life of one purchase under its name: no number, and no words of anybody's.
 func (p *Portal) entry(v *visit) {
-	month, name := v.r.PathValue("month"), v.r.PathValue("name")
+	month, name := v.R.PathValue("month"), v.R.PathValue("name")
 	id, err := p.cfg.Desk.Unveil(month, name)
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	if _, ok := v.reason(id, "regulator"); !ok {
-		v.problem(http.StatusUnprocessableEntity, "reason_short")
+		v.Problem(http.StatusUnprocessableEntity, "reason_short")
 		return
 	}
-	found, err := p.cfg.Records.Load(v.r.Context(), id)
+	found, err := p.cfg.Records.Load(v.R.Context(), id)
 	if err == nil && len(found) == 0 {
 		err = regulator.ErrNotFound
 	}
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	r := &found[0]
@@ -177,10 +177,10 @@ type monthLine struct {
 
 // published lists the months that are published, with what was found out since.
 func (p *Portal) published(v *visit) {
-	ctx := v.r.Context()
+	ctx := v.R.Context()
 	all, err := p.cfg.Desk.Publications(ctx)
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	show := &publishedPage{frame: v.frame("published"), Key: p.cfg.Desk.Key()}
@@ -188,12 +188,12 @@ func (p *Portal) published(v *visit) {
 		x := &all[i]
 		l := monthLine{Month: x.Month, When: v.time(x.At), Version: x.Version, Head: x.Head, Profile: x.Profile, Digest: x.Digest, Signature: x.Signature, Genuine: x.Genuine(show.Key)}
 		if l.Files, err = p.cfg.Store.PublicationFiles(ctx, x.Month); err != nil {
-			v.fail(err)
+			v.Fail(err)
 			return
 		}
 		later, err := p.cfg.Desk.Since(ctx, x)
 		if err != nil {
-			v.fail(err)
+			v.Fail(err)
 			return
 		}
 		for _, c := range later {
@@ -206,18 +206,18 @@ func (p *Portal) published(v *visit) {
 
 // file gives a file as it was published.
 func (p *Portal) file(v *visit) {
-	f, err := p.cfg.Store.PublicationFile(v.r.Context(), v.r.PathValue("month"), v.r.PathValue("file"))
+	f, err := p.cfg.Store.PublicationFile(v.R.Context(), v.R.PathValue("month"), v.R.PathValue("file"))
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
-	h := v.w.Header()
+	h := v.W.Header()
 	h.Set("Content-Type", f.Type)
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'")
 	h.Set("ETag", `"`+f.Digest+`"`)
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
-	_, _ = v.w.Write(f.Data) // a browser that left needs no answer
+	_, _ = v.W.Write(f.Data) // a browser that left needs no answer
 }
 
 type questionsPage struct {
@@ -234,18 +234,18 @@ type questionLine struct {
 
 // questions lists what was asked and answered, with clocks.
 func (p *Portal) questions(v *visit) {
-	v.showQuestions(http.StatusOK, &questionsPage{frame: v.frame("questions"), Due: v.at.Add(72 * time.Hour).Time().In(p.cfg.Location).Format("2006-01-02T15:04")})
+	v.showQuestions(http.StatusOK, &questionsPage{frame: v.frame("questions"), Due: v.At.Add(72 * time.Hour).Time().In(p.cfg.Location).Format("2006-01-02T15:04")})
 }
 
 func (v *visit) showQuestions(status int, show *questionsPage) {
-	all, err := v.cfg.Desk.Questions(v.r.Context())
+	all, err := v.cfg.Desk.Questions(v.R.Context())
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
-	people, err := v.cfg.Staff.People(v.r.Context())
+	people, err := v.cfg.Staff.People(v.R.Context())
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	names := map[int64]string{}
@@ -254,14 +254,14 @@ func (v *visit) showQuestions(status int, show *questionsPage) {
 	}
 	for i := range all {
 		q := &all[i]
-		l := questionLine{ID: q.ID, Subject: q.Subject, Text: q.Text, By: names[int64(q.By)], When: v.time(q.At), Due: v.time(q.DueAt), Answer: q.Answer, Open: q.AnsweredAt == 0, Late: q.Late(v.at)}
+		l := questionLine{ID: q.ID, Subject: q.Subject, Text: q.Text, By: names[int64(q.By)], When: v.time(q.At), Due: v.time(q.DueAt), Answer: q.Answer, Open: q.AnsweredAt == 0, Late: q.Late(v.At)}
 		switch {
 		case !l.Open:
 			l.Answered = v.Say("answered_by", "Name", names[int64(q.AnsweredBy)], "Time", v.time(q.AnsweredAt))
 		case l.Late:
-			l.Left = v.Say("late_by", "Time", regulator.Took(v.at.Sub(q.DueAt), v.lang))
+			l.Left = v.Say("late_by", "Time", regulator.Took(v.At.Sub(q.DueAt), v.Lang))
 		default:
-			l.Left = v.Say("left", "Time", regulator.Took(q.DueAt.Sub(v.at), v.lang))
+			l.Left = v.Say("left", "Time", regulator.Took(q.DueAt.Sub(v.At), v.Lang))
 		}
 		show.Questions = append(show.Questions, l)
 	}
@@ -270,39 +270,39 @@ func (v *visit) showQuestions(status int, show *questionsPage) {
 
 // ask takes a question.
 func (p *Portal) ask(v *visit) {
-	due, err := time.ParseInLocation("2006-01-02T15:04", v.form("due"), p.cfg.Location)
+	due, err := time.ParseInLocation("2006-01-02T15:04", v.Form("due"), p.cfg.Location)
 	if err == nil {
-		_, err = p.cfg.Desk.Ask(v.r.Context(), v.who.ID, v.form("subject"), v.form("text"), purchase.At(due))
+		_, err = p.cfg.Desk.Ask(v.R.Context(), v.Who.ID, v.Form("subject"), v.Form("text"), purchase.At(due))
 		if err != nil && !errors.Is(err, regulator.ErrText) {
-			v.fail(err)
+			v.Fail(err)
 			return
 		}
 	}
 	if err != nil {
-		show := &questionsPage{frame: v.frame("questions"), Subject: v.form("subject"), Text: v.form("text"), Due: v.form("due")}
+		show := &questionsPage{frame: v.frame("questions"), Subject: v.Form("subject"), Text: v.Form("text"), Due: v.Form("due")}
 		show.Problem = v.Say("question_wrong")
 		v.showQuestions(http.StatusUnprocessableEntity, show)
 		return
 	}
-	v.see("/questions?done=asked")
+	v.See("/questions?done=asked")
 }
 
 // answer takes the operator's answer.
 func (p *Portal) answer(v *visit) {
-	id, err := strconv.ParseInt(v.r.PathValue("id"), 10, 64)
+	id, err := strconv.ParseInt(v.R.PathValue("id"), 10, 64)
 	if err != nil {
 		v.missing()
 		return
 	}
-	err = p.cfg.Desk.Answer(v.r.Context(), id, v.who.ID, v.form("answer"))
+	err = p.cfg.Desk.Answer(v.R.Context(), id, v.Who.ID, v.Form("answer"))
 	switch {
 	case errors.Is(err, regulator.ErrText):
 		show := &questionsPage{frame: v.frame("questions")}
 		show.Problem = v.Say("answer_wrong")
 		v.showQuestions(http.StatusUnprocessableEntity, show)
 	case err != nil:
-		v.fail(err)
+		v.Fail(err)
 	default:
-		v.see("/questions?done=answered")
+		v.See("/questions?done=answered")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"tenu/internal/profile"
 	"tenu/internal/purchase"
 	"tenu/internal/regulator"
+	"tenu/internal/regulator/picture"
 )
 
 // line is one figure as it is shown.
@@ -45,12 +46,12 @@ func (v *visit) listed(f *regulator.Figures, l *regulator.Limits) (all []group) 
 }
 
 func (v *visit) line(d *regulator.Definition, f *regulator.Figures, l *regulator.Limits) line {
-	value := d.Of(f, l)
-	x := line{Code: d.Code, Name: d.Name(v.lang), Value: value.Say(v.lang), Text: d.Text(v.lang), Source: d.Source, None: value.Unlimited}
+	value := d.Of(f, l).In(v.cfg.Currency)
+	x := line{Code: d.Code, Name: d.Name(v.Lang), Value: value.Say(v.Lang), Text: d.Text(v.Lang), Source: d.Source, None: value.Unlimited}
 	if limit, said := l.Sources[d.Code]; said {
-		x.Limit = v.Say("limit", "Time", regulator.Took(limit.Within, v.lang), "Source", limit.Source)
+		x.Limit = v.Say("limit", "Time", regulator.Took(limit.Within, v.Lang), "Source", limit.Source)
 		if limit.Source == "" {
-			x.Limit = v.Say("target", "Time", regulator.Took(limit.Within, v.lang))
+			x.Limit = v.Say("target", "Time", regulator.Took(limit.Within, v.Lang))
 		}
 	}
 	bad := map[string]bool{"held_late": true, "breaches": true, "callbacks_broken": true}
@@ -77,14 +78,14 @@ type failureLine struct{ Leg, Code, Meaning, Party, Count, Amount string }
 func (v *visit) failures(f *regulator.Figures) (all []failureLine) {
 	for i := range f.Failures {
 		x := &f.Failures[i]
-		all = append(all, failureLine{regulator.SayParty(x.Leg, v.lang), x.Code, regulator.SayCode(x.Code, v.lang), regulator.SayParty(x.Party, v.lang), regulator.Digits(x.Count), x.Amount.Say()})
+		all = append(all, failureLine{regulator.SayParty(x.Leg, v.Lang), x.Code, regulator.SayCode(x.Code, v.Lang), regulator.SayParty(x.Party, v.Lang), regulator.Digits(x.Count), x.Amount.Say()})
 	}
 	return all
 }
 
 // limits are those that a page is asked to hold figures against: the country's own, or another's.
 func (v *visit) limits() (*regulator.Limits, string, error) {
-	country := v.query("profile")
+	country := v.Query("profile")
 	if country == "" || country == v.cfg.Profile.Country {
 		return regulator.LimitsOf(v.cfg.Profile, v.cfg.Drafts).Or(v.cfg.Targets), v.cfg.Profile.Country, nil
 	}
@@ -107,7 +108,7 @@ func (v *visit) countries(chosen string) (all []choice) {
 		if err != nil {
 			continue // it is part of the program
 		}
-		all = append(all, choice{name, p.Name[v.lang], name == chosen})
+		all = append(all, choice{name, p.Name[v.Lang], name == chosen})
 	}
 	return all
 }
@@ -116,7 +117,8 @@ type nowPage struct {
 	frame
 	Tiles    []line
 	Failures []failureLine
-	Chart    template.HTML
+	Charts   []drawing
+	Held     bool
 	Open     []incidentLine
 	Month    []line
 	Profile  string
@@ -124,75 +126,89 @@ type nowPage struct {
 
 // now is how it is today, and in the month so far. The page is fetched again by itself.
 func (p *Portal) now(v *visit) {
-	ctx := v.r.Context()
-	limits, _, err := v.limits()
+	show, err := p.today(v)
 	if err != nil {
-		v.fail(err)
-		return
-	}
-	today := p.cfg.Desk.Today()
-	day, err := p.cfg.Desk.Over(ctx, today)
-	if err != nil {
-		v.fail(err)
-		return
-	}
-	month, err := p.cfg.Desk.Month(today.From.Time().In(p.cfg.Location).Format("2006-01"))
-	if err != nil {
-		v.fail(err)
-		return
-	}
-	so, err := p.cfg.Desk.Over(ctx, month)
-	if err != nil {
-		v.fail(err)
-		return
-	}
-	hours, err := p.cfg.Desk.Hours(ctx, today)
-	if err != nil {
-		v.fail(err)
-		return
-	}
-	show := &nowPage{frame: v.frame("now"), Profile: p.cfg.Profile.Name[v.lang], Failures: v.failures(day.Figures)}
-	show.Live = true
-	show.Tiles = v.some(day.Figures, limits, "purchases", "credited", "failed", "held_amount", "held_max", "refund_within", "settle_within", "breaches", "exposure_amount", "complaints",
-		"callbacks_kept", "callbacks_broken")
-	show.Month = v.some(so.Figures, limits, "purchases", "charged_amount", "credited_amount", "refunded_amount", "failed", "refund_within", "settle_within", "breaches", "complaints", "incident_time",
-		"customers_affected", "pause_time")
-	show.Chart = v.hoursChart(today, hours)
-	if show.Open, err = v.openIncidents(); err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	v.show(http.StatusOK, "now", show)
 }
 
-// hoursChart draws the hours of today that are over.
-func (v *visit) hoursChart(day regulator.Span, hours []regulator.Hour) template.HTML {
-	something := int64(0)
-	for _, h := range hours {
-		something += h.Figures.Credited.Count + failed(h.Figures)
+func (p *Portal) today(v *visit) (*nowPage, error) {
+	ctx := v.R.Context()
+	limits, _, err := v.limits()
+	if err != nil {
+		return nil, err
 	}
-	if something == 0 {
-		return ""
+	today := p.cfg.Desk.Today()
+	day, err := p.cfg.Desk.Over(ctx, today)
+	if err != nil {
+		return nil, err
 	}
-	c := &chart.Chart{Title: v.Say("chart_hours"), X: v.Say("hour"), Y: v.Say("chart_purchases"), Whole: true, Keys: []string{v.Say("chart_credited"), v.Say("chart_failed")}}
-	for h := day.From; h < day.Till; h = h.Add(time.Hour) {
-		column := chart.Column{Label: h.Time().In(v.cfg.Location).Format("15"), Values: []float64{0, 0}}
-		for _, x := range hours {
-			if h <= x.From && x.From < h.Add(time.Hour) {
-				column.Values[0] += float64(x.Figures.Credited.Count)
-				column.Values[1] += float64(failed(x.Figures))
-			}
-		}
-		c.Columns = append(c.Columns, column)
+	month, err := p.cfg.Desk.Month(today.From.Time().In(p.cfg.Location).Format("2006-01"))
+	if err != nil {
+		return nil, err
 	}
-	return template.HTML(c.Inline()) //nolint:gosec // drawn here, of numbers and our own words
+	so, err := p.cfg.Desk.Over(ctx, month)
+	if err != nil {
+		return nil, err
+	}
+	hours, err := p.cfg.Desk.Hours(ctx, today)
+	if err != nil {
+		return nil, err
+	}
+	items, err := p.cfg.Desk.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	draw, err := picture.In(v.Lang)
+	if err != nil {
+		return nil, err
+	}
+	show := &nowPage{frame: v.frame("now"), Profile: p.cfg.Profile.Name[v.Lang], Failures: v.failures(day.Figures)}
+	show.Live = true
+	show.Tiles = v.some(day.Figures, limits, "purchases", "credited", "failed", "held_amount", "held_max", "refund_within", "settle_within", "breaches", "exposure_amount", "complaints",
+		"callbacks_kept", "callbacks_broken")
+	show.Month = v.some(so.Figures, limits, "purchases", "charged_amount", "credited_amount", "refunded_amount", "failed", "refund_within", "settle_within", "breaches", "complaints", "incident_time",
+		"customers_affected", "pause_time")
+	held := draw.Held(items, v.At, limits.Settle)
+	show.Held = len(held) > 0
+	show.Charts = drawn(append(held, draw.Failures(day.Figures), draw.Settled(day.Figures, limits.Settle), draw.Refunded(day.Figures, limits.Refund), draw.Hours(v.hours(today, hours)))...)
+	show.Open, err = v.openIncidents()
+	return show, err
 }
 
-func failed(f *regulator.Figures) (n int64) {
-	for i := range f.Failures {
-		n += f.Failures[i].Count
+// drawing is a picture as pages have it.
+type drawing struct {
+	Title string
+	SVG   template.HTML
+}
+
+// drawn are pictures, without those of nothing.
+func drawn(charts ...*chart.Chart) (all []drawing) {
+	for _, c := range charts {
+		if c != nil {
+			all = append(all, drawing{c.Title, template.HTML(c.Inline())}) //nolint:gosec // a chart escapes its texts
+		}
 	}
-	return n
+	return all
+}
+
+// hours are those of a day; what is not over yet has no figures.
+func (v *visit) hours(day regulator.Span, known []regulator.Hour) (all []picture.Step) {
+	for h := day.From; h < day.Till; h = h.Add(time.Hour) {
+		step := picture.Step{Label: h.Time().In(v.cfg.Location).Format("15")}
+		for i := range known {
+			if x := &known[i]; h <= x.From && x.From < h.Add(time.Hour) {
+				if step.Of == nil {
+					step.Of = (&regulator.Figures{}).Whole()
+				}
+				step.Of.Add(x.Figures)
+			}
+		}
+		all = append(all, step)
+	}
+	return all
 }
 
 type periodPage struct {
@@ -206,7 +222,7 @@ type periodPage struct {
 	Codes       []codeLine
 	Incidents   []spellLine
 	Pauses      []spellLine
-	Chart       template.HTML
+	Charts      []drawing
 	Corrections []correctionLine
 	Open        bool
 	Until       string
@@ -223,15 +239,15 @@ type correctionLine struct {
 
 // asked is the period that a page is asked for: the month that lasts where none is.
 func (v *visit) asked() (s regulator.Span, from, till string, err error) {
-	if month := v.query("month"); month != "" {
+	if month := v.Query("month"); month != "" {
 		if s, err = v.cfg.Desk.Month(month); err != nil {
 			return s, "", "", err
 		}
 		return s, v.day(s.From), v.day(s.Till - 1), nil
 	}
-	from, till = v.query("from"), v.query("till")
+	from, till = v.Query("from"), v.Query("till")
 	if from == "" {
-		now := v.at.Time().In(v.cfg.Location)
+		now := v.At.Time().In(v.cfg.Location)
 		from, till = now.Format("2006-01")+"-01", now.Format(time.DateOnly)
 	}
 	if till == "" {
@@ -254,22 +270,28 @@ func (v *visit) day(at purchase.Instant) string {
 func (p *Portal) period(v *visit) {
 	s, from, till, err := v.asked()
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	limits, country, err := v.limits()
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
-	over, err := p.cfg.Desk.Over(v.r.Context(), s)
+	over, err := p.cfg.Desk.Over(v.R.Context(), s)
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	f := over.Figures
 	show := &periodPage{frame: v.frame("period"), From: from, Till: till, First: v.date(s.From), Last: v.date(s.Till - 1), Countries: v.countries(country), Groups: v.listed(f, limits), Failures: v.failures(f),
-		Open: over.Summed < s.Till, Until: v.time(over.Summed), Chart: v.daysChart(over)}
+		Open: over.Summed < s.Till, Until: v.time(over.Summed)}
+	draw, err := picture.In(v.Lang)
+	if err != nil {
+		v.Fail(err)
+		return
+	}
+	show.Charts = drawn(days(draw, over), draw.Settled(f, limits.Settle), draw.Failures(f), draw.Refunded(f, limits.Refund))
 	for _, d := range f.Exposure {
 		show.Exposure = append(show.Exposure, failureLine{Party: d.Partner, Count: regulator.Digits(d.Count), Amount: d.Amount.Say()})
 	}
@@ -279,14 +301,14 @@ func (p *Portal) period(v *visit) {
 		}
 	}
 	for _, i := range f.Incidents {
-		show.Incidents = append(show.Incidents, spellLine{incident.ID(i.ID).String(), regulator.SayParty(i.Series, v.lang), v.time(i.Seen), v.micro(i.Lasted), regulator.Digits(i.Customers)})
+		show.Incidents = append(show.Incidents, spellLine{incident.ID(i.ID).String(), regulator.SayParty(i.Series, v.Lang), v.time(i.Seen), v.micro(i.Lasted), regulator.Digits(i.Customers)})
 	}
 	for _, x := range f.Pauses {
 		by := v.Say("pause_system")
 		if x.ByHand {
 			by = v.Say("pause_hand")
 		}
-		show.Pauses = append(show.Pauses, spellLine{by, regulator.SayParty(x.Series, v.lang), v.time(x.At), v.micro(x.Lasted), ""})
+		show.Pauses = append(show.Pauses, spellLine{by, regulator.SayParty(x.Series, v.Lang), v.time(x.At), v.micro(x.Lasted), ""})
 	}
 	for _, c := range over.Corrections {
 		show.Corrections = append(show.Corrections, correctionLine{c.Day, v.time(c.At), c.Changed})
@@ -295,23 +317,22 @@ func (p *Portal) period(v *visit) {
 }
 
 func (v *visit) micro(n int64) string {
-	return regulator.Took(time.Duration(n)*time.Microsecond, v.lang)
+	return regulator.Took(time.Duration(n)*time.Microsecond, v.Lang)
 }
 
 // mostColumns bounds a chart of days.
 const mostColumns = 62
 
-// daysChart draws the days of a period.
-func (v *visit) daysChart(over *regulator.Period) template.HTML {
+// days draws the days of a period, of some that have room.
+func days(draw *picture.Painter, over *regulator.Period) *chart.Chart {
 	if len(over.Days) < 2 || len(over.Days) > mostColumns {
-		return ""
+		return nil
 	}
-	c := &chart.Chart{Title: v.Say("chart_days"), X: v.Say("day"), Y: v.Say("chart_purchases"), Whole: true, Keys: []string{v.Say("chart_credited"), v.Say("chart_failed")}}
+	all := make([]picture.Step, len(over.Days))
 	for i := range over.Days {
-		d := &over.Days[i]
-		c.Columns = append(c.Columns, chart.Column{Label: d.Day[8:], Values: []float64{float64(d.Figures.Credited.Count), float64(failed(d.Figures))}})
+		all[i] = picture.Step{Label: over.Days[i].Day[8:], Of: over.Days[i].Figures}
 	}
-	return template.HTML(c.Inline()) //nolint:gosec // drawn here, of numbers and our own words
+	return draw.Days(all)
 }
 
 type profilesPage struct {
@@ -330,18 +351,18 @@ type profileCell struct{ Value, Note, Tone string }
 
 // profiles shows what a month would have been under each country's limits.
 func (p *Portal) profiles(v *visit) {
-	month := v.query("month")
+	month := v.Query("month")
 	if month == "" {
-		month = time.Date(v.at.Time().In(p.cfg.Location).Year(), v.at.Time().In(p.cfg.Location).Month()-1, 1, 0, 0, 0, 0, p.cfg.Location).Format("2006-01")
+		month = time.Date(v.At.Time().In(p.cfg.Location).Year(), v.At.Time().In(p.cfg.Location).Month()-1, 1, 0, 0, 0, 0, p.cfg.Location).Format("2006-01")
 	}
 	s, err := p.cfg.Desk.Month(month)
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
-	over, err := p.cfg.Desk.Over(v.r.Context(), s)
+	over, err := p.cfg.Desk.Over(v.R.Context(), s)
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	show := &profilesPage{frame: v.frame("profiles"), Month: month}
@@ -350,10 +371,10 @@ func (p *Portal) profiles(v *visit) {
 	for _, name := range profile.Countries() {
 		country, err := profile.Load(name)
 		if err != nil {
-			v.fail(err)
+			v.Fail(err)
 			return
 		}
-		show.Countries = append(show.Countries, country.Name[v.lang])
+		show.Countries = append(show.Countries, country.Name[v.Lang])
 		for _, x := range v.some(over.Figures, regulator.LimitsOf(country, p.cfg.Drafts), codes...) {
 			if rows[x.Code] == nil {
 				rows[x.Code] = &profileRow{Name: x.Name}
@@ -370,14 +391,14 @@ func (p *Portal) profiles(v *visit) {
 type incidentLine struct{ Name, Title, Text, Series, Party, Since, Ended, Status, Customers, Purchases, Pending, Tone string }
 
 func (v *visit) incidentLine(i *incident.Incident) (incidentLine, error) {
-	t, err := v.cfg.Records.Totals(v.r.Context(), i.ID)
+	t, err := v.cfg.Records.Totals(v.R.Context(), i.ID)
 	if err != nil {
 		return incidentLine{}, err
 	}
 	dimension := map[incident.Dimension]string{incident.ByProduct: "product", incident.ByProvider: "provider", incident.ByPayer: "payer", incident.ByChannel: "channel",
 		incident.ByOperator: "operator", incident.ByCentre: "centre"}[i.Series.By]
-	lang := purchase.Language(v.lang)
-	x := incidentLine{Name: i.ID.String(), Title: i.Title[lang], Text: i.Text[lang], Series: regulator.SayParty(dimension+":"+i.Series.Name, v.lang), Party: regulator.SayParty(i.Party, v.lang),
+	lang := purchase.Language(v.Lang)
+	x := incidentLine{Name: i.ID.String(), Title: i.Title[lang], Text: i.Text[lang], Series: regulator.SayParty(dimension+":"+i.Series.Name, v.Lang), Party: regulator.SayParty(i.Party, v.Lang),
 		Since: v.time(i.Since), Ended: v.time(i.ResolvedAt), Status: v.Say("status_" + strconv.Itoa(int(i.Status))), Customers: regulator.Digits(t.Customers),
 		Purchases: regulator.Digits(t.Purchases), Pending: regulator.Digits(t.Pending)}
 	if i.Status == incident.Ongoing {
@@ -391,7 +412,7 @@ func (v *visit) openIncidents() ([]incidentLine, error) {
 }
 
 func (v *visit) incidentLines(q incident.Query) (all []incidentLine, err error) {
-	found, err := v.cfg.Records.Incidents(v.r.Context(), q)
+	found, err := v.cfg.Records.Incidents(v.R.Context(), q)
 	if err != nil {
 		return nil, err
 	}
@@ -414,7 +435,7 @@ type incidentsPage struct {
 func (p *Portal) incidents(v *visit) {
 	all, err := v.incidentLines(incident.Query{Limit: 50})
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	v.show(http.StatusOK, "incidents", &incidentsPage{v.frame("incidents"), all})
@@ -429,7 +450,7 @@ type definitionsPage struct {
 func (p *Portal) definitions(v *visit) {
 	limits, _, err := v.limits()
 	if err != nil {
-		v.fail(err)
+		v.Fail(err)
 		return
 	}
 	v.show(http.StatusOK, "definitions", &definitionsPage{v.frame("definitions"), v.listed((&regulator.Figures{}).Whole(), limits)})

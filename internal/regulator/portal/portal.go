@@ -6,30 +6,22 @@ package portal
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"html/template"
 	"io"
-	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"tenu/internal/auth"
 	"tenu/internal/care"
 	"tenu/internal/chart"
 	"tenu/internal/incident"
-	"tenu/internal/page"
-	"tenu/internal/phrase"
+	"tenu/internal/money"
 	"tenu/internal/profile"
 	"tenu/internal/purchase"
 	"tenu/internal/regulator"
+	"tenu/internal/staff"
 )
 
 // Records are what the pages read beside figures; *store.Store is one.
@@ -40,7 +32,7 @@ type Records interface {
 	AddLook(ctx context.Context, l care.Look) error
 }
 
-// Config is what the portal is built from. All of it is needed but Secure and Source.
+// Config is what the portal is built from. All of it is needed but Secure, Back and Source.
 type Config struct {
 	Brand   string
 	Staff   *auth.StaffDesk
@@ -50,28 +42,23 @@ type Config struct {
 	Profile *profile.Profile
 	Drafts  bool // limits that are proposed hold too
 	// Targets are the operator's own, where the country has no limit.
-	Targets  regulator.Targets
+	Targets regulator.Targets
+	// Currency is what everything is sold in: what there is nothing of is told in it.
+	Currency money.Currency
 	Location *time.Location
 	Clock    purchase.Clock
 	Random   io.Reader
 	Secret   []byte // of the installation
 	Log      *slog.Logger
 	Secure   bool // it is reached by HTTPS only
+	// Back is where an OpenID provider sends browsers back to; "": that way in is not offered.
+	Back string
 	// Source is where a request comes from; nil: the connection's other end.
 	Source func(*http.Request) string
 }
 
-//go:embed pages/*.html
-var pageFiles embed.FS
-
-//go:embed static
-var staticFiles embed.FS
-
-//go:embed phrases/*.yaml
-var phraseFiles embed.FS
-
-// standard is the language that is spoken where none is known.
-const standard = "fr"
+//go:embed pages/*.html static phrases/*.yaml
+var files embed.FS
 
 // maxBody bounds a request.
 const maxBody = 64 << 10
@@ -79,9 +66,7 @@ const maxBody = 64 << 10
 // Portal serves the pages. It is an http.Handler, safe for concurrent use.
 type Portal struct {
 	cfg     Config
-	texts   *phrase.Texts
-	pages   map[string]*page.Set // by language
-	assets  *page.Assets
+	site    *staff.Site
 	handler http.Handler
 }
 
@@ -91,70 +76,19 @@ func New(cfg Config) (*Portal, error) {
 		len(cfg.Secret) < 16 || cfg.Log == nil {
 		return nil, errors.New("portal: something that is needed is missing")
 	}
-	if cfg.Source == nil {
-		cfg.Source = func(r *http.Request) string {
-			host, _, err := net.SplitHostPort(r.RemoteAddr)
-			if err != nil {
-				return r.RemoteAddr
-			}
-			return host
-		}
+	p := &Portal{cfg: cfg}
+	var err error
+	p.site, err = staff.New(staff.Config{Name: "regulator", Salt: "regulator portal", Brand: cfg.Brand, Staff: cfg.Staff, Back: cfg.Back, Location: cfg.Location, Clock: cfg.Clock,
+		Random: cfg.Random, Secret: cfg.Secret, Log: cfg.Log, MaxBody: maxBody, Secure: cfg.Secure, Source: cfg.Source, Files: files})
+	if err != nil {
+		return nil, err
 	}
-	p := &Portal{cfg: cfg, pages: map[string]*page.Set{}}
-	if err := p.load(); err != nil {
-		return nil, fmt.Errorf("portal: %w", err)
-	}
-	p.handler = page.Guard(p.mux(), maxBody, cfg.Secure)
+	p.handler = p.site.Guard(p.mux())
 	return p, nil
-}
-
-// load reads texts, pages and what stands beside them.
-func (p *Portal) load() error {
-	phrases, err := fs.Sub(phraseFiles, "phrases")
-	if err != nil {
-		return err
-	}
-	if p.texts, err = phrase.LoadTexts(standard, phrases); err != nil {
-		return err
-	}
-	files, err := fs.Sub(staticFiles, "static")
-	if err != nil {
-		return err
-	}
-	if p.assets, err = page.LoadAssets(files); err != nil {
-		return err
-	}
-	templates, err := fs.Sub(pageFiles, "pages")
-	if err != nil {
-		return err
-	}
-	for _, code := range p.texts.Languages() {
-		if p.pages[code], err = page.Parse(templates, p.texts.In(code), p.assets, template.FuncMap{"link": link}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// link lets a page lead to an authenticator, and nowhere else.
-func link(to string) template.URL {
-	if strings.HasPrefix(to, "otpauth:") {
-		return template.URL(to) //nolint:gosec // a scheme that runs nothing
-	}
-	return ""
 }
 
 // ServeHTTP answers a request.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
-
-// mac is a message authentication code under the installation's secret.
-func (p *Portal) mac(parts ...string) string {
-	mac := hmac.New(sha256.New, p.cfg.Secret)
-	for _, part := range append([]string{"regulator portal"}, parts...) {
-		_, _ = fmt.Fprintf(mac, "%d:%s", len(part), part) // a hash takes everything
-	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
-}
 
 // route is one thing that the portal answers: to anybody, or to those whose role may do something.
 type route struct {
@@ -166,13 +100,11 @@ type route struct {
 
 // routes is the whole surface.
 func (p *Portal) routes() []route {
-	return []route{
-		{"GET /signin", true, "", p.signInForm},
-		{"POST /signin", true, "", p.signIn},
-		{"POST /signout", false, "", p.signOut},
-		{"GET /account", false, "", p.account},
-		{"POST /account", false, "", p.changeAccount},
-
+	var shared []route
+	for _, r := range staff.Routes() {
+		shared = append(shared, route{r.Pattern, r.Open, "", func(v *visit) { r.Serve(v.Visit) }})
+	}
+	return append(shared, []route{
 		{"GET /{$}", false, auth.SeePublished, p.now},
 		{"GET /period", false, auth.SeePublished, p.period},
 		{"GET /profiles", false, auth.SeePublished, p.profiles},
@@ -186,12 +118,12 @@ func (p *Portal) routes() []route {
 		{"POST /questions", false, auth.AskOperator, p.ask},
 		{"POST /questions/{id}", false, auth.AnswerRegulator, p.answer},
 		{"GET /definitions", false, auth.SeePublished, p.definitions},
-	}
+	}...)
 }
 
 func (p *Portal) mux() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /static/", p.assets)
+	mux.Handle("GET /static/", p.site.Assets)
 	mux.HandleFunc("GET /chart.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		_, _ = io.WriteString(w, chart.Style) // a browser that left needs no answer

@@ -4,8 +4,9 @@ import (
 	"testing"
 
 	"tenu/internal/auth"
-	"tenu/internal/page"
+	"tenu/internal/phrase"
 	"tenu/internal/purchase"
+	"tenu/internal/staff"
 )
 
 // TestRoutesNameActions: every route but those of one's own account is for those whose role may read, ask or answer.
@@ -28,24 +29,24 @@ func TestRoutesNameActions(t *testing.T) {
 	}
 }
 
-// TestPages: every page is read in every language.
-func TestPages(t *testing.T) {
-	p := &Portal{pages: map[string]*page.Set{}}
-	if err := p.load(); err != nil {
+// TestTexts: what code says by parts of a key is there in every language.
+func TestTexts(t *testing.T) {
+	texts, err := phrase.LoadTexts("fr", staff.With(files, "phrases"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.pages) != 2 {
-		t.Errorf("pages in %d languages", len(p.pages))
+	if len(texts.Languages()) != 2 {
+		t.Errorf("pages in %d languages", len(texts.Languages()))
 	}
-	for _, lang := range p.texts.Languages() {
+	for _, lang := range texts.Languages() {
 		for _, key := range []string{"status_1", "status_2", "status_3", "status_4", "code_A2", "code_A3", "code_A11", "code_Z", "state_charging", "state_crediting", "state_credited",
 			"state_refunding", "state_refunded", "state_declined", "leg_charge", "leg_credit", "leg_refund", "leg_reversal", "done_asked", "done_answered", "done_saved"} {
-			if !p.texts.In(lang).Has(key) {
+			if !texts.In(lang).Has(key) {
 				t.Errorf("%s has no %s", lang, key)
 			}
 		}
 		for _, kind := range purchase.Kinds {
-			if !p.texts.In(lang).Has("kind_" + kind.String()) {
+			if !texts.In(lang).Has("kind_" + kind.String()) {
 				t.Errorf("%s has no words for %s", lang, kind)
 			}
 		}

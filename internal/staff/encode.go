@@ -1,10 +1,12 @@
-package console
+package staff
 
 import (
 	"encoding/base64"
 	"fmt"
 
 	"rsc.io/qr"
+
+	"tenu/internal/purchase"
 )
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -32,4 +34,9 @@ func picture(text string) (path string, side int, err error) {
 		}
 	}
 	return string(b), code.Size + 8, nil
+}
+
+// time is an instant to the minute, with its day.
+func (v *Visit) time(at purchase.Instant) string {
+	return at.Time().In(v.site.cfg.Location).Format("02/01/2006 15:04")
 }
