@@ -34,6 +34,7 @@ type demoCmd struct {
 	Number string `default:"70 11 22 33" help:"The customer's number."`
 	Amount int64  `default:"1050" help:"What the customer pays, in F CFA."`
 	Once   bool   `help:"Stop after the sale."`
+	Pauses bool   `default:"true" negatable:"" help:"Pause what fails by itself; with --no-pauses it is sold whatever the partners do."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
@@ -155,6 +156,9 @@ func (d *demo) configure() (*config, error) {
 		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{ussd}", d.at.ussd.Addr().String(), "{console}", d.at.console.Addr().String(), "{status}", d.at.status.Addr().String(), "{regulator}", d.at.regulator.Addr().String(), "{wallet}", at.Wallet,
 		"{charging}", at.Charging, "{sms}", at.SMS, "{callback}", d.remote.URL+"/callbacks/wallet",
 		"{regulator-hash}", auth.HashKey(d.regulatorKey).String(), "{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
+	if !d.Pauses {
+		text += "\nincidents:\n  enabled: false\n"
+	}
 	if d.adapt != nil {
 		text = d.adapt(text)
 	}

@@ -31,7 +31,7 @@ func startSite(t testing.TB, adapt func(string) string) *site {
 func startLogged(t testing.TB, adapt func(string) string, log *slog.Logger) *site {
 	t.Helper()
 	a := &app{out: io.Discard, err: io.Discard, env: noEnv, clock: newSteady(), random: rand.Reader}
-	d := &demo{demoCmd: &demoCmd{Dir: filepath.Join(t.TempDir(), "site"), Host: "127.0.0.1"}, app: a, adapt: adapt}
+	d := &demo{demoCmd: &demoCmd{Dir: filepath.Join(t.TempDir(), "site"), Host: "127.0.0.1", Pauses: true}, app: a, adapt: adapt}
 	if err := d.open(t.Context(), log); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package speech
 
 import (
+	"strings"
 	"time"
 
 	"tenu/internal/money"
@@ -23,8 +24,7 @@ func english() tongue {
 			money.NGN: {"naira", "kobo"}, money.GHS: {"cedis", "pesewas"}, money.SLE: {"leones", "cents"},
 			money.LRD: {"dollars", "cents"}, money.GMD: {"dalasis", "bututs"}},
 	}
-	small := [...]string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-		"thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"}
+	small := strings.Fields("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
 	tens := [...]string{2: "twenty", 3: "thirty", 4: "forty", 5: "fifty", 6: "sixty", 7: "seventy", 8: "eighty", 9: "ninety"}
 	for n := range t.numbers {
 		switch {

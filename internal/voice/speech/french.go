@@ -1,6 +1,7 @@
 package speech
 
 import (
+	"strings"
 	"time"
 
 	"tenu/internal/money"
@@ -17,8 +18,7 @@ func french() tongue {
 			money.NGN: {"nairas", "kobos"}, money.GHS: {"cédis", "pesewas"}, money.SLE: {"leones", "cents"},
 			money.LRD: {"dollars", "cents"}, money.GMD: {"dalasis", "bututs"}},
 	}
-	small := [...]string{"zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
-		"treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf"}
+	small := strings.Fields("zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit dix-neuf")
 	tens := [...]string{2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 7: "soixante", 8: "quatre-vingt", 9: "quatre-vingt"}
 	for n := range t.numbers {
 		ten, one := n/10, n%10
