@@ -113,7 +113,7 @@ var holdings = []holding{
 	// One bit of 64 for a recipient, for as long as a node counts: it leads to nobody.
 	{table: "node_tally", key: "epoch", plain: "epoch seq data"},
 	// The log has commitments only, and what opens them is purchase.salt.
-	{table: "log_batch", key: "id", plain: "id epoch leaves"},
+	{table: "log_batch", key: "id", plain: "id epoch leaves raw"},
 	{table: "log_queue", key: "batch", plain: "batch"},
 	{table: "log_place", key: "first batch", plain: "first batch leaves low high seal"},
 	{table: "log_state", key: "one", plain: "one size seals begun sealed_at signed checkpoint"},
