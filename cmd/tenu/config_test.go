@@ -186,7 +186,7 @@ func TestListenersAbout(t *testing.T) {
 		"{name: noc, about: incidents, url: 'https://noc.example/', events: [IncidentOpenedEvent]}": "config-noc eventType=IncidentOpenedEvent",
 		"{name: arcep, about: notices, url: 'https://noc.example/'}":                                "config-arcep notices",
 		"{name: noc, about: money, url: 'https://noc.example/'}":                                    "webhooks.listeners[0].about: \"money\" is none of cases, incidents and notices",
-		"{name: noc, about: incidents, url: 'https://noc.example/', events: [TroubleTicket]}":       "webhooks.listeners[0].events: eventType: known are IncidentOpenedEvent",
+		"{name: noc, about: incidents, url: 'https://noc.example/', events: [TroubleTicket]}":       "webhooks.listeners[0].events: known events are IncidentOpenedEvent",
 		"{name: noc, about: notices, url: 'https://noc.example/', events: [IncidentOpenedEvent]}":   "a regulator hears of every notice",
 		"{name: noc, url: 'https://noc.example/'}":                                                  "webhooks.listeners[0].client: there is no client",
 		"{name: noc, about: incidents, url: 'https://other.example/'}":                              "webhooks.listeners[0].url",

@@ -31,7 +31,7 @@ func Selected(query string, known []string) (types []string, err error) {
 	}
 	for _, each := range types {
 		if !slices.Contains(known, each) {
-			return nil, errors.New("eventType: known are " + strings.Join(known, ", "))
+			return nil, errors.New("known events are " + strings.Join(known, ", "))
 		}
 	}
 	return types, nil

@@ -240,6 +240,7 @@ func (l *Line) take(trunk *Trunk, req *sip.Request, tx sip.ServerTransaction, ti
 	c.Caller = l.caller(trunk, req)
 	ctx, end := context.WithCancelCause(context.Background())
 	c.end = end
+	defer end(errHungUp) // also of a call whose answer was never acknowledged
 	l.keep(dialog.ID, c)
 	defer l.forget(dialog.ID)
 	answer := sip.NewSDPResponseFromRequest(dialog.InviteRequest, sdp)
