@@ -35,7 +35,8 @@ type staffBase struct {
 // staffYes is of the commands that change an account.
 type staffYes struct {
 	staffBase
-	Yes bool `help:"Do it; without it, only say what would be done."`
+	Login string `arg:"" help:"The login."`
+	Yes   bool   `help:"Do it; without it, only say what would be done."`
 }
 
 // by is who the log says did it.
@@ -88,9 +89,9 @@ func accountOf(ctx context.Context, d *auth.StaffDesk, login string) (auth.Staff
 }
 
 // with does something to an account, or says what it would do.
-func (c *staffYes) with(ctx context.Context, a *app, login, what string, do func(*auth.StaffDesk, auth.Staff) error) error {
+func (c *staffYes) with(ctx context.Context, a *app, what string, do func(*auth.StaffDesk, auth.Staff) error) error {
 	return c.desk(ctx, a, func(_ *config, d *auth.StaffDesk) error {
-		s, err := accountOf(ctx, d, login)
+		s, err := accountOf(ctx, d, c.Login)
 		if err != nil {
 			return err
 		}
@@ -238,13 +239,12 @@ func (c *staffSessionsCmd) Run(ctx context.Context, a *app) error {
 // staffRoleCmd gives another role.
 type staffRoleCmd struct {
 	staffYes
-	Login string `arg:"" help:"The login."`
-	Role  string `arg:"" enum:"agent,supervisor,administrator,auditor,regulator" help:"agent, supervisor, administrator, auditor or regulator."`
+	Role string `arg:"" enum:"agent,supervisor,administrator,auditor,regulator" help:"agent, supervisor, administrator, auditor or regulator."`
 }
 
 // Run changes the role, which holds at the next request.
 func (c *staffRoleCmd) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, c.Login, "give the role "+c.Role+" to", func(d *auth.StaffDesk, s auth.Staff) error {
+	return c.with(ctx, a, "give the role "+c.Role+" to", func(d *auth.StaffDesk, s auth.Staff) error {
 		s.Role = auth.Role(c.Role)
 		_, err := d.Change(ctx, byCommand, s)
 		return err
@@ -254,12 +254,11 @@ func (c *staffRoleCmd) Run(ctx context.Context, a *app) error {
 // staffDisableCmd disables an account.
 type staffDisableCmd struct {
 	staffYes
-	Login string `arg:"" help:"The login."`
 }
 
 // Run disables it.
 func (c *staffDisableCmd) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, c.Login, "disable", func(d *auth.StaffDesk, s auth.Staff) error {
+	return c.with(ctx, a, "disable", func(d *auth.StaffDesk, s auth.Staff) error {
 		s.Disabled = true
 		_, err := d.Change(ctx, byCommand, s)
 		return err
@@ -269,12 +268,11 @@ func (c *staffDisableCmd) Run(ctx context.Context, a *app) error {
 // staffEnableCmd enables an account.
 type staffEnableCmd struct {
 	staffYes
-	Login string `arg:"" help:"The login."`
 }
 
 // Run enables it.
 func (c *staffEnableCmd) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, c.Login, "enable", func(d *auth.StaffDesk, s auth.Staff) error {
+	return c.with(ctx, a, "enable", func(d *auth.StaffDesk, s auth.Staff) error {
 		s.Disabled = false
 		_, err := d.Change(ctx, byCommand, s)
 		return err
@@ -284,12 +282,11 @@ func (c *staffEnableCmd) Run(ctx context.Context, a *app) error {
 // staffResetCmd gives a new password.
 type staffResetCmd struct {
 	staffYes
-	Login string `arg:"" help:"The login."`
 }
 
 // Run prints the password, which is shown nowhere else.
 func (c *staffResetCmd) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, c.Login, "reset the password, the authenticator and the passkeys of", func(d *auth.StaffDesk, s auth.Staff) error {
+	return c.with(ctx, a, "reset the password, the authenticator and the passkeys of", func(d *auth.StaffDesk, s auth.Staff) error {
 		password, err := d.Reset(ctx, byCommand, s.ID)
 		if err == nil {
 			a.printf("The new password, shown only now:\n\n  %s\n\n", password)
@@ -301,12 +298,11 @@ func (c *staffResetCmd) Run(ctx context.Context, a *app) error {
 // staffRevokeCmd ends sessions.
 type staffRevokeCmd struct {
 	staffYes
-	Login string `arg:"" help:"The login."`
 }
 
 // Run ends them.
 func (c *staffRevokeCmd) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, c.Login, "end all sessions of", func(d *auth.StaffDesk, s auth.Staff) error {
+	return c.with(ctx, a, "end all sessions of", func(d *auth.StaffDesk, s auth.Staff) error {
 		return d.Revoke(ctx, byCommand, s.ID)
 	})
 }
@@ -314,7 +310,6 @@ func (c *staffRevokeCmd) Run(ctx context.Context, a *app) error {
 // staffNumbersCmd declares numbers.
 type staffNumbersCmd struct {
 	staffYes
-	Login   string   `arg:"" help:"The login."`
 	Numbers []string `arg:"" optional:"" help:"All numbers of the person and of those related, in any form; none removes them."`
 }
 
@@ -334,7 +329,7 @@ func (c *staffNumbersCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return usage(err)
 		}
-		return c.with(ctx, a, c.Login, what, func(d *auth.StaffDesk, s auth.Staff) error {
+		return c.with(ctx, a, what, func(d *auth.StaffDesk, s auth.Staff) error {
 			s.Numbers = numbers
 			_, err := d.Change(ctx, byCommand, s)
 			return err
@@ -345,13 +340,12 @@ func (c *staffNumbersCmd) Run(ctx context.Context, a *app) error {
 // staffSubjectCmd binds an account to the OpenID provider's.
 type staffSubjectCmd struct {
 	staffYes
-	Login   string `arg:"" help:"The login."`
 	Subject string `arg:"" optional:"" help:"The issuer and the subject, as in https://id.example|1234; none removes it."`
 }
 
 // Run binds it.
 func (c *staffSubjectCmd) Run(ctx context.Context, a *app) error {
-	return c.with(ctx, a, c.Login, "bind to the OpenID subject "+c.Subject, func(d *auth.StaffDesk, s auth.Staff) error {
+	return c.with(ctx, a, "bind to the OpenID subject "+c.Subject, func(d *auth.StaffDesk, s auth.Staff) error {
 		s.Subject = c.Subject
 		_, err := d.Change(ctx, byCommand, s)
 		return err
