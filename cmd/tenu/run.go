@@ -49,6 +49,7 @@ type commands struct {
 	Bench     benchCmd     `cmd:"" help:"Measure speed and memory, each figure beside a yardstick of the same run."`
 	Sim       simCmd       `cmd:"" help:"Simulate installations under every fault, and check every invariant."`
 	Drill     drillCmd     `cmd:"" help:"Play a day on which something fails, such as 9 July 2024, and measure what becomes of every customer."`
+	Voice     voiceCmd     `cmd:"" help:"Keep the recordings that line 121 plays."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
