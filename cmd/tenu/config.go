@@ -36,6 +36,7 @@ type config struct {
 	Reconcile reconcileConfig `yaml:"reconcile"`
 	Status    statusConfig    `yaml:"status"`
 	USSD      ussdConfig      `yaml:"ussd"`
+	Voice     voiceConfig     `yaml:"voice"`
 	Clients   []clientConfig  `yaml:"clients"`
 	Webhooks  webhooksConfig  `yaml:"webhooks"`
 	Mail      mailConfig      `yaml:"mail"`
@@ -140,7 +141,7 @@ func parseConfig(path string, data []byte) (*config, error) {
 	if err := checkSpans(file, "", reflect.ValueOf(*c)); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence, c.checkRetention} {
+	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence, c.checkRetention, c.checkVoice} {
 		if err := check(); err != nil {
 			return nil, fmt.Errorf("configuration: %w", err)
 		}

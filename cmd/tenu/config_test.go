@@ -71,7 +71,7 @@ func TestExampleIsWhole(t *testing.T) {
 func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, name := range []string{"config.go", "partners.go", "care.go", "customers.go", "incidents.go", "telling.go", "reconcile.go"} {
+	for _, name := range []string{"config.go", "partners.go", "care.go", "customers.go", "incidents.go", "telling.go", "reconcile.go", "voiceconfig.go"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -134,6 +134,10 @@ func TestConfigErrors(t *testing.T) {
 		"a source of both":   {"sources: []", "sources: [{dir: x, url: y}]", "reconcile.statements[0].sources[0]: exactly one of dir, url, sftp and api"},
 		"no host key":        {"sources: []", "sources: [{sftp: {address: x, user: y}}]", "reconcile.statements[0].sources[0].sftp.host_key: the server's host key is needed"},
 		"no such interface":  {"sources: []", "sources: [{dir: x, url: \"\"}, {api: false}]", "reconcile.statements[0].sources[1]: exactly one of dir, url, sftp and api"},
+		"line's address":     {`listen: ""              # 10.0.0.5`, "listen: 10.0.0.5 # ", "voice.listen: \"10.0.0.5\" is not an address and port"},
+		"sound to nowhere":   {`listen: ""              # 10.0.0.5`, "listen: 0.0.0.0:5060 # ", "voice.media.address: the address is needed"},
+		"no trunk":           {`listen: ""              # 10.0.0.5`, "listen: 10.0.0.5:5060 # ", "voice.trunks: at least one is needed"},
+		"trunk's network":    {"trunks: []", "trunks: [{name: core, networks: [all]}]", "voice.trunks[0]: \"all\" is not a network"},
 		"receipts' key":      {`  key: ""                 # ${TENU_RECEIPT`, `  key: hunter2 # ${TENU_RECEIPT`, "receipts.key: a secret does not stand here"},
 		"receipts' secret":   {`  key: ""                 # ${TENU_RECEIPT`, `  key: ${TENU_WALLET_API_KEY} # `, "receipts: not a secret key"},
 		"receipts' page":     {`  page: ""`, `  page: https://tenu.example/receipts`, "receipts.key: a key is needed to sign with"},

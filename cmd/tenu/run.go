@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,6 +68,13 @@ func (a *app) salt() (s [16]byte) {
 		return [16]byte{}
 	}
 	return s
+}
+
+// uint64 is 64 bits of chance; without chance it is always the same.
+func (a *app) uint64() uint64 {
+	var b [8]byte
+	_, _ = io.ReadFull(a.random, b[:])
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // exitError is an error that asks for an exit code of its own.
