@@ -21,35 +21,45 @@ func (d *Desk) Calls(ctx context.Context, most int) ([]Callback, error) {
 // not: it is not time yet, another attempt is under way, the callback is closed. After another error
 // nothing rings.
 func (d *Desk) Ring(ctx context.Context, staff auth.Staff, callback int64) (a Attempt, link string, err error) {
-	l, err := d.life(ctx, callback)
+	c, a, err := d.Attempt(ctx, staff, callback, "")
 	if err != nil {
 		return Attempt{}, "", err
 	}
-	if why := who(&staff, auth.MakeCall, l.now.Number); why != "" {
-		return Attempt{}, "", &Refusal{Why: why}
-	}
-	now := d.clock.Now()
-	if err := l.ring(staff.ID, now); err != nil {
-		return Attempt{}, "", err
-	}
-	if err := d.keep(ctx, l, Actor{Kind: ByStaff, Staff: staff.ID}, now); err != nil {
-		if errors.Is(err, ErrStale) { // another one rings, or it is closed
-			err = &Refusal{Why: WhyRinging}
-		}
-		return Attempt{}, "", err
-	}
-	a = *l.last
-	if link, err = d.cfg.Dialler.Dial(ctx, l.now, a); err != nil {
-		_, _ = d.Rang(ctx, staff, callback, a.Try, Lost) // the next step says so otherwise
+	if link, err = d.cfg.Dialler.Dial(ctx, c, a); err != nil {
+		_, _ = d.Rang(ctx, staff, callback, a.Try, Undialled) // the next step says so otherwise
 		return Attempt{}, "", fmt.Errorf("dial: %w", err)
 	}
 	return a, link, nil
 }
 
+// Attempt is Ring by a machine, as one of the staff who is to speak: it begins the attempt, which
+// is durable on return, and lets nothing ring. The machine makes the call under a name of its own,
+// and says what became of it within MachineFor.
+func (d *Desk) Attempt(ctx context.Context, staff auth.Staff, callback int64, ref string) (Callback, Attempt, error) {
+	l, err := d.life(ctx, callback)
+	if err != nil {
+		return Callback{}, Attempt{}, err
+	}
+	if why := who(&staff, auth.MakeCall, l.now.Number); why != "" {
+		return Callback{}, Attempt{}, &Refusal{Why: why}
+	}
+	now := d.clock.Now()
+	if err := l.ring(staff.ID, ref, now); err != nil {
+		return Callback{}, Attempt{}, err
+	}
+	if err := d.keep(ctx, l, Actor{Kind: ByStaff, Staff: staff.ID}, now); err != nil {
+		if errors.Is(err, ErrStale) { // another one rings, or it is closed
+			err = &Refusal{Why: WhyRinging}
+		}
+		return Callback{}, Attempt{}, err
+	}
+	return l.now, *l.last, nil
+}
+
 // Rang ends an attempt with what became of it. Said again it changes nothing. ErrRefused, as
 // a *Refusal, for another's attempt, which a supervisor may end; ErrStale when it ended otherwise.
 func (d *Desk) Rang(ctx context.Context, staff auth.Staff, callback int64, try int, ring Ring) (Callback, error) {
-	if ring <= Ringing || ring > Lost {
+	if ring <= Ringing || ring > Undialled {
 		return Callback{}, &Refusal{Why: WhyStage}
 	}
 	for again := 0; ; again++ {

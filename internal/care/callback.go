@@ -66,10 +66,11 @@ const (
 	Voicemail                   // a mailbox answered
 	Declined                    // the customer hung up or refused
 	Lost                        // the caller never said: as NoAnswer
+	Undialled                   // the customer's phone never rang: it is no attempt on them
 )
 
 var ringNames = [...]string{Ringing: "ringing", Answered: "answered", Busy: "busy", NoAnswer: "no_answer",
-	Unreachable: "unreachable", Voicemail: "voicemail", Declined: "declined", Lost: "lost"}
+	Unreachable: "unreachable", Voicemail: "voicemail", Declined: "declined", Lost: "lost", Undialled: "undialled"}
 
 // String is the ring's word.
 func (r Ring) String() string { return ringNames[r] }
@@ -83,7 +84,7 @@ type Attempt struct {
 	At       purchase.Instant
 	EndedAt  purchase.Instant // zero while it rings
 	Ring     Ring
-	Ref      string // the dialler's own name of the call
+	Ref      string // what the machine that makes the call names it, "" when a person makes it
 }
 
 // CallbackChange is one step of one callback: all of it is written, or none.
@@ -138,7 +139,7 @@ type CallbackStore interface {
 // Dialler lets an agent's telephone and a customer's ring.
 type Dialler interface {
 	// Dial begins the call of an attempt and returns what the agent's browser is to open, "" when it rings by
-	// itself. The same attempt dialled again is one call. An error says that nothing rings.
+	// itself. The same attempt dialled again is one call. An error says that the customer's phone does not ring.
 	Dial(ctx context.Context, c Callback, a Attempt) (link string, err error)
 }
 

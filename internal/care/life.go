@@ -12,7 +12,7 @@ import (
 const (
 	tellBefore  = 2 * time.Minute  // its window begins, the customer is told that a call comes
 	alertBefore = 5 * time.Minute  // it ends, a supervisor is told
-	lostAfter   = 10 * time.Minute // an attempt without an outcome is over
+	lostAfter   = 10 * time.Minute // an attempt by a person without an outcome is over
 	followAfter = time.Hour        // one that was to make good a broken one and broke itself is promised again
 )
 
@@ -25,10 +25,15 @@ func spaced(r Ring) time.Duration {
 		return 3 * time.Minute
 	case Unreachable, Declined:
 		return 5 * time.Minute
-	case Ringing, Answered:
+	case Ringing, Answered, Undialled:
 	}
 	return 0
 }
+
+// MachineFor is how long an attempt that a machine makes lasts at most: by then it says what became of
+// it. When it does not, it is dead, and no telephone rings any more that it let ring: an exchange gives
+// up a call that nobody answers after three minutes (RFC 3261, timer C).
+const MachineFor = 4 * time.Minute
 
 // life is a callback with its last attempt, nil before the first. Its methods are pure:
 // they return the change that an event at an instant makes. What changes says nothing of
@@ -46,8 +51,8 @@ type note struct {
 	at  purchase.Instant // begin of the window that it names
 }
 
-// ring begins an attempt by one of the staff.
-func (l *life) ring(staff auth.StaffID, now purchase.Instant) error {
+// ring begins an attempt by one of the staff, which a machine makes when it is named.
+func (l *life) ring(staff auth.StaffID, ref string, now purchase.Instant) error {
 	c := &l.now
 	switch {
 	case c.State != Promised || now >= c.Till():
@@ -60,7 +65,7 @@ func (l *life) ring(staff auth.StaffID, now purchase.Instant) error {
 	l.tell(now)
 	c.Tries++
 	c.Trying, c.Owner = true, staff
-	l.last = &Attempt{Callback: c.ID, Try: c.Tries, Staff: staff, At: now, Ring: Ringing}
+	l.last = &Attempt{Callback: c.ID, Try: c.Tries, Staff: staff, At: now, Ring: Ringing, Ref: ref}
 	l.text = append(l.text, fmt.Sprintf("callback #%d: attempt %d", c.ID, c.Tries))
 	l.plan()
 	return nil
@@ -71,7 +76,9 @@ func (l *life) ring(staff auth.StaffID, now purchase.Instant) error {
 func (l *life) rang(ring Ring, now purchase.Instant) {
 	c := &l.now
 	l.last.Ring, l.last.EndedAt = ring, max(now, l.last.At)
-	c.Trying, c.NextAt = false, l.last.EndedAt.Add(spaced(ring))
+	if c.Trying = false; ring != Undialled {
+		c.NextAt = l.last.EndedAt.Add(spaced(ring))
+	}
 	l.text = append(l.text, fmt.Sprintf("callback #%d: attempt %d, %s", c.ID, l.last.Try, ring))
 	if c.State != Promised {
 		return // cancelled while it rang
@@ -126,6 +133,9 @@ func (l *life) close(s State, now purchase.Instant) {
 func (l *life) lost() purchase.Instant {
 	if l.last == nil { // cannot be: whoever is trying has an attempt
 		return l.now.WindowAt.Add(lostAfter)
+	}
+	if l.last.Ref != "" {
+		return l.last.At.Add(MachineFor)
 	}
 	return l.last.At.Add(lostAfter)
 }

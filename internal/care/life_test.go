@@ -153,7 +153,7 @@ func (p *promises) fire(t *rapid.T) {
 // promise is followed by another.
 func TestLifeOfACallback(t *testing.T) {
 	zones := []*time.Location{zone(t, "Africa/Ouagadougou"), zone(t, "Europe/Paris"), zone(t, "America/New_York")}
-	rings := []Ring{Answered, Busy, NoAnswer, Unreachable, Voicemail, Declined, Lost}
+	rings := []Ring{Answered, Busy, NoAnswer, Unreachable, Voicemail, Declined, Lost, Undialled}
 	rapid.Check(t, func(t *rapid.T) {
 		d := &Desk{hours: Hours{Opens: 7 * time.Hour, Closes: 21 * time.Hour, Location: rapid.SampledFrom(zones).Draw(t, "zone"), PerWindow: 1}}
 		// Around the days on which clocks are put forward and back.
@@ -176,7 +176,7 @@ func TestLifeOfACallback(t *testing.T) {
 			case 4, 5:
 				if c := p.open(); c != nil {
 					l := p.life(c)
-					if l.ring(auth.StaffID(rapid.IntRange(1, 3).Draw(t, "staff")), p.now) == nil {
+					if l.ring(auth.StaffID(rapid.IntRange(1, 3).Draw(t, "staff")), rapid.SampledFrom([]string{"", "a call"}).Draw(t, "ref"), p.now) == nil {
 						p.write(t, l)
 					}
 				}
@@ -231,7 +231,7 @@ func TestRingRefuses(t *testing.T) {
 		call := begin(Callback{ID: 1, WindowAt: at})
 		c.change(&call)
 		l := life{now: call, last: &Attempt{At: at}}
-		err := l.ring(7, c.now)
+		err := l.ring(7, "", c.now)
 		var refusal *Refusal
 		switch {
 		case c.why == "" && err != nil, c.why != "" && !errors.As(err, &refusal):
@@ -246,9 +246,16 @@ func TestRingRefuses(t *testing.T) {
 func TestTheLastAttemptDecides(t *testing.T) {
 	at := purchase.At(time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC))
 	late := at.Add(14*time.Minute + 50*time.Second)
-	for ring, want := range map[Ring]State{Answered: Kept, NoAnswer: Broken, Voicemail: Broken, Ringing: Promised} {
+	for _, c := range []struct {
+		ring  Ring
+		ref   string
+		want  State
+		lasts time.Duration
+	}{{Answered, "", Kept, 0}, {NoAnswer, "", Broken, 0}, {Voicemail, "", Broken, 0}, {Undialled, "", Broken, 0}, {Ringing, "", Promised, lostAfter},
+		{Ringing, "a call", Promised, MachineFor}} {
+		ring, want := c.ring, c.want
 		l := life{now: begin(Callback{ID: 1, WindowAt: at})}
-		if err := l.ring(7, late); err != nil {
+		if err := l.ring(7, c.ref, late); err != nil {
 			t.Fatal(err)
 		}
 		l.due(at.Add(Window))
@@ -263,9 +270,28 @@ func TestTheLastAttemptDecides(t *testing.T) {
 		}
 		if ring == Ringing {
 			l.due(l.now.DueAt)
-			if l.now.State != Broken || l.last.Ring != Lost || l.now.ClosedAt != late.Add(lostAfter) {
+			if l.now.State != Broken || l.last.Ring != Lost || l.now.ClosedAt != late.Add(c.lasts) {
 				t.Errorf("nobody said anything: %+v, %+v", l.now, l.last)
 			}
+		}
+	}
+}
+
+// Whose phone never rang is called again at once: it was no attempt on them.
+func TestUndialledIsNoAttempt(t *testing.T) {
+	at := purchase.At(time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC))
+	l := life{now: begin(Callback{ID: 1, WindowAt: at})}
+	for i, ring := range []Ring{Undialled, Busy, Undialled} {
+		now := at.Add(time.Duration(i) * 2 * time.Minute)
+		if err := l.ring(7, "a call", now); err != nil {
+			t.Fatalf("after %d: %v", i, err)
+		}
+		next := max(l.now.NextAt, at)
+		if ring == Busy {
+			next = now.Add(time.Minute)
+		}
+		if l.rang(ring, now); l.now.NextAt != next || l.now.State != Promised {
+			t.Errorf("%s: the next at %s, want %s", ring, l.now.NextAt, next)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (s *Store) Agents(ctx context.Context, from, till purchase.Instant) ([]care
 				func(f *care.AgentFigures) *int { return &f.Settled }},
 			{`SELECT maker, count(*) FROM request WHERE at >= $1 AND at < $2 AND maker <> 0 GROUP BY maker`, span,
 				func(f *care.AgentFigures) *int { return &f.Requests }},
-			{`SELECT staff, count(*) FROM callback_attempt WHERE at >= $1 AND at < $2 GROUP BY staff`, span,
+			{`SELECT staff, count(*) FROM callback_attempt WHERE at >= $1 AND at < $2 AND ring <> 9 GROUP BY staff`, span,
 				func(f *care.AgentFigures) *int { return &f.Calls }},
 			{`SELECT staff, count(*) FROM callback_attempt WHERE at >= $1 AND at < $2 AND ring = 2 GROUP BY staff`, span,
 				func(f *care.AgentFigures) *int { return &f.Answered }},
