@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"tenu/internal/care"
 	"tenu/internal/hook"
@@ -56,15 +57,15 @@ type Event struct {
 
 // Inbound is a call that the telephone system answered itself.
 type Inbound struct {
-	Trunk    string           `json:"trunk"`
-	Number   string           `json:"number,omitempty"`
-	Language string           `json:"language"`
-	At       purchase.Instant `json:"at"`
-	Answered purchase.Instant `json:"answered"`
-	Queued   purchase.Instant `json:"queued,omitzero"`
-	Taken    purchase.Instant `json:"taken,omitzero"`
-	Ended    purchase.Instant `json:"ended"`
-	Release  centre.Release   `json:"release"`
+	Trunk    string         `json:"trunk"`
+	Number   string         `json:"number,omitempty"`
+	Language string         `json:"language"`
+	At       time.Time      `json:"at"`
+	Answered time.Time      `json:"answered"`
+	Queued   time.Time      `json:"queued,omitzero"`
+	Taken    time.Time      `json:"taken,omitzero"`
+	Ended    time.Time      `json:"ended"`
+	Release  centre.Release `json:"release"`
 }
 
 // ServeHTTP takes signed events: 204 when all are taken, 401 for a signature that is wrong or old, 400 for what cannot be
@@ -183,13 +184,22 @@ func (p *PBX) inbound(e *Event) (deed, error) {
 		return nil, fmt.Errorf("inbound.release: %q is none of %q", in.Release, centre.Releases)
 	case len(in.Trunk) > maxName || len(in.Language) > 8:
 		return nil, errors.New("inbound: a trunk or language of that length is none")
-	case in.At <= 0 || in.Answered < in.At || in.Ended < in.Answered || in.Queued != 0 && in.Queued < in.At || in.Taken != 0 && in.Taken < max(in.At, in.Queued) ||
-		max(in.Queued, in.Taken) > in.Ended || in.Ended > p.cfg.Clock.Now().Add(hook.ReplayWindow):
+	}
+	c := centre.Call{ID: "pbx-" + e.Call, Trunk: in.Trunk, Number: number, Language: purchase.Language(in.Language), At: at(in.At), Answered: at(in.Answered),
+		Queued: at(in.Queued), Taken: at(in.Taken), Ended: at(in.Ended), Release: in.Release}
+	if c.At <= 0 || c.Answered < c.At || c.Ended < max(c.Answered, c.Queued, c.Taken) || c.Queued != 0 && c.Queued < c.At ||
+		c.Taken != 0 && c.Taken < max(c.Answered, c.Queued) || c.Ended > p.cfg.Clock.Now().Add(hook.ReplayWindow) {
 		return nil, errors.New("inbound: its times are in no order that can be")
 	}
-	c := centre.Call{ID: "pbx-" + e.Call, Trunk: in.Trunk, Number: number, Language: purchase.Language(in.Language), At: in.At, Answered: in.Answered,
-		Queued: in.Queued, Taken: in.Taken, Ended: in.Ended, Release: in.Release}
 	return func(context.Context) error { p.cfg.Calls.Add(c); return nil }, nil
+}
+
+// at is a time as it is kept, zero for none.
+func at(t time.Time) purchase.Instant {
+	if t.IsZero() {
+		return 0
+	}
+	return purchase.At(t)
 }
 
 // number reads a number; "" is none.

@@ -79,10 +79,10 @@ func New(cfg Config) (*PBX, error) {
 
 // Command is what the telephone system is told to do.
 type Command struct {
-	ID   string           `json:"id"`
-	Type string           `json:"type"` // "dial", "hangup"
-	At   purchase.Instant `json:"at"`
-	Call string           `json:"call"` // its name, which events repeat
+	ID   string    `json:"id"`
+	Type string    `json:"type"` // "dial", "hangup"
+	At   time.Time `json:"at"`
+	Call string    `json:"call"` // its name, which events repeat
 
 	// Of dial alone.
 	Extension     string `json:"extension,omitempty"` // the agent's
@@ -96,13 +96,13 @@ type Command struct {
 // Call is dial.Phones: it returns at once. When the telephone system refuses or is certainly not reached, nothing rings, and
 // that is told as the call's end; when its answer is lost, its events tell what became of the call.
 func (p *PBX) Call(_ context.Context, c dial.Call) error {
-	return p.order(&Command{ID: c.Name, Type: "dial", At: p.cfg.Clock.Now(), Call: c.Name, Extension: c.Extension, Number: c.Number.String(),
+	return p.order(&Command{ID: c.Name, Type: "dial", At: p.cfg.Clock.Now().Time(), Call: c.Name, Extension: c.Extension, Number: c.Number.String(),
 		Language: string(c.Language), Late: c.Late, CustomerFirst: c.CustomerFirst, Asked: c.Asked})
 }
 
 // HangUp is dial.Phones.
 func (p *PBX) HangUp(name string) {
-	if err := p.order(&Command{ID: name + "/hangup", Type: "hangup", At: p.cfg.Clock.Now(), Call: name}); err != nil {
+	if err := p.order(&Command{ID: name + "/hangup", Type: "hangup", At: p.cfg.Clock.Now().Time(), Call: name}); err != nil {
 		p.cfg.Log.Warn("a call is not hung up", slog.String("call", name), slog.Any("error", err))
 	}
 }
@@ -151,7 +151,7 @@ func (p *PBX) tell(c *Command, body []byte) {
 		reached = reached || !sure
 		p.cfg.Log.Warn("a command is not taken", slog.String("command", c.ID), slog.Any("error", err))
 		var refused *refusal
-		if errors.As(err, &refused) || p.ctx.Err() != nil || p.cfg.Clock.Now() > c.At.Add(commandFor) {
+		if errors.As(err, &refused) || p.ctx.Err() != nil || p.cfg.Clock.Now().Time().After(c.At.Add(commandFor)) {
 			if c.Type == "dial" && !reached {
 				p.cfg.Heard(dial.Event{Call: c.Call, News: dial.Ended, Ring: care.Undialled, Down: refused == nil})
 			}
