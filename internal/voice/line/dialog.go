@@ -3,6 +3,8 @@ package line
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"sync"
 
 	"github.com/emiago/sipgo"
@@ -180,7 +182,21 @@ func (l *Line) ask(ctx context.Context, req *sip.Request, trunk *Trunk) (*sip.Re
 		}
 		tx, req, err = l.prove(ctx, req, res, trunk)
 	}
-	return nil, req, err
+	return nil, req, unsent(err)
+}
+
+// errUnsent: a request did not leave.
+var errUnsent = errors.New("the request was not sent")
+
+// unsent is an error of the library without what it tells of the request, which has people's numbers.
+func unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return fmt.Errorf("%w: %w", errUnsent, op)
+	}
+	return errUnsent
 }
 
 // final waits for the final answer of a transaction that is not of an INVITE that may have to be cancelled.
@@ -211,5 +227,5 @@ func challenged(res *sip.Response, trunk *Trunk) bool {
 func (l *Line) prove(ctx context.Context, req *sip.Request, res *sip.Response, trunk *Trunk) (sip.ClientTransaction, *sip.Request, error) {
 	req = req.Clone() // the first one is still repeated as it was
 	tx, err := l.client.TransactionDigestAuth(ctx, req, res, sipgo.DigestAuth{Username: trunk.User, Password: trunk.Password})
-	return tx, req, err
+	return tx, req, unsent(err)
 }

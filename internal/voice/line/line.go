@@ -72,6 +72,7 @@ type Line struct {
 	dialled atomic.Int64 // the same of ours
 	counts  counts
 	closing chan struct{} // closed when no more calls are taken
+	packets *net.UDPConn
 
 	mu         sync.Mutex
 	closed     bool
@@ -94,6 +95,9 @@ func (l *Line) Counts() Counts {
 		c.dialled.Load(), c.reached.Load(), l.open.Load()}
 }
 
+// silence is what the library logs on its own, once for all lines.
+var silence sync.Once
+
 // New returns a line that does not listen yet, or what of the configuration cannot be.
 func New(cfg Config) (*Line, error) {
 	if !cfg.Address.IsValid() || cfg.Identity == "" || cfg.Capacity < 1 || cfg.Overflow < 0 || cfg.RetryAfter < time.Second || cfg.Media == nil ||
@@ -112,18 +116,20 @@ func New(cfg Config) (*Line, error) {
 			l.registered[t.Name] = false
 		}
 	}
+	quiet := slog.New(slog.DiscardHandler) // what the library logs are whole messages, with people's numbers
+	silence.Do(func() { sip.SetDefaultLogger(quiet) })
 	var err error
 	l.agent, err = sipgo.NewUA(sipgo.WithUserAgent("tenu"), sipgo.WithUserAgentHostname(l.host()),
-		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(cfg.Log)),
+		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(quiet), sip.WithTransportLayerReadFilter(l.gate)),
 		sipgo.WithUserAgentTransactionLayerOptions(sip.WithTransactionLayerLogger(cfg.Log)))
 	if err != nil {
 		return nil, fmt.Errorf("line: %w", err)
 	}
-	if l.server, err = sipgo.NewServer(l.agent, sipgo.WithServerLogger(cfg.Log)); err != nil {
+	if l.server, err = sipgo.NewServer(l.agent, sipgo.WithServerLogger(quiet)); err != nil {
 		return nil, fmt.Errorf("line: %w", err)
 	}
 	l.client, err = sipgo.NewClient(l.agent, sipgo.WithClientHostname(l.host()), sipgo.WithClientPort(int(cfg.Address.Port())),
-		sipgo.WithClientNAT(), sipgo.WithClientLogger(cfg.Log))
+		sipgo.WithClientNAT(), sipgo.WithClientLogger(quiet))
 	if err != nil {
 		return nil, fmt.Errorf("line: %w", err)
 	}
@@ -192,10 +198,16 @@ func (l *Line) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("line: %w", err), packets.Close())
 	}
+	l.packets = packets
 	var serving sync.WaitGroup
 	failed := make(chan error, 2)
 	serving.Go(func() { failed <- l.server.ServeUDP(packets) })
-	serving.Go(func() { failed <- l.server.ServeTCP(streams) })
+	serving.Go(func() { failed <- l.server.ServeTCP(door{streams, l}) })
+	for i := range l.cfg.Trunks {
+		if t := &l.cfg.Trunks[i]; t.Register {
+			l.over.Go(func() { l.register(t) })
+		}
+	}
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
@@ -244,16 +256,13 @@ func (l *Line) send(answer *sip.Response, tx sip.ServerTransaction) {
 	}
 }
 
-// from lets a handler see only what comes from a trunk, or with nil from the other end of a call of ours.
+// from tells a handler from which trunk a request comes, nil for the other end of a call of ours.
+// The gate has let nothing else in.
 func (l *Line) from(handle func(*Trunk, *sip.Request, sip.ServerTransaction)) sipgo.RequestHandler {
 	return func(req *sip.Request, tx sip.ServerTransaction) {
-		source, err := netip.ParseAddrPort(req.Source())
-		if trunk, known := l.known(source.Addr().Unmap()); err == nil && known {
-			handle(trunk, req, tx)
-			return
-		}
-		l.counts.forbidden.Add(1)
-		l.respond(req, tx, 403, "Forbidden")
+		source, _ := netip.ParseAddrPort(req.Source()) // what the system wrote
+		trunk, _ := l.known(source.Addr().Unmap())
+		handle(trunk, req, tx)
 	}
 }
 

@@ -111,7 +111,7 @@ func (a *attempt) begin(ctx context.Context, o Outgoing) (err error) {
 	if a.tx, err = l.client.TransactionRequest(ctx, a.req, sipgo.ClientRequestAddVia); err != nil {
 		a.stream.Close()
 	}
-	return err
+	return unsent(err)
 }
 
 // whom finds what is called and where the call goes.
@@ -267,7 +267,7 @@ func (a *attempt) again(ctx context.Context, res *sip.Response) (bool, error) {
 		session{seconds: max(seconds, ourSession)}.ask(req, "")
 		a.req = req
 		a.tx, err = a.line.client.TransactionRequest(ctx, req, sipgo.ClientRequestAddVia)
-		return err == nil, err
+		return err == nil, unsent(err)
 	}
 	return false, nil
 }
@@ -336,7 +336,7 @@ func (l *Line) decline(d *dialog) {
 // may be (RFC 3261, section 9.1), and hung up if it is answered all the same.
 func (a *attempt) abandon() {
 	defer a.release()
-	enough := a.line.cfg.Clock.After(64 * sip.T1)
+	enough, closing := a.line.cfg.Clock.After(64*sip.T1), a.line.closing
 	for cancelled := false; ; {
 		if a.heard && !cancelled {
 			cancelled = true
@@ -358,6 +358,12 @@ func (a *attempt) abandon() {
 		case <-enough:
 			a.tx.Terminate()
 			return
+		case <-closing:
+			if !a.heard { // and so may not be cancelled
+				a.tx.Terminate()
+				return
+			}
+			closing = nil
 		}
 	}
 }

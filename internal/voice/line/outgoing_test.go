@@ -80,7 +80,9 @@ func TestDial(t *testing.T) {
 // Two calls hear each other, the second of which was made for it, and the first goes on when the second is over.
 func TestBridge(t *testing.T) {
 	bridged := make(chan error, 1)
-	var agent *rig
+	agent := newRig(t, func(cfg *Config) {
+		cfg.Serve = func(ctx context.Context, c *Call) { _ = c.Say(ctx, "other_number", nil) }
+	})
 	customer := newRig(t, func(cfg *Config) {
 		cfg.Serve = func(ctx context.Context, c *Call) {
 			other, err := c.line.Dial(ctx, Outgoing{To: "sip:agent@" + agent.address.String(), Within: 10 * time.Second})
@@ -92,12 +94,9 @@ func TestBridge(t *testing.T) {
 			_ = c.Say(ctx, "goodbye", nil)
 		}
 	})
-	agent = newRig(t, func(cfg *Config) {
-		cfg.Serve = func(ctx context.Context, c *Call) { _ = c.Say(ctx, "menu", nil) }
-	})
 	phone := customer.caller("udp")
 	phone.call(customer)
-	if !phone.hear(agent.said("fr", "menu", nil)[sound.Rate:][:sound.Rate/2]) { // the bridge begins after the call
+	if !phone.hear(agent.said("fr", "other_number", nil)[sound.Rate:][:sound.Rate/2]) { // the bridge begins after the call
 		t.Error("the agent is not heard")
 	}
 	if err := <-bridged; err != nil {
