@@ -59,6 +59,11 @@ kannel() {
     [ -x /usr/lib/kannel/test/drive_smpp ] || RUNLEVEL=1 debian kannel-extras || lacking Kannel "as root, 'apt-get install kannel-extras'"
 }
 
+# SIPp, which makes telephone calls.
+telephones() {
+    command -v sipp >/dev/null || debian sip-tester || lacking SIPp "as root, 'apt-get install sip-tester'"
+}
+
 # Chromium, for the pages.
 browser() { # not called chromium: it would be found in its place
     command -v chromium >/dev/null || debian chromium || lacking Chromium "as root, 'apt-get install chromium'"
@@ -89,6 +94,7 @@ node_peers() {
 postgres
 strace_tool
 kannel
+telephones
 browser
 cgrates
 node_peers

@@ -13,8 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,20 +26,27 @@ import (
 	"tenu/internal/voice/speech"
 )
 
-// Trunk is where calls come from.
+// Trunk is where calls come from, and where they go out to.
 type Trunk struct {
 	Name     string
-	Networks []netip.Prefix
+	Networks []netip.Prefix // that its calls come from
 	// Asserts says that its P-Asserted-Identity (RFC 3325) is true. The From of a call never is.
 	Asserts bool
+
+	Address   string // host or host:port that calls go out to; empty: none do
+	Transport string // "udp", or "tcp"
+	// User and Password prove who we are when it asks for that.
+	User, Password string
+	Register       bool // tell it where we are (RFC 3261, section 10)
 }
 
 // Config is what a line is built from. All of it is needed.
 type Config struct {
-	// Address is where calls come in, over UDP and TCP.
+	// Address is where calls come in, over UDP and TCP, and what the other ends are told.
 	Address  netip.AddrPort
+	Identity string // the user that our calls come from, as 121
 	Trunks   []Trunk
-	Capacity int // calls that Serve serves at once
+	Capacity int // calls that Serve serves at once, and as many may be made
 	Overflow int // calls beyond that Overload is told of; still more are refused
 	// RetryAfter is when a call that was refused may be tried again.
 	RetryAfter time.Duration
@@ -59,59 +64,128 @@ type Config struct {
 
 // Line is a SIP server. It is safe for concurrent use.
 type Line struct {
-	cfg    Config
-	agent  *sipgo.UserAgent
-	server *sipgo.Server
-	ua     sipgo.DialogUA
-	open   atomic.Int64 // calls that are answered or about to be
-	counts counts
+	cfg     Config
+	agent   *sipgo.UserAgent
+	server  *sipgo.Server
+	client  *sipgo.Client
+	open    atomic.Int64 // calls that are answered or about to be
+	dialled atomic.Int64 // the same of ours
+	counts  counts
+	closing chan struct{} // closed when no more calls are taken
+	packets *net.UDPConn
 
-	mu    sync.Mutex
-	calls map[string]*Call // by dialog
-	over  sync.WaitGroup
+	mu         sync.Mutex
+	closed     bool
+	calls      map[string]*Call // by dialog
+	peers      map[netip.Addr]int
+	registered map[string]bool // of trunks that are to know where we are
+	over       sync.WaitGroup  // everything that is begun by enter
 }
 
-type counts struct{ offered, answered, overloaded, refused, forbidden atomic.Int64 }
+type counts struct{ offered, answered, overloaded, refused, forbidden, dialled, reached atomic.Int64 }
 
-// Counts are calls since the line was opened.
-type Counts struct{ Offered, Answered, Overloaded, Refused, Forbidden, Open int64 }
+// Counts are calls since the line was opened; Open are those that came in and are not over, Dialled
+// those that we made, of which Reached were answered.
+type Counts struct{ Offered, Answered, Overloaded, Refused, Forbidden, Dialled, Reached, Open int64 }
 
 // Counts returns how many calls there were.
 func (l *Line) Counts() Counts {
 	c := &l.counts
-	return Counts{c.offered.Load(), c.answered.Load(), c.overloaded.Load(), c.refused.Load(), c.forbidden.Load(), l.open.Load()}
+	return Counts{c.offered.Load(), c.answered.Load(), c.overloaded.Load(), c.refused.Load(), c.forbidden.Load(),
+		c.dialled.Load(), c.reached.Load(), l.open.Load()}
 }
+
+// silence is what the library logs on its own, once for all lines.
+var silence sync.Once
 
 // New returns a line that does not listen yet, or what of the configuration cannot be.
 func New(cfg Config) (*Line, error) {
-	if !cfg.Address.IsValid() || cfg.Capacity < 1 || cfg.Overflow < 0 || cfg.RetryAfter < time.Second || cfg.Media == nil || cfg.Sounds == nil ||
-		cfg.Voices == nil || cfg.Clock == nil || cfg.Log == nil || cfg.Number == nil || cfg.Serve == nil || cfg.Overload == nil {
+	if !cfg.Address.IsValid() || cfg.Identity == "" || cfg.Capacity < 1 || cfg.Overflow < 0 || cfg.RetryAfter < time.Second || cfg.Media == nil ||
+		cfg.Sounds == nil || cfg.Voices == nil || cfg.Clock == nil || cfg.Log == nil || cfg.Number == nil || cfg.Serve == nil || cfg.Overload == nil {
 		return nil, errors.New("line: something that is needed is missing")
 	}
-	agent, err := sipgo.NewUA(sipgo.WithUserAgent("tenu"), sipgo.WithUserAgentHostname(cfg.Address.Addr().String()),
-		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(cfg.Log)))
+	if cfg.Address.Addr().IsUnspecified() {
+		return nil, errors.New("line: the address must be one that others can be told")
+	}
+	l := &Line{cfg: cfg, closing: make(chan struct{}), calls: map[string]*Call{}, peers: map[netip.Addr]int{}, registered: map[string]bool{}}
+	for _, t := range cfg.Trunks {
+		if err := t.check(); err != nil {
+			return nil, fmt.Errorf("line: trunk %q: %w", t.Name, err)
+		}
+		if t.Register {
+			l.registered[t.Name] = false
+		}
+	}
+	quiet := slog.New(slog.DiscardHandler) // what the library logs are whole messages, with people's numbers
+	silence.Do(func() { sip.SetDefaultLogger(quiet) })
+	var err error
+	l.agent, err = sipgo.NewUA(sipgo.WithUserAgent("tenu"), sipgo.WithUserAgentHostname(l.host()),
+		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(quiet), sip.WithTransportLayerReadFilter(l.gate)),
+		sipgo.WithUserAgentTransactionLayerOptions(sip.WithTransactionLayerLogger(cfg.Log)))
 	if err != nil {
 		return nil, fmt.Errorf("line: %w", err)
 	}
-	server, err := sipgo.NewServer(agent, sipgo.WithServerLogger(cfg.Log))
+	if l.server, err = sipgo.NewServer(l.agent, sipgo.WithServerLogger(quiet)); err != nil {
+		return nil, fmt.Errorf("line: %w", err)
+	}
+	l.client, err = sipgo.NewClient(l.agent, sipgo.WithClientHostname(l.host()), sipgo.WithClientPort(int(cfg.Address.Port())),
+		sipgo.WithClientNAT(), sipgo.WithClientLogger(quiet))
 	if err != nil {
 		return nil, fmt.Errorf("line: %w", err)
 	}
-	client, err := sipgo.NewClient(agent, sipgo.WithClientHostname(cfg.Address.Addr().String()), sipgo.WithClientPort(int(cfg.Address.Port())),
-		sipgo.WithClientLogger(cfg.Log))
-	if err != nil {
-		return nil, fmt.Errorf("line: %w", err)
-	}
-	l := &Line{cfg: cfg, agent: agent, server: server, calls: map[string]*Call{},
-		ua: sipgo.DialogUA{Client: client, RewriteContact: true, ContactHDR: sip.ContactHeader{
-			Address: sip.Uri{Scheme: "sip", User: "121", Host: cfg.Address.Addr().String(), Port: int(cfg.Address.Port())}}}}
-	server.OnInvite(l.from(l.invite))
-	server.OnAck(l.ack)
-	server.OnBye(l.from(l.bye))
-	server.OnOptions(l.from(func(_ *Trunk, req *sip.Request, tx sip.ServerTransaction) { l.able(req, tx, 200, "OK") }))
-	server.OnUpdate(l.from(l.refresh))
-	server.OnNoRoute(l.from(func(_ *Trunk, req *sip.Request, tx sip.ServerTransaction) { l.able(req, tx, 405, "Method Not Allowed") }))
+	l.handle()
 	return l, nil
+}
+
+// check reports what of a trunk cannot be.
+func (t *Trunk) check() error {
+	switch {
+	case t.Name == "":
+		return errors.New("a name is needed")
+	case t.Transport != "" && t.Transport != "udp" && t.Transport != "tcp":
+		return fmt.Errorf("no transport is named %q", t.Transport)
+	case t.Register && (t.Address == "" || t.User == ""):
+		return errors.New("an address and a user are needed to register")
+	}
+	return nil
+}
+
+// host is what we say of where we are.
+func (l *Line) host() string {
+	address := l.cfg.Address.Addr().Unmap()
+	if address.Is6() {
+		return "[" + address.String() + "]"
+	}
+	return address.String()
+}
+
+func (l *Line) handle() {
+	l.server.OnInvite(l.from(l.invite))
+	l.server.OnAck(l.ack)
+	l.server.OnBye(l.from(l.bye))
+	l.server.OnUpdate(l.from(l.update))
+	for code, on := range map[int]func(sipgo.RequestHandler){200: l.server.OnOptions, 481: l.server.OnCancel, 405: l.server.OnNoRoute} {
+		on(l.from(func(_ *Trunk, req *sip.Request, tx sip.ServerTransaction) {
+			l.respond(req, tx, code, reasons[code], sip.NewHeader("Allow", methods), sip.NewHeader("Accept", "application/sdp"),
+				sip.NewHeader("Supported", "timer"))
+		}))
+	}
+}
+
+// methods are what is understood.
+const methods = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE"
+
+var reasons = map[int]string{200: "OK", 405: "Method Not Allowed", 481: "Call/Transaction Does Not Exist"}
+
+// enter reports whether something new may be begun, which must call over.Done when it is done.
+func (l *Line) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.over.Add(1)
+	return true
 }
 
 // Run listens until ctx ends; then every call is hung up.
@@ -124,21 +198,22 @@ func (l *Line) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("line: %w", err), packets.Close())
 	}
+	l.packets = packets
 	var serving sync.WaitGroup
 	failed := make(chan error, 2)
 	serving.Go(func() { failed <- l.server.ServeUDP(packets) })
-	serving.Go(func() { failed <- l.server.ServeTCP(streams) })
+	serving.Go(func() { failed <- l.server.ServeTCP(door{streams, l}) })
+	for i := range l.cfg.Trunks {
+		if t := &l.cfg.Trunks[i]; t.Register {
+			l.over.Go(func() { l.register(t) })
+		}
+	}
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	l.mu.Lock()
-	for _, c := range l.calls {
-		c.end(errClosing)
-	}
-	l.mu.Unlock()
-	l.over.Wait()
-	closed := errors.Join(packets.Close(), streams.Close(), l.agent.Close())
+	l.close()
+	closed := errors.Join(packets.Close(), streams.Close())
 	serving.Wait()
 	if ctx.Err() == nil && err != nil {
 		return errors.Join(fmt.Errorf("line: %w", err), closed)
@@ -146,11 +221,25 @@ func (l *Line) Run(ctx context.Context) error {
 	return nil
 }
 
-// methods are what is understood.
-const methods = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE"
-
-func (l *Line) able(req *sip.Request, tx sip.ServerTransaction, code int, reason string) {
-	l.respond(req, tx, code, reason, sip.NewHeader("Allow", methods), sip.NewHeader("Accept", "application/sdp"), sip.NewHeader("Supported", "timer"))
+// close ends everything that was begun, in time: who does not answer is not waited for.
+func (l *Line) close() {
+	l.mu.Lock()
+	l.closed = true
+	for _, c := range l.calls {
+		c.end(errClosing)
+	}
+	l.mu.Unlock()
+	close(l.closing)
+	over := make(chan struct{})
+	go func() { defer close(over); l.over.Wait() }()
+	select {
+	case <-over:
+	case <-l.cfg.Clock.After(byeWithin):
+	}
+	if err := l.agent.Close(); err != nil {
+		l.cfg.Log.Debug("the transport did not close", "error", err)
+	}
+	<-over
 }
 
 func (l *Line) respond(req *sip.Request, tx sip.ServerTransaction, code int, reason string, headers ...sip.Header) {
@@ -158,116 +247,52 @@ func (l *Line) respond(req *sip.Request, tx sip.ServerTransaction, code int, rea
 	for _, h := range headers {
 		answer.AppendHeader(h)
 	}
+	l.send(answer, tx)
+}
+
+func (l *Line) send(answer *sip.Response, tx sip.ServerTransaction) {
 	if err := tx.Respond(answer); err != nil {
-		l.cfg.Log.Debug("an answer did not leave", "code", code, "error", err)
+		l.cfg.Log.Debug("an answer did not leave", "code", answer.StatusCode, "error", err)
 	}
 }
 
-// from lets a handler see only what comes from a trunk.
+// from tells a handler from which trunk a request comes, nil for the other end of a call of ours.
+// The gate has let nothing else in.
 func (l *Line) from(handle func(*Trunk, *sip.Request, sip.ServerTransaction)) sipgo.RequestHandler {
 	return func(req *sip.Request, tx sip.ServerTransaction) {
-		source, err := netip.ParseAddrPort(req.Source())
-		if err == nil {
-			for i := range l.cfg.Trunks {
-				for _, network := range l.cfg.Trunks[i].Networks {
-					if network.Contains(source.Addr().Unmap()) {
-						handle(&l.cfg.Trunks[i], req, tx)
-						return
-					}
-				}
+		source, _ := netip.ParseAddrPort(req.Source()) // what the system wrote
+		trunk, _ := l.known(source.Addr().Unmap())
+		handle(trunk, req, tx)
+	}
+}
+
+// known reports whether anything is taken from an address: that of a trunk, or of whom we called.
+func (l *Line) known(address netip.Addr) (*Trunk, bool) {
+	for i := range l.cfg.Trunks {
+		for _, network := range l.cfg.Trunks[i].Networks {
+			if network.Contains(address) {
+				return &l.cfg.Trunks[i], true
 			}
 		}
-		l.counts.forbidden.Add(1)
-		l.respond(req, tx, 403, "Forbidden")
 	}
-}
-
-// invite takes a new call, or a new offer in the middle of one.
-func (l *Line) invite(trunk *Trunk, req *sip.Request, tx sip.ServerTransaction) {
-	if to := req.To(); to != nil && to.Params.Has("tag") {
-		l.offer(req, tx)
-		return
-	}
-	if required := req.GetHeader("Require"); required != nil && !strings.EqualFold(strings.TrimSpace(required.Value()), "timer") {
-		l.respond(req, tx, 420, "Bad Extension", sip.NewHeader("Unsupported", required.Value()))
-		return
-	}
-	timer, ok := sessionTimer(req)
-	if !ok {
-		l.respond(req, tx, 422, "Session Interval Too Small", sip.NewHeader("Min-SE", strconv.Itoa(minSession)))
-		return
-	}
-	l.counts.offered.Add(1)
-	n := l.open.Add(1)
-	defer l.open.Add(-1)
-	serve := l.cfg.Serve
-	switch {
-	case n > int64(l.cfg.Capacity+l.cfg.Overflow):
-		l.counts.refused.Add(1)
-		l.respond(req, tx, 503, "Service Unavailable", sip.NewHeader("Retry-After", strconv.Itoa(int(l.cfg.RetryAfter.Seconds()))))
-		return
-	case n > int64(l.cfg.Capacity):
-		l.counts.overloaded.Add(1)
-		serve = l.cfg.Overload
-	}
-	l.over.Add(1)
-	defer l.over.Done()
-	l.take(trunk, req, tx, timer, serve)
-}
-
-// take answers a call and serves it.
-func (l *Line) take(trunk *Trunk, req *sip.Request, tx sip.ServerTransaction, timer sessionTime, serve func(context.Context, *Call)) {
-	stream, err := l.cfg.Media.Open()
-	if err != nil {
-		l.cfg.Log.Error("a call finds no port", "error", err)
-		l.respond(req, tx, 503, "Service Unavailable", sip.NewHeader("Retry-After", strconv.Itoa(int(l.cfg.RetryAfter.Seconds()))))
-		return
-	}
-	defer stream.Close()
-	var sdp []byte
-	if len(req.Body()) == 0 { // the offer is ours, the answer comes with the ACK
-		sdp = stream.Offer()
-	} else if sdp, err = stream.Answer(req.Body()); err != nil {
-		l.respond(req, tx, 488, "Not Acceptable Here", warning(err))
-		return
-	}
-	dialog, err := l.ua.ReadInvite(req, tx)
-	if err != nil {
-		l.respond(req, tx, 400, "Bad Request")
-		return
-	}
-	c := &Call{line: l, stream: stream, dialog: dialog, Trunk: trunk.Name, Language: l.cfg.Language, At: l.cfg.Clock.Now(), timer: timer}
-	c.Caller = l.caller(trunk, req)
-	ctx, end := context.WithCancelCause(context.Background())
-	c.end = end
-	defer end(errHungUp) // also of a call whose answer was never acknowledged
-	l.keep(dialog.ID, c)
-	defer l.forget(dialog.ID)
-	answer := sip.NewSDPResponseFromRequest(dialog.InviteRequest, sdp)
-	timer.mark(answer)
-	if err := dialog.WriteResponse(answer); err != nil {
-		l.cfg.Log.Debug("a call was not answered", "error", err)
-		return
-	}
-	l.counts.answered.Add(1)
-	watched := make(chan struct{})
-	go func() { defer close(watched); c.watch(ctx) }()
-	serve(ctx, c)
-	c.hangUp()
-	end(errHungUp)
-	<-watched
-}
-
-func (l *Line) keep(id string, c *Call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls[id] = c
+	return nil, l.peers[address] > 0
 }
 
-func (l *Line) forget(id string) {
+func (l *Line) keep(c *Call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.calls, id)
+	l.calls[c.dialog.id] = c
+	if l.closed {
+		c.end(errClosing)
+	}
+}
+
+func (l *Line) forget(c *Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.calls, c.dialog.id)
 }
 
 // call is the call that a request belongs to, or nil.
@@ -279,114 +304,4 @@ func (l *Line) call(req *sip.Request) *Call {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.calls[id]
-}
-
-// offer answers a new offer in the middle of a call: hold, another address.
-func (l *Line) offer(req *sip.Request, tx sip.ServerTransaction) {
-	c := l.call(req)
-	if c == nil {
-		l.respond(req, tx, 481, "Call/Transaction Does Not Exist")
-		return
-	}
-	if err := c.dialog.ReadRequest(req, tx); err != nil {
-		l.respond(req, tx, 500, "Server Internal Error", sip.NewHeader("Retry-After", "1"))
-		return
-	}
-	sdp := c.stream.Offer()
-	if len(req.Body()) > 0 {
-		var err error
-		if sdp, err = c.stream.Answer(req.Body()); err != nil {
-			l.respond(req, tx, 488, "Not Acceptable Here", warning(err))
-			return
-		}
-	}
-	c.refreshed()
-	answer := sip.NewSDPResponseFromRequest(req, sdp)
-	answer.AppendHeader(&l.ua.ContactHDR)
-	c.timer.mark(answer)
-	if err := tx.Respond(answer); err != nil {
-		l.cfg.Log.Debug("an answer did not leave", "error", err)
-	}
-}
-
-// refresh answers an UPDATE, which keeps a session alive (RFC 3311, RFC 4028).
-func (l *Line) refresh(_ *Trunk, req *sip.Request, tx sip.ServerTransaction) {
-	c := l.call(req)
-	if c == nil {
-		l.respond(req, tx, 481, "Call/Transaction Does Not Exist")
-		return
-	}
-	c.refreshed()
-	answer := sip.NewResponseFromRequest(req, 200, "OK", nil)
-	answer.AppendHeader(&l.ua.ContactHDR)
-	c.timer.mark(answer)
-	if err := tx.Respond(answer); err != nil {
-		l.cfg.Log.Debug("an answer did not leave", "error", err)
-	}
-}
-
-func (l *Line) ack(req *sip.Request, tx sip.ServerTransaction) {
-	c := l.call(req)
-	if c == nil {
-		return
-	}
-	if len(req.Body()) > 0 {
-		if err := c.stream.Answered(req.Body()); err != nil {
-			c.end(fmt.Errorf("the answer in the ACK: %w", err))
-		}
-	}
-	_ = c.dialog.ReadAck(req, tx) // of an offer in the middle, which needs none
-}
-
-func (l *Line) bye(_ *Trunk, req *sip.Request, tx sip.ServerTransaction) {
-	c := l.call(req)
-	if c == nil {
-		l.respond(req, tx, 481, "Call/Transaction Does Not Exist")
-		return
-	}
-	c.end(ErrHungUp)
-	if err := c.dialog.ReadBye(req, tx); err != nil {
-		l.respond(req, tx, 400, "Bad Request")
-	}
-}
-
-// warning says what of a description cannot be used (RFC 3261, section 20.43).
-func warning(err error) sip.Header {
-	code := 399
-	if errors.Is(err, media.ErrCodec) {
-		code = 305
-	}
-	return sip.NewHeader("Warning", fmt.Sprintf("%d tenu %q", code, err.Error()))
-}
-
-// caller is the number that a trunk vouches for, or 0.
-func (l *Line) caller(trunk *Trunk, req *sip.Request) purchase.MSISDN {
-	if privacy := req.GetHeader("Privacy"); !trunk.Asserts || privacy != nil && strings.Contains(strings.ToLower(privacy.Value()), "id") {
-		return 0
-	}
-	for _, h := range req.GetHeaders("P-Asserted-Identity") {
-		for each := range strings.SplitSeq(h.Value(), ",") {
-			if number, ok := l.number(each); ok {
-				return number
-			}
-		}
-	}
-	return 0
-}
-
-// number is that of an identity: "Name" <sip:+22670112233@host;user=phone>, <tel:+22670112233>.
-func (l *Line) number(identity string) (purchase.MSISDN, bool) {
-	if _, rest, is := strings.Cut(identity, "<"); is {
-		identity, _, _ = strings.Cut(rest, ">")
-	}
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(identity), ":")
-	switch strings.ToLower(scheme) {
-	case "sip", "sips":
-		rest, _, _ = strings.Cut(rest, "@")
-	case "tel":
-	default:
-		return 0, false
-	}
-	rest, _, _ = strings.Cut(rest, ";")
-	return l.cfg.Number(rest)
 }
