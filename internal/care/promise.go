@@ -2,6 +2,7 @@ package care
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -76,6 +77,21 @@ func (d *Desk) Promise(ctx context.Context, c Callback) (kept Callback, added bo
 		d.Wake()
 	}
 	return kept, added, nil
+}
+
+// Confirm tells the customer of an open callback by SMS, once, when they are called: for who was
+// promised it where nothing can be read. Durable on return.
+func (d *Desk) Confirm(ctx context.Context, id int64) error {
+	for again := 0; ; again++ {
+		l, err := d.life(ctx, id)
+		if err != nil || l.now.State != Promised {
+			return err
+		}
+		l.told = append(l.told, note{"call_promised", l.now.WindowAt})
+		if err = d.keep(ctx, l, Actor{Kind: BySystem}, d.clock.Now()); !errors.Is(err, ErrStale) || again == recordTries {
+			return err
+		}
+	}
 }
 
 // Cancel cancels a number's open callback, and returns it as it then stands. It

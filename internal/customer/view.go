@@ -42,6 +42,8 @@ type View struct {
 	Charged     money.Amount // taken, as evidenced
 	// Reason is why the payment was declined, "" when it was not.
 	Reason purchase.Reason
+	// Language is what the purchase was made in.
+	Language purchase.Language
 
 	CreatedAt, ChargedAt, ClosedAt purchase.Instant
 	// ApproveBy is when an unanswered charge is given up, DeliverBy when the customer
@@ -78,7 +80,7 @@ func (d *Desk) view(number purchase.MSISDN, r *purchase.Record) View {
 		v.HasReceipt = d.cfg.Receipts != nil && receipt.There(p)
 		v.PayerNumber, v.PayWith = p.PayerNumber, p.Payer
 		v.Total, v.Fee = money.Amount{Minor: p.Total, Currency: p.Currency}, money.Amount{Minor: p.Fee, Currency: p.Currency}
-		v.Charged = p.Charged
+		v.Charged, v.Language = p.Charged, p.Language
 		if len(r.Cases) > 0 {
 			v.Case, v.CaseAt = true, r.Cases[0].At
 		}

@@ -78,6 +78,8 @@ type Call struct {
 	Callback int64       // that was promised or found, 0 for none
 	Staff    auth.StaffID
 	Incident string // that was announced, "" for none
+	// Unrecorded says that the caller refused to be recorded.
+	Unrecorded bool
 
 	At       purchase.Instant // offered
 	Answered purchase.Instant

@@ -10,9 +10,10 @@ import (
 // french is French as it is spoken in West Africa: soixante-dix, quatre-vingts.
 func french() tongue {
 	t := tongue{pairs: true, round: true,
-		powers:   map[Clip]string{"power/hundred": "cent", "power/thousand": "mille", "power/million": "million", "power/millions": "millions", "of": "de"},
-		months:   [12]string{"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"},
-		times:    map[Clip]string{"clock/hours": "heures", "clock/hour": "heure", "clock/midnight": "minuit", "clock/noon": "midi"},
+		powers: map[Clip]string{"power/hundred": "cent", "power/thousand": "mille", "power/million": "million", "power/millions": "millions", "of": "de"},
+		months: [12]string{"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"},
+		times: map[Clip]string{"clock/hours": "heures", "clock/hour": "heure", "clock/midnight": "minuit", "clock/noon": "midi",
+			"moment/on": "le", "moment/at": "à"},
 		feminine: map[int64]string{},
 		money: map[money.Currency][2]string{money.XOF: {"francs"}, money.XAF: {"francs"}, money.GNF: {"francs guinéens"},
 			money.NGN: {"nairas", "kobos"}, money.GHS: {"cédis", "pesewas"}, money.SLE: {"leones", "cents"},

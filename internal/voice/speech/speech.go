@@ -32,7 +32,7 @@ const standard = "fr"
 // number, "month/7" a month. It is a path below the folder of a language, without its ending.
 type Clip string
 
-// Value is what stands in a phrase's place: Amount, Date, Clock, Count or Digits.
+// Value is what stands in a phrase's place: Amount, Date, Clock, Moment, Count or Digits.
 type Value interface{ clips(t *tongue) []Clip }
 
 // Amount is "mille cinquante francs".
@@ -43,6 +43,12 @@ type Date time.Time
 
 // Clock is "treize heures quarante-cinq", in the time's own zone.
 type Clock time.Time
+
+// Moment is a time of today, as Clock, or of another day with its date: "le dix juillet à treize heures".
+type Moment struct {
+	At    time.Time
+	Dated bool
+}
 
 // Count is "dix-sept": a number from 0 to 999 999 999.
 type Count int64
@@ -182,6 +188,18 @@ func (d Date) clips(*tongue) []Clip {
 }
 
 func (c Clock) clips(t *tongue) []Clip { return t.clock(t, time.Time(c)) }
+
+func (m Moment) clips(t *tongue) []Clip {
+	if !m.Dated {
+		return Clock(m.At).clips(t)
+	}
+	var clips []Clip
+	if t.times["moment/on"] != "" { // English dates bring their own
+		clips = append(clips, "moment/on")
+	}
+	clips = append(append(clips, Date(m.At).clips(t)...), "moment/at")
+	return append(clips, Clock(m.At).clips(t)...)
+}
 
 func (n Count) clips(t *tongue) []Clip { return t.count(int64(n), false) }
 

@@ -52,6 +52,8 @@ func TestValues(t *testing.T) {
 		{Clock(at(12, 0)), "midi", "noon"},
 		{Clock(at(12, 30)), "midi trente", "twelve thirty p.m."},
 		{Clock(at(14, 0)), "quatorze heures", "two p.m."},
+		{Moment{at(14, 0), false}, "quatorze heures", "two p.m."},
+		{Moment{at(14, 0), true}, "le neuf juillet à quatorze heures", "the ninth of July at two p.m."},
 		{Count(17), "dix-sept", "seventeen"},
 		{Count(0), "zéro", "zero"},
 		{Digits("+226 70-11.02.33"), "vingt-deux soixante-dix onze zéro deux trente-trois", "two two six seven zero one one zero two three three"},
@@ -88,7 +90,7 @@ func TestEveryClipIsThere(t *testing.T) {
 		at := time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "at"), 0).UTC()
 		currency := rapid.SampledFrom([]money.Currency{money.XOF, money.XAF, money.GNF, money.NGN, money.GHS, money.SLE, money.LRD, money.GMD}).Draw(t, "currency")
 		n := rapid.Int64Range(-1, 1<<40).Draw(t, "n")
-		values := []Value{Amount{n, currency}, Date(at), Clock(at), Count(n), Digits(rapid.String().Draw(t, "digits"))}
+		values := []Value{Amount{n, currency}, Date(at), Clock(at), Moment{at, n%2 == 0}, Count(n), Digits(rapid.String().Draw(t, "digits"))}
 		for _, language := range v.Languages() {
 			words := v.Words(language)
 			value := rapid.SampledFrom(values).Draw(t, "value")
