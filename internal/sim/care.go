@@ -13,6 +13,8 @@ import (
 	"tenu/internal/incident"
 	"tenu/internal/money"
 	"tenu/internal/purchase"
+	callcentre "tenu/internal/voice/centre"
+	"tenu/internal/voice/dial"
 )
 
 // houseName is the wallet of the operator itself.
@@ -59,13 +61,27 @@ func (n *node) openDesk() {
 	}
 	desk, err := care.New(care.Config{Store: &desked{base, w.store.of(n)}, Clock: clock{n}, Hours: w.hours(), Policy: simPolicy,
 		Engine: wisher{n, n.life}, House: &house{n: n, life: n.life, under: map[int64]purchase.Intent{}}, References: w.keys, Files: w.files.keys,
-		Dialler: dialler{n}, Validity: w.bundleLasts, Written: func() { n.post(50 * time.Millisecond) }, Changed: func(care.Changed) { n.woken = true }})
+		Dialler: dialler{n}, Validity: w.bundleLasts, Written: func() { n.post(50 * time.Millisecond) }, Changed: n.changed})
 	if err != nil {
 		w.fail("start", 0, "node %s: %v", n.name, err)
 		return
 	}
 	n.desk = desk
 	n.deskLater(time.Millisecond)
+	if w.phones != nil {
+		n.dialler = dial.New(dial.Config{Node: n.name, Clock: clock{n}, Log: n.log(), Agents: atPhones{n, n.life}, Phones: dialled{n, n.life},
+			CustomerFirst: w.plan.customerFirst, Staff: n.staffOf, Look: n.looker().AddLook})
+		n.dialler.Join(desk)
+		n.dialLater(time.Millisecond)
+	}
+}
+
+// changed hears of what changed at the desk.
+func (n *node) changed(c care.Changed) {
+	n.woken = true
+	if c.Callback != 0 {
+		n.dialLater(10 * time.Millisecond)
+	}
 }
 
 // settled wakes the desk for a purchase with a case.
@@ -150,7 +166,7 @@ func (n *node) work() {
 
 // answers are what a desk may say to whom it does not serve.
 var answers = []error{care.ErrRefused, care.ErrStale, care.ErrTwice, care.ErrClosed, care.ErrUnproven, care.ErrNoCase, care.ErrNotFound,
-	care.ErrFull, care.ErrWindow, incident.ErrStale, incident.ErrPaused, purchase.ErrUnavailable, purchase.ErrCommitUnknown, purchase.ErrBusy}
+	care.ErrFull, care.ErrWindow, callcentre.ErrStale, dial.ErrUndialled, incident.ErrStale, incident.ErrPaused, purchase.ErrUnavailable, purchase.ErrCommitUnknown, purchase.ErrBusy}
 
 // answered checks that a desk says only what it may: anything else is a change that the
 // store refuses for what it says.
@@ -213,8 +229,9 @@ func (n *node) atDesk(do func(*care.Desk)) {
 	}
 	do(n.desk)
 	if n.died {
-		n.died = false
-		n.end(CrashInCare)
+		killer := cmp.Or(n.killer, CrashInCare)
+		n.died, n.killer = false, 0
+		n.end(killer)
 		return
 	}
 	if n.woken {
@@ -310,14 +327,20 @@ func (w *world) provider() string {
 	return "charging-a"
 }
 
-// dialler notes that phones ring.
+// dialler calls for one of the staff who wants to speak themselves: by their phone, or by hand.
 type dialler struct{ n *node }
 
 // Dial is care.Dialler.
-func (x dialler) Dial(_ context.Context, c care.Callback, t care.Attempt) (string, error) {
+func (x dialler) Dial(ctx context.Context, c care.Callback, t care.Attempt) (link string, err error) {
 	if x.n.died {
 		return "", errEnded
 	}
-	x.n.w.files.dial(&c, &t)
-	return "", nil
+	if x.n.dialler != nil {
+		link, err = x.n.dialler.Dial(ctx, c, t)
+		x.n.dialLater(time.Millisecond)
+	}
+	if err == nil && (link != "" || x.n.dialler == nil) {
+		x.n.w.files.dial(c.ID, int64(t.Try), c.Purchase)
+	}
+	return link, err
 }

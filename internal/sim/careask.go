@@ -303,6 +303,9 @@ func (a *files) attempt(now, was *care.Callback, t *care.Attempt) {
 		a.ringing[now.ID] = t.Try
 	case some && ringing == t.Try:
 		delete(a.ringing, now.ID)
+		if a.w.phones != nil {
+			a.w.phones.outcome(now, t)
+		}
 	}
 }
 
@@ -316,13 +319,13 @@ func (a *files) follow(c *care.Callback) {
 }
 
 // dial notes that a phone rings: once for one attempt, which is durable.
-func (a *files) dial(c *care.Callback, t *care.Attempt) {
-	key := [2]int64{c.ID, int64(t.Try)}
+func (a *files) dial(callback, try int64, of purchase.ID) {
+	key := [2]int64{callback, try}
 	if a.dialled[key] {
-		a.w.fail("C7", c.Purchase, "attempt %d of callback %d is dialled twice", t.Try, c.ID)
+		a.w.fail("C7", of, "attempt %d of callback %d is dialled twice", try, callback)
 	}
 	a.dialled[key] = true
-	if a.ringing[c.ID] != t.Try {
-		a.w.fail("C7", c.Purchase, "attempt %d of callback %d is dialled, and is not durable", t.Try, c.ID)
+	if int64(a.ringing[callback]) != try {
+		a.w.fail("C7", of, "attempt %d of callback %d is dialled, and is not durable", try, callback)
 	}
 }

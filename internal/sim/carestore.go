@@ -111,6 +111,14 @@ func (s *desked) DueCallbacks(ctx context.Context, till purchase.Instant, limit 
 	return s.Store.DueCallbacks(ctx, till, limit)
 }
 
+// Waiting is care.CallbackStore.
+func (s *desked) Waiting(ctx context.Context, till purchase.Instant, limit int) ([]care.Callback, error) {
+	if err := s.get(); err != nil || len(s.f.w.files.openCalls.open) == 0 {
+		return nil, err
+	}
+	return s.Store.Waiting(ctx, till, limit)
+}
+
 // Bulks is care.DeskStore.
 func (s *desked) Bulks(ctx context.Context, staff auth.StaffID, since purchase.Instant) ([]care.Bulk, error) {
 	if err := s.get(); err != nil || s.f.w.files.bulks == 0 {

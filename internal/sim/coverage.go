@@ -25,7 +25,7 @@ func Reachable(f Fault) []purchase.State {
 		return purchase.States
 	case UndoneLater: // of what was executed
 		return []purchase.State{purchase.Crediting, purchase.Credited, purchase.Refunding, purchase.Refunded}
-	case CrashInCare: // only where there is care
+	case CrashInCare, CrashInDial, PhonesDown, DialFailed, DialUnheard, AgentSilent, OutcomeLost, OutcomeLate, OutcomeTwice: // only where there is care
 	case CrashInLog: // meets no purchase
 	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, Drained, Stopped, CrashInOutbox: // what a node holds open
 		return append(slices.Clone(asked), purchase.Refunded)

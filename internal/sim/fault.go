@@ -89,6 +89,17 @@ const (
 	// CrashInLog: the sequencer ends before or after a write of the log, and with it what it knew.
 	CrashInLog
 
+	// Telephones.
+	PhonesDown   // the exchange is not reached
+	DialFailed   // a call is not begun, and said not to be
+	DialUnheard  // a call is begun, and said not to be
+	AgentSilent  // an agent's phone is not answered
+	OutcomeLost  // news of a call never comes
+	OutcomeLate  // or comes when the call was given up
+	OutcomeTwice // or comes again
+	// CrashInDial: the process ends before or after an agent is claimed or let go, or a call begins.
+	CrashInDial
+
 	faultCount
 )
 
@@ -109,6 +120,8 @@ var faultNames = [faultCount]string{
 	CentreDown: "centre_down", MessageUnheard: "message_unheard", MessageRefused: "message_refused",
 	CrashInOutbox: "crash_in_outbox", CrashInCare: "crash_in_care",
 	CrashInLog: "crash_in_log",
+	PhonesDown: "phones_down", DialFailed: "dial_failed", DialUnheard: "dial_unheard", AgentSilent: "agent_silent",
+	OutcomeLost: "outcome_lost", OutcomeLate: "outcome_late", OutcomeTwice: "outcome_twice", CrashInDial: "crash_in_dial",
 }
 
 // String is the fault's name on the command line and in reports.

@@ -10,6 +10,7 @@ import (
 	"tenu/internal/evidence"
 	"tenu/internal/notify"
 	"tenu/internal/purchase"
+	"tenu/internal/voice/dial"
 )
 
 const committers = 2
@@ -41,7 +42,11 @@ type node struct {
 	deskAt purchase.Instant // when it works next, zero for never
 	woken  bool             // it wants to work at once
 	died   bool             // the process ended within a deed at it
+	killer Fault            // by which, 0 for CrashInCare
 	asked  map[asked]*error // wishes on their way: what became of them, nil while that is open
+
+	dialler *dial.Dialler    // nil where nothing is dialled
+	dialAt  purchase.Instant // when it works next, zero for never
 
 	letters *notify.Outbox   // of messages that are not about one purchase's facts; nil in a world of dice
 	postsAt purchase.Instant // when it looks next, zero for never
@@ -99,6 +104,7 @@ func (n *node) start() {
 	n.commits, n.tickAt, n.looksAt, n.drain, n.noticed, n.later = 0, 0, 0, false, false, nil
 	n.desk, n.deskAt, n.woken, n.died, n.asked = nil, 0, false, false, map[asked]*error{}
 	n.letters, n.postsAt, n.watch, n.watchAt, n.sequencer = nil, 0, nil, 0, nil
+	n.dialler, n.dialAt, n.killer = nil, 0, 0
 	if err := n.openWatch(); err != nil {
 		w.note("start", 0, fmt.Sprintf("%s: %v", n.name, cause(err)))
 		w.after(2*time.Second, n.start)
@@ -406,6 +412,9 @@ func (w *world) befall(t trouble) {
 		n.cutOff = w.now.Add(t.long)
 		w.note("cut off", 0, n.name)
 		return
+	case PhonesDown:
+		w.phones.downTill = w.now.Add(t.long)
+		return
 	case CentreDown:
 		w.centre.downTill = w.now.Add(t.long)
 		w.tally.Hits[CentreDown]++
@@ -419,7 +428,7 @@ func (w *world) befall(t trouble) {
 		w.log.skewed = true
 	}
 	switch t.fault {
-	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, CrashInOutbox, CrashInCare:
+	case CrashBeforeCommit, CrashAfterCommit, CrashBeforeSend, CrashAfterSend, CrashInOutbox, CrashInCare, CrashInDial:
 		n.armed, n.down = t.fault, t.long
 	case Stopped:
 		n.stop(t.long)

@@ -61,6 +61,8 @@ func (w *world) hire(base Backing) error {
 	w.people = p
 	if w.plan.script != nil {
 		w.line = newHotline(w)
+	} else {
+		w.phones = newPhones(w)
 	}
 	desk, err := care.New(care.Config{Store: store, Clock: clock{newNode(w, 0)}, Hours: w.hours()})
 	if err == nil {
@@ -260,21 +262,27 @@ func (p *people) call(desk *care.Desk, n *node, s auth.Staff) {
 	if !p.looks(n, s, c.Number, c.Purchase) {
 		return
 	}
-	t, _, err := desk.Ring(w.ctx, s, c.ID)
+	t, link, err := desk.Ring(w.ctx, s, c.ID)
 	if err != nil {
 		return
 	}
 	if other := pick(d, p.staff...); d.chance(10) && p.looks(n, other, c.Number, c.Purchase) {
 		_, _, _ = desk.Ring(w.ctx, other, c.ID) // refused, as the auditor makes sure
 	}
+	if w.phones != nil && link == "" {
+		return // their phone rings, and what becomes of it is told by it
+	}
 	if d.chance(8) && !w.calm {
+		w.phones.byHand(c.Number, c.Purchase, handFor)
 		return // the agent's browser is gone
 	}
 	ring := pick(d, care.Answered, care.Answered, care.Busy, care.NoAnswer, care.Unreachable, care.Voicemail, care.Declined)
 	if w.calm && d.chance(70) {
 		ring = care.Answered
 	}
-	w.after(d.between(5*time.Second, 4*time.Minute), func() {
+	takes := d.between(5*time.Second, handFor)
+	w.phones.byHand(c.Number, c.Purchase, takes)
+	w.after(takes, func() {
 		if n := p.node(d); n != nil {
 			n.atDesk(func(desk *care.Desk) { _, _ = desk.Rang(w.ctx, s, c.ID, t.Try, ring) })
 		}

@@ -23,18 +23,19 @@ type plan struct {
 	nodes    int
 	maxBatch int
 	// concurrency is how many calls of one partner may be under way.
-	concurrency int
-	leaseTTL    time.Duration
-	rules       purchase.Rules
-	peers       []peerPlan
-	failover    bool
-	faulty      int // percent of partner calls that meet a fault
-	wishful     int // percent of buyers about whose purchase people ask something
-	trouble     []trouble
-	care        bool    // cases, requests and callbacks are part of it
-	crowd       int     // percent of buyers who report a problem
-	both        bool    // each node believes that it is the one that cares for cases
-	script      *Script // nil for a world of dice
+	concurrency   int
+	leaseTTL      time.Duration
+	rules         purchase.Rules
+	peers         []peerPlan
+	failover      bool
+	faulty        int // percent of partner calls that meet a fault
+	wishful       int // percent of buyers about whose purchase people ask something
+	trouble       []trouble
+	care          bool    // cases, requests and callbacks are part of it
+	crowd         int     // percent of buyers who report a problem
+	both          bool    // each node believes that it is the one that cares for cases
+	customerFirst bool    // callbacks let the customer's phone ring first
+	script        *Script // nil for a world of dice
 }
 
 // peerPlan is what a partner promises and does.
@@ -174,6 +175,14 @@ func (p *plan) drawCare() {
 	p.peers = append(p.peers, housePlan())
 	for range 3 + d.n(12) {
 		p.trouble = append(p.trouble, trouble{d.between(0, p.span), CrashInCare, d.n(p.nodes), d.between(time.Second, 20*time.Second)})
+	}
+	d = roll(p.seed, 70)
+	p.customerFirst = d.chance(50)
+	for range 2 + d.n(8) {
+		p.trouble = append(p.trouble, trouble{d.between(0, p.span), CrashInDial, d.n(p.nodes), d.between(time.Second, 20*time.Second)})
+	}
+	for range d.n(3) {
+		p.trouble = append(p.trouble, trouble{d.between(0, p.span), PhonesDown, 0, d.between(time.Minute, 20*time.Minute)})
 	}
 }
 

@@ -22,6 +22,8 @@ type Tally struct {
 
 	// Of care: cases, those that were settled, by rules among them, requests, promises to call.
 	Cases, Settled, ByRule, Requests, Callbacks, Kept, Broken, Treatments int
+	Dialled                                                               int     // calls that telephones began
+	Rings                                                                 [10]int // what is said of attempts to call, by care.Ring
 
 	States    [stateCount]int
 	Reversals [kindCount]int             // evidence of reversals by its kind
@@ -49,6 +51,10 @@ func (t *Tally) add(o *Tally) {
 	t.Callbacks += o.Callbacks
 	t.Kept += o.Kept
 	t.Broken += o.Broken
+	t.Dialled += o.Dialled
+	for i := range o.Rings {
+		t.Rings[i] += o.Rings[i]
+	}
 	t.Treatments += o.Treatments
 	for i := range o.States {
 		t.States[i] += o.States[i]

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -104,6 +105,11 @@ func TestSimulationCare(t *testing.T) {
 	r := simulate(t, o)
 	t.Logf("%d cases, settled %d times, by rules %d times; %d requests; %d promises, %d kept, %d broken; %d acts of rules",
 		r.Cases, r.Settled, r.ByRule, r.Requests, r.Callbacks, r.Kept, r.Broken, r.Treatments)
+	met := ""
+	for f := sim.CrashInCare; f <= sim.CrashInDial; f++ {
+		met += fmt.Sprintf(", %s %d", f, r.Hits[f])
+	}
+	t.Logf("%d calls were dialled, said to be %v%s", r.Dialled, r.Rings, met)
 	if r.Cases < r.Purchases/3 || r.Requests < r.Cases/10 || r.Kept < 20 || r.Broken < 10 || r.Hits[sim.CrashInCare] < 10 {
 		t.Errorf("too little happens: %+v", r.Tally)
 	}

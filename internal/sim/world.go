@@ -47,6 +47,7 @@ type world struct {
 	tally   Tally
 
 	files  *files   // nil in a world without care, as the people
+	phones *phones  // nil in one that follows a script, too
 	people *people  // the staff, and what customers do about cases
 	line   *hotline // of a world that follows a script, as the play
 	play   *play
