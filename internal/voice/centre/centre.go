@@ -37,14 +37,21 @@ type Agent struct {
 	Extension string // of the telephone: letters, digits, dots and hyphens
 	State     State
 	Since     purchase.Instant // in the state; who is Ready for longest takes the next call
-	Till      purchase.Instant // when Ringing, Talking or Wrapping lapses, whoever should have ended it; zero for never
+	// Till is when Ringing, Talking or Wrapping lapses, zero otherwise. The node that has the call puts it off for as
+	// long as that lasts; when the node dies the agent is free again then. It bounds no call.
+	Till purchase.Instant
 
-	// Of the call at hand, zero unless Ringing, Talking or Wrapping.
+	// Of the call at hand; zero unless Ringing, Talking or Wrapping.
 	Call     string
 	Number   purchase.MSISDN
 	Purchase purchase.ID
 	Case     care.CaseID
 	Callback int64
+}
+
+// clear lets go of the call at hand.
+func (a *Agent) clear() {
+	a.Till, a.Call, a.Number, a.Purchase, a.Case, a.Callback = 0, "", 0, 0, 0, 0
 }
 
 // Busy reports whether the agent has a call, or is about to.
@@ -117,6 +124,8 @@ var (
 	ErrStale = errors.New("centre: changed meanwhile")
 	// ErrExtension: that is no telephone, or somebody else is at it.
 	ErrExtension = errors.New("centre: the telephone is taken, or is none")
+	// ErrBusy: the agent has a call at hand.
+	ErrBusy = errors.New("centre: the agent has a call")
 	// ErrFull: nobody more can wait.
 	ErrFull = errors.New("centre: too many wait")
 )
