@@ -35,7 +35,8 @@ const (
 	AskGoodwill     Action = "ask_goodwill"
 	Approve         Action = "approve" // decide on what somebody else asks
 	PromiseCallback Action = "promise_callback"
-	MakeCall        Action = "make_call"
+	MakeCall        Action = "make_call"   // answer calls, too
+	LeadAgents      Action = "lead_agents" // set another's telephone away
 	SeeBoard        Action = "see_board"
 	SeeFigures      Action = "see_figures" // of agents
 	SeeAudit        Action = "see_audit"   // who looked at whom
@@ -54,7 +55,7 @@ const (
 
 // Actions lists every action.
 var Actions = []Action{ViewCustomer, SeeQueues, OpenCase, TakeCase, Note, Escalate, MergeCases, Bulk, AskAnswer, AskCredit, AskRefund, AskReversal,
-	AskGoodwill, Approve, PromiseCallback, MakeCall, SeeBoard, SeeFigures, SeeAudit, EditMacros, EditRules, ManageStaff,
+	AskGoodwill, Approve, PromiseCallback, MakeCall, LeadAgents, SeeBoard, SeeFigures, SeeAudit, EditMacros, EditRules, ManageStaff,
 	SeeIncidents, LeadIncidents, PauseSales, SeeBreaks, DecideBreaks, SeePublished, AskOperator, AnswerRegulator}
 
 // allowed is the whole of who may do what.
@@ -75,6 +76,7 @@ var allowed = map[Action]map[Role]bool{
 	Approve:         {Supervisor: true, Administrator: true},
 	PromiseCallback: {Agent: true, Supervisor: true},
 	MakeCall:        {Agent: true, Supervisor: true},
+	LeadAgents:      {Supervisor: true},
 	SeeBoard:        {Supervisor: true, Administrator: true, Auditor: true},
 	SeeFigures:      {Supervisor: true, Administrator: true, Auditor: true},
 	SeeAudit:        {Supervisor: true, Administrator: true, Auditor: true},

@@ -96,7 +96,7 @@ func TestRoles(t *testing.T) {
 	want := map[auth.Action]string{ // a(gent) s(upervisor) d(administrator) r(auditor) g (regulator)
 		auth.ViewCustomer: "asdr", auth.SeeQueues: "asdr", auth.OpenCase: "as", auth.TakeCase: "as", auth.Note: "as", auth.Escalate: "as",
 		auth.MergeCases: "as", auth.Bulk: "s", auth.AskAnswer: "as", auth.AskCredit: "as", auth.AskRefund: "as", auth.AskReversal: "as",
-		auth.AskGoodwill: "as", auth.Approve: "sd", auth.PromiseCallback: "as", auth.MakeCall: "as", auth.SeeBoard: "sdr",
+		auth.AskGoodwill: "as", auth.Approve: "sd", auth.PromiseCallback: "as", auth.MakeCall: "as", auth.LeadAgents: "s", auth.SeeBoard: "sdr",
 		auth.SeeFigures: "sdr", auth.SeeAudit: "sdr", auth.EditMacros: "sd", auth.EditRules: "d", auth.ManageStaff: "d",
 		auth.SeeIncidents: "asdr", auth.LeadIncidents: "sd", auth.PauseSales: "sd",
 		auth.SeeBreaks: "asdr", auth.DecideBreaks: "asd",

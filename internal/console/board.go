@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 type boardPage struct {
 	frame
 	failing
+	linePart
 	Figures   []figure
 	Agents    []agentLine
 	Course    []bucketLine
@@ -70,7 +72,7 @@ func (c *Console) board(v *visit) {
 		v.fail(err)
 		return
 	}
-	if err := p.figures(v, from); err != nil {
+	if err := errors.Join(p.figures(v, from), p.line(v)); err != nil {
 		v.fail(err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"tenu/internal/auth"
 	"tenu/internal/care"
 	"tenu/internal/purchase"
+	"tenu/internal/voice/centre"
 )
 
 type casePage struct {
@@ -92,7 +93,8 @@ func (v *visit) showFile(status int, c *care.Case, wrong, typed string) {
 	if seen, err := strconv.ParseInt(v.form("seen"), 10, 64); err == nil && status == http.StatusConflict {
 		t.seen = purchase.Instant(seen)
 	}
-	if err := errors.Join(v.noted(c.Number, c.Purchase, c.ID), p.about(v, c, t), t.file(ctx, c), p.beside(v, c, names)); err != nil {
+	if err := errors.Join(v.noted(c.Number, c.Purchase, c.ID), p.about(v, c, t), t.file(ctx, c), p.beside(v, c, names),
+		t.onLine(ctx, func(x *centre.Call) bool { return x.Case == c.ID }, c.Number)); err != nil {
 		v.fail(err)
 		return
 	}

@@ -57,8 +57,8 @@ type Proofs interface {
 	Prove(ctx context.Context, r *purchase.Record) ([]byte, error)
 }
 
-// Config is what the console is built from. All of it is needed but Receipts, Proofs, Breaks, Verify, Back, Secure,
-// Source and Alone.
+// Config is what the console is built from. All of it is needed but Line, Receipts, Proofs, Breaks, Verify, Back,
+// Secure, Source and Alone.
 type Config struct {
 	Brand      string
 	Staff      *auth.StaffDesk
@@ -72,6 +72,7 @@ type Config struct {
 	Incidents  *incident.Desk
 	Pauses     *incident.Switch
 	Record     Incidents
+	Line       *Line                             // nil: no agent answers one
 	Series     func(incident.Dimension) []string // the names of what can be paused
 	Breaks     *reconcile.Desk                   // nil: no statements of partners are read
 	Verify     note.Verifiers                    // of closes; nil: no key is known

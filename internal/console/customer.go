@@ -140,6 +140,8 @@ type customerPage struct {
 	Matters   []choice
 	Incidents []string
 	Lookers   []string // who else looks
+	OnLine    bool     // there is a telephone line, and these are the calls to it:
+	Heard     []heardLine
 }
 
 // perPage is how many purchases one page lists.
@@ -157,7 +159,7 @@ func (c *Console) customer(v *visit) {
 	}
 	p := &customerPage{frame: v.frame("customer"), Number: number, Operator: v.operator(number)}
 	p.Live = "customer/" + number.String()
-	if err := errors.Join(p.purchases(v), p.files(v), p.callbacks(v)); err != nil {
+	if err := errors.Join(p.purchases(v), p.files(v), p.callbacks(v), p.heard(v)); err != nil {
 		v.fail(err)
 		return
 	}
@@ -268,7 +270,7 @@ type callLine struct {
 	Tries                                 []string
 	Try                                   int
 	Front, Soon, Trying, Mine, Now        bool
-	Left                                  string
+	Left, Owner                           string
 }
 
 func (v *visit) window(at purchase.Instant) string {
@@ -283,6 +285,9 @@ func (v *visit) window(at purchase.Instant) string {
 func (v *visit) callLine(c *care.Callback, tries []care.Attempt, names map[auth.StaffID]string) callLine {
 	l := callLine{ID: c.ID, Number: v.phone(c.Number), Raw: c.Number.String(), Window: v.window(c.WindowAt), Reason: c.Reason, Language: string(c.Language),
 		State: v.callBadge(c.State), Front: c.Follows != 0, Try: c.Tries, Trying: c.Trying, Mine: c.Trying && c.Owner == v.who.ID}
+	if c.Owner != 0 {
+		l.Owner = names[c.Owner]
+	}
 	if c.State == care.Promised {
 		l.Soon = c.Alerted != 0
 		l.Left = v.left(c.Till())

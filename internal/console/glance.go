@@ -22,6 +22,7 @@ type glimpse struct {
 	incidents        map[incident.ID]int64 // versions of those that are open or were lately, nil before the first glance
 	pauses, banner   string
 	open             bool             // an incident is
+	waiting          int              // callers, on the line
 	affectedAt       purchase.Instant // when it was looked who is affected
 }
 
@@ -43,7 +44,7 @@ const (
 // What cannot be read now is seen by the next.
 func (h *hub) glance(ctx context.Context, g *glimpse) {
 	now := h.c.cfg.Clock.Now()
-	reads := []func(context.Context, *glimpse) error{h.glancePurchases, h.glanceIncidents, h.glanceAffected}
+	reads := []func(context.Context, *glimpse) error{h.glancePurchases, h.glanceIncidents, h.glanceAffected, h.glanceAgents}
 	if !h.c.cfg.Alone() { // what this node does to the others it is told
 		reads = append(reads, h.glanceCases, h.glanceRequests, h.glanceCalls, h.glanceNumbers)
 	}

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"tenu/internal/care"
 	"tenu/internal/incident"
 	"tenu/internal/purchase"
+	"tenu/internal/voice/centre"
 )
 
 // The pace and the bounds of streams.
@@ -41,6 +43,8 @@ type hub struct {
 	streams map[*stream]bool
 	looking chan struct{} // somebody began to look
 
+	agents map[auth.StaffID]centre.Agent // as they were told of
+
 	incidents atomic.Bool // an incident or a pause changed here
 }
 
@@ -54,6 +58,7 @@ type stream struct {
 	staff    auth.StaffID
 	name     string
 	wake     chan struct{}
+	ring     chan struct{} // the person's telephone changed: told at once, whatever the pace
 
 	// Guarded by the hub.
 	changed, presence bool
@@ -62,10 +67,11 @@ type stream struct {
 	versions          map[purchase.ID]int64 // of the purchases it shows
 	affected          map[purchase.ID]bool  // of those, which an incident is known to affect
 	calls             int64                 // how often the callbacks of its number had changed
+	telephone         int64                 // the version of the person's telephone that it was told of
 }
 
 func newHub(c *Console) *hub {
-	return &hub{c: c, streams: map[*stream]bool{}, looking: make(chan struct{}, 1)}
+	return &hub{c: c, streams: map[*stream]bool{}, looking: make(chan struct{}, 1), agents: map[auth.StaffID]centre.Agent{}}
 }
 
 // add lets a browser look; ok is false when there are too many.
@@ -188,9 +194,12 @@ var errNothing = errors.New("console: nothing to look at")
 
 // streamOf is what a browser asks to be told of: what its page shows, and no more.
 func (v *visit) streamOf() (*stream, error) {
-	s := &stream{what: v.query("what"), seen: cut(v.query("seen"), 40), staff: v.who.ID, name: v.who.Name, wake: make(chan struct{}, 1),
+	s := &stream{what: v.query("what"), seen: cut(v.query("seen"), 40), staff: v.who.ID, name: v.who.Name, wake: make(chan struct{}, 1), ring: make(chan struct{}, 1),
 		versions: map[purchase.ID]int64{}, affected: map[purchase.ID]bool{}}
 	ctx := v.r.Context()
+	if version, err := strconv.ParseInt(v.query("telephone"), 10, 64); err == nil {
+		s.telephone = version // a page that shows none never misses a change
+	}
 	kind, name, named := strings.Cut(s.what, "/")
 	number := purchase.MSISDN(0)
 	switch kind {
@@ -261,7 +270,7 @@ func (v *visit) streamOf() (*stream, error) {
 
 // live streams what changes as server-sent events (WHATWG HTML, section 9.2): "changed"
 // when what is looked at should be fetched again, "incident" when the banner should be,
-// "presence" with who else looks. A stream begins with "changed", so that nothing is missed between a page and its stream,
+// "telephone" when the person's own changed, "presence" with who else looks. A stream begins with "changed", so that nothing is missed between a page and its stream,
 // or two streams.
 func (c *Console) live(v *visit) {
 	s, err := v.streamOf()
@@ -276,6 +285,7 @@ func (c *Console) live(v *visit) {
 		return
 	}
 	defer c.hub.remove(s)
+	v.catchUp(s)
 	h := v.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -323,6 +333,10 @@ func (v *visit) follow(s *stream, write func(string) bool) {
 				return
 			}
 			beat = v.cfg.Clock.After(beatEvery)
+		case <-s.ring:
+			if !write("event: telephone\ndata:\n\n") {
+				return
+			}
 		case <-rested:
 			wake, rested = s.wake, nil
 		case <-wake:

@@ -10,6 +10,7 @@ import (
 	"tenu/internal/catalogue"
 	"tenu/internal/purchase"
 	"tenu/internal/receipt"
+	"tenu/internal/voice/centre"
 )
 
 // requestLine is a request on one line.
@@ -81,7 +82,8 @@ func (v *visit) inTheirs(p *purchase.Purchase) sentence {
 	if lang == v.lang {
 		return sentence{}
 	}
-	theirs := *v
+	theirs, shared := *v, *v.Visit // of which the page goes on to be made in its own
+	theirs.Visit = &shared
 	theirs.lang, theirs.Tongue = lang, v.texts.In(lang)
 	return sentence{lang, theirs.sentence(p)}
 }
@@ -200,7 +202,8 @@ func (p *purchasePage) related(v *visit, r *purchase.Record) error {
 			return err
 		}
 	}
-	if err := errors.Join(t.calls(ctx, r), t.looks(ctx, r), t.deliveries(ctx, r)); err != nil {
+	spoken := func(c *centre.Call) bool { return c.Purchase == r.Purchase.ID }
+	if err := errors.Join(t.calls(ctx, r), t.onLine(ctx, spoken, r.Purchase.PayerNumber, r.Purchase.Recipient), t.looks(ctx, r), t.deliveries(ctx, r)); err != nil {
 		return err
 	}
 	p.Timeline, p.Kinds = t.lines(v.query("show"))

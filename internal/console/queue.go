@@ -299,12 +299,13 @@ type callsPage struct {
 	frame
 	Calls []callLine
 	Link  string
+	Dials bool // by itself, so that nobody has to
 }
 
 // calls lists the callbacks to make.
 func (c *Console) calls(v *visit) {
 	ctx := v.r.Context()
-	p := &callsPage{frame: v.frame("calls"), Link: v.query("link")}
+	p := &callsPage{frame: v.frame("calls"), Link: v.query("link"), Dials: c.dials()}
 	p.Live = "calls"
 	names, err := v.names()
 	if err != nil {
@@ -327,8 +328,15 @@ func (c *Console) calls(v *visit) {
 	v.show(http.StatusOK, "calls", p)
 }
 
+// dials reports whether the line calls customers back by itself.
+func (c *Console) dials() bool { return c.cfg.Line != nil && c.cfg.Line.Dials }
+
 // call begins an attempt, or ends one with what became of it.
 func (c *Console) call(v *visit) {
+	if c.dials() {
+		v.problem(http.StatusConflict, "calls_dialled")
+		return
+	}
 	id, err := strconv.ParseInt(v.form("id"), 10, 64)
 	if err != nil {
 		v.missing()

@@ -38,6 +38,7 @@ import (
 	"tenu/internal/reconcile"
 	"tenu/internal/sale"
 	"tenu/internal/store"
+	"tenu/internal/voice/centre"
 )
 
 // The customers of the tests; nobody's is one that the staff declared.
@@ -156,6 +157,8 @@ type rig struct {
 	late   *clock // the clock of breaks
 	sign   note.Signer
 
+	queue *centre.Queue // of the telephone line
+
 	keys    *purchase.Keyring
 	clock   *clock
 	ocs     *partner
@@ -217,13 +220,14 @@ func start(t testing.TB) *rig {
 			auth.Administrator: {Approve: 5000}},
 		Known: []reconcile.Known{{Partner: reconcile.Partner{Name: "ocs", Undone: true, Skew: time.Second}, Settlement: &reconcile.Settlement{Account: "bank"}},
 			{Partner: reconcile.Partner{Name: "bank"}}}}))
+	r.queue = centre.New(centre.Config{Store: db, Clock: r.clock, Log: log, RingFor: time.Hour, WrapFor: time.Minute, Changed: func(a centre.Agent) { r.AgentChanged(a) }})
 	private, public, err := note.GenerateKey(rand.Reader, "tenu.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.sign = must[note.Signer](t)(note.NewSigner(private))
 	verify := note.VerifierList(must[note.Verifier](t)(note.NewVerifier(public)))
-	r.Console = must[*Console](t)(New(Config{Breaks: r.breaks, Verify: verify, Incidents: incidents, Pauses: r.pauses, Record: db, Series: series, Brand: "tenu", Staff: people, Care: desk, Store: db, Purchases: db, Engine: r.engine, Sales: sales, Numbers: numbers, References: r.keys,
+	r.Console = must[*Console](t)(New(Config{Breaks: r.breaks, Verify: verify, Incidents: incidents, Pauses: r.pauses, Record: db, Series: series, Line: &Line{Agents: agents{r.queue, r.clock}, Record: db}, Brand: "tenu", Staff: people, Care: desk, Store: db, Purchases: db, Engine: r.engine, Sales: sales, Numbers: numbers, References: r.keys,
 		Partners: map[string]map[string]string{"wallet": {"fr": "Portefeuille", "en": "Wallet"}, "ocs": {"fr": "OCS"}}, Location: time.UTC, Clock: r.clock, Random: rand.Reader, Secret: secret, Log: log}))
 	salt := []byte("salt of the tests")
 	cheap := fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, base64.RawStdEncoding.EncodeToString(salt),
@@ -244,12 +248,15 @@ func (r *rig) run() {
 	go func() { over <- r.engine.Run(ctx, time.Second) }()
 	hub := make(chan struct{})
 	go func() { r.Console.Run(ctx); close(hub) }()
+	line := make(chan struct{})
+	go func() { r.queue.Run(ctx); close(line) }()
 	r.server = httptest.NewServer(r.Console)
 	r.t.Cleanup(func() {
 		r.Drain()
 		r.server.Close()
 		cancel()
 		<-hub
+		<-line
 		if err := <-over; err != nil {
 			r.t.Errorf("engine: %v", err)
 		}

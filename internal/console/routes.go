@@ -20,13 +20,19 @@ type route struct {
 func (c *Console) routes() []route {
 	var shared []route
 	for _, r := range staff.Routes() {
-		shared = append(shared, route{r.Pattern, r.Open, "", func(v *visit) { r.Serve(v.Visit) }})
+		serve := func(v *visit) { r.Serve(v.Visit) }
+		if r.Pattern == "POST /signout" {
+			serve = func(v *visit) { c.leaves(v); r.Serve(v.Visit) }
+		}
+		shared = append(shared, route{r.Pattern, r.Open, "", serve})
 	}
 	return append(shared, []route{
 		{"GET /{$}", false, "", c.front},
 		{"GET /live", false, "", c.live},
 		{"GET /keys", false, "", c.keys},
 		{"GET /banner", false, auth.SeeIncidents, c.banner},
+		{"GET /telephone", false, auth.MakeCall, c.telephone},
+		{"POST /telephone", false, auth.MakeCall, c.atTelephone},
 
 		{"GET /search", false, auth.ViewCustomer, c.search},
 		{"GET /customers/{number}", false, auth.ViewCustomer, c.customer},
@@ -70,6 +76,7 @@ func (c *Console) routes() []route {
 
 		{"GET /board", false, auth.SeeBoard, c.board},
 		{"GET /board.json", false, auth.SeeBoard, c.boardData},
+		{"POST /board/agents/{login}", false, auth.LeadAgents, c.setAway},
 		{"GET /audit", false, auth.SeeAudit, c.audit},
 		{"GET /macros", false, auth.SeeQueues, c.macros},
 		{"POST /macros", false, auth.EditMacros, c.putMacro},

@@ -15,7 +15,7 @@ import (
 type line struct {
 	At     purchase.Instant
 	When   string
-	Kind   string // request, attempt, evidence, notice, case, action, call, look
+	Kind   string // request, attempt, evidence, notice, case, action, call, line, look
 	Name   string
 	Source string
 	Text   string
@@ -25,7 +25,7 @@ type line struct {
 }
 
 // lineKinds lists the kinds, in the order in which they are offered.
-var lineKinds = []string{"attempt", "evidence", "notice", "case", "action", "call", "look", "sales", "incident"}
+var lineKinds = []string{"attempt", "evidence", "notice", "case", "action", "call", "line", "look", "sales", "incident"}
 
 // timeline gathers lines.
 type timeline struct {

@@ -67,8 +67,9 @@ type frame struct {
 	At          purchase.Instant // when it was made
 	Banners     []banner         // the open incidents, newest first
 	BannersMore int
-	Banner      string // where the banner is fetched again
-	Seen        string // a digest of them
+	Banner      string     // where the banner is fetched again
+	Seen        string     // a digest of them
+	Telephone   *telephone // of whoever looks, nil for none
 }
 
 func (v *visit) frame(here string) frame {
@@ -77,6 +78,7 @@ func (v *visit) frame(here string) frame {
 		f.May[string(a)] = v.may(a)
 	}
 	f.banners(v)
+	f.telephone(v)
 	return f
 }
 

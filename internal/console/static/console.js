@@ -15,14 +15,14 @@
     const part = e.detail.target;
     const text = (x) => x.innerHTML.replace(/name="seen" value="\d+"/g, "");
     const same = e.detail.fragment && [...e.detail.fragment.children].some((x) => x.id === part.id && text(x) === text(part));
-    if (!same && !busy(part)) {
+    if (!same && (!busy(part) || $("form[data-sent]", part))) { // what somebody asked for there is shown
       current.set(part.id, $$("[data-row]", part).findIndex((r) => r.classList.contains("at")));
       return;
     }
     e.detail.shouldSwap = false;
     if (!same) {
       clearTimeout(again);
-      again = setTimeout(() => $$("[hx-trigger^='sse:changed']").forEach((x) => htmx.trigger(x, "sse:changed")), 5000);
+      again = setTimeout(() => $$("[hx-trigger^='sse:changed'], [hx-trigger='sse:telephone']").forEach((x) => htmx.trigger(x, x.getAttribute("hx-trigger").split(",")[0])), 5000);
     }
   });
   document.addEventListener("htmx:oobAfterSwap", (e) => {
@@ -49,6 +49,43 @@
   addEventListener("pagehide", () => source && source.close());
   addEventListener("pageshow", (e) => e.persisted && location.reload());
 
+  // The telephone: the time after a call counts down. The customer on the line opens by itself, once, on a page that is
+  // looked at and where that loses nothing; otherwise by a key, beside what is being written.
+  const writing = () => busy(document.body) || $(".note[role=alert]") !== null;
+  const openCaller = () => {
+    const button = $("#telephone [data-caller] button");
+    if (button) button.click();
+    return button !== null;
+  };
+  const pop = () => {
+    const caller = $("#telephone [data-pops]");
+    if (!caller || document.visibilityState !== "visible" || localStorage.getItem("caller") === caller.dataset.caller) return;
+    localStorage.setItem("caller", caller.dataset.caller);
+    if (!writing() && decodeURIComponent(location.pathname) !== "/customers/" + caller.dataset.number) caller.requestSubmit($("button", caller));
+  };
+  let ticking;
+  const telephone = () => {
+    clearInterval(ticking);
+    const timer = $("#telephone [data-left]");
+    if (timer) {
+      const till = performance.now() + timer.dataset.left * 1000;
+      ticking = setInterval(() => { timer.textContent = timer.textContent.replace(/\d+/, Math.max(0, Math.ceil((till - performance.now()) / 1000))); }, 500);
+    }
+    pop();
+  };
+  document.addEventListener("submit", (e) => {
+    if (!e.target.dataset.caller) return;
+    localStorage.setItem("caller", e.target.dataset.caller);
+    e.target.target = writing() ? "_blank" : "";
+  });
+  document.addEventListener("htmx:oobAfterSwap", (e) => {
+    if (e.detail.target.id !== "telephone") return;
+    if ($("form[data-sent]", e.detail.target) && document.activeElement === document.body) $("#telephone button").focus();
+    telephone();
+  });
+  document.addEventListener("visibilitychange", pop);
+  telephone();
+
   // Keys: g and a letter go somewhere, j and k move, Enter opens.
   let going = false;
   const rows = () => $$("[data-row]");
@@ -61,6 +98,7 @@
     all[next].scrollIntoView({ block: "nearest" });
   };
   document.addEventListener("keydown", (e) => {
+    if (e.altKey && e.code === "KeyO" && openCaller()) return e.preventDefault(); // while writing, too
     if (e.ctrlKey || e.metaKey || e.altKey) return;
     if (e.key === "Escape") { document.activeElement.blur(); going = false; return; }
     if (typing(document.activeElement)) return;
@@ -82,6 +120,7 @@
       r: () => row && $("input[name=why]", row) && $("input[name=why]", row).focus(),
       x: () => row && $("input[type=checkbox]", row) && $("input[type=checkbox]", row).click(),
       t: () => $("[data-take]") && $("[data-take]").click(),
+      o: openCaller,
       n: () => $("#text") && $("#text").focus(),
     }[e.key];
     if (!act || (e.key === "Enter" && document.activeElement !== document.body && document.activeElement.id !== "main")) return;
