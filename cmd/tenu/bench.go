@@ -42,6 +42,8 @@ type benchCmd struct {
 	Allowed   int           `help:"How many calls a second the provider allows after it (5000)."`
 	Sales     int           `help:"How many sales a second go on meanwhile (500)."`
 	Leaves    int           `help:"How many leaves the log has that is audited (1 000 000)."`
+	Calls     int           `help:"How many telephone calls are held at once (500)."`
+	Held      time.Duration `help:"How long they are (1m)."`
 }
 
 // size is the size asked for: a whole one, changed where a flag is given.
@@ -55,10 +57,10 @@ func (c *benchCmd) size() bench.Size {
 		given int
 	}{{&s.Purchases, c.Purchases}, {&s.InFlight, c.InFlight}, {&s.Customers, c.Customers}, {&s.Lone, c.Lone},
 		{&s.Stored, c.Stored}, {&s.Lookups, c.Lookups}, {&s.Open, c.Open}, {&s.Left, c.Left}, {&s.Stuck, c.Stuck},
-		{&s.Allowed, c.Allowed}, {&s.Sales, c.Sales}, {&s.Leaves, c.Leaves}} {
+		{&s.Allowed, c.Allowed}, {&s.Sales, c.Sales}, {&s.Leaves, c.Leaves}, {&s.Calls, c.Calls}} {
 		*n.of = cmp.Or(n.given, *n.of)
 	}
-	s.Point = cmp.Or(c.Point, s.Point)
+	s.Point, s.Held = cmp.Or(c.Point, s.Point), cmp.Or(c.Held, s.Held)
 	return s
 }
 
@@ -124,9 +126,12 @@ type family func(r *benchRun, bed *bench.Bed) []bench.Scenario
 // families are all of them, in the order that they run.
 var families = []family{engineScenarios, httpScenarios, troubleScenarios, storeScenarios}
 
+// alone lists scenarios that need no store.
+var alone = []family{voiceScenarios}
+
 // benchNames are the names of all scenarios.
 func benchNames() (names []string) {
-	for _, f := range families {
+	for _, f := range slices.Concat(families, alone) {
 		for _, s := range f(&benchRun{}, &bench.Bed{}) {
 			names = append(names, s.Name)
 		}
@@ -142,6 +147,11 @@ func (r *benchRun) measure(ctx context.Context) (*bench.Report, error) {
 	stores := []string{r.cmd.Store}
 	if r.cmd.Store == "all" {
 		stores = []string{"postgres", "sqlite"}
+	}
+	results, err := r.measureEach(ctx, &bench.Bed{Clock: r.app.clock, Size: r.size}, alone)
+	report.Results = append(report.Results, results...)
+	if err != nil || len(r.cmd.Scenarios) > 0 && len(results) == len(r.cmd.Scenarios) {
+		return report, err
 	}
 	for _, store := range stores {
 		results, err := r.measureOn(ctx, store)
@@ -159,6 +169,11 @@ func (r *benchRun) measureOn(ctx context.Context, store string) (results []bench
 	if err != nil {
 		return nil, err
 	}
+	return r.measureEach(ctx, bed, families)
+}
+
+// measureEach runs the scenarios asked for of some families.
+func (r *benchRun) measureEach(ctx context.Context, bed *bench.Bed, families []family) (results []bench.Result, err error) {
 	for _, f := range families {
 		for _, s := range f(r, bed) {
 			if len(r.cmd.Scenarios) > 0 && !slices.Contains(r.cmd.Scenarios, s.Name) {
@@ -170,7 +185,7 @@ func (r *benchRun) measureOn(ctx context.Context, store string) (results []bench
 				return results, err
 			}
 			result.Version, result.Go, result.Started = version, runtime.Version(), started
-			if store == "postgres" {
+			if bed.Store == "postgres" {
 				result.Database = r.database
 			}
 			results = append(results, result)

@@ -48,6 +48,7 @@ type commands struct {
 	Audit     auditCmd     `cmd:"" help:"Recompute the log and every figure of it, and compare each row of the database; exit 1 where anything was tampered with."`
 	Witness   witnessCmd   `cmd:"" help:"Witness a log: check that it only grows, cosign it, and keep what proves a fork."`
 	Bench     benchCmd     `cmd:"" help:"Measure speed and memory, each figure beside a yardstick of the same run."`
+	BenchLine benchLineCmd `cmd:"" hidden:"" help:"Be the other process of a benchmark of the line."`
 	Sim       simCmd       `cmd:"" help:"Simulate installations under every fault, and check every invariant."`
 	Drill     drillCmd     `cmd:"" help:"Play a day on which something fails, such as 9 July 2024, and measure what becomes of every customer."`
 	Voice     voiceCmd     `cmd:"" help:"Keep the recordings that line 121 plays."`

@@ -31,32 +31,36 @@ type Size struct {
 	Allowed   int           // calls a second that the provider allows after it
 	Sales     int           // new sales a second while something else goes on
 	Leaves    int           // of the log that is audited
+	Calls     int           // telephone calls held at once
+	Held      time.Duration // how long they are
 }
 
 // Full is the size that the published figures are measured at.
 func Full() Size {
 	return Size{Purchases: 200_000, InFlight: 1024, Customers: 100_000, Point: 5 * time.Second, Lone: 1000,
-		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500, Leaves: 1_000_000}
+		Stored: 10_000_000, Lookups: 2000, Open: 1_000_000, Left: 100_000, Stuck: 1_000_000, Allowed: 5000, Sales: 500, Leaves: 1_000_000,
+		Calls: 500, Held: time.Minute}
 }
 
 // Quick is a size for a first look, of about a minute a store.
 func Quick() Size {
 	return Size{Purchases: 30_000, InFlight: 1024, Customers: 20_000, Point: time.Second, Lone: 100,
-		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500, Leaves: 100_000}
+		Stored: 200_000, Lookups: 300, Open: 50_000, Left: 20_000, Stuck: 20_000, Allowed: 5000, Sales: 500, Leaves: 100_000,
+		Calls: 500, Held: 10 * time.Second}
 }
 
 // Check says what is wrong with a size.
 func (s Size) Check() error {
 	for name, n := range map[string]int{"purchases": s.Purchases, "in-flight": s.InFlight, "customers": s.Customers,
 		"lone": s.Lone, "stored": s.Stored, "lookups": s.Lookups, "open": s.Open, "left": s.Left, "stuck": s.Stuck,
-		"allowed": s.Allowed, "sales": s.Sales, "leaves": s.Leaves} {
+		"allowed": s.Allowed, "sales": s.Sales, "leaves": s.Leaves, "calls": s.Calls} {
 		if n < 1 {
 			return fmt.Errorf("%s must be positive", name)
 		}
 	}
 	switch {
-	case s.Point <= 0:
-		return errors.New("point must be positive")
+	case s.Point <= 0 || s.Held <= 0:
+		return errors.New("point and held must be positive")
 	case s.Sales >= s.Allowed:
 		return errors.New("sales must be below what the provider allows")
 	}
