@@ -134,7 +134,7 @@ func (q *Queue) change(ctx context.Context, staff auth.StaffID, apply func(*Agen
 			unknown = err
 		case err != nil:
 			return a, fmt.Errorf("move an agent: %w", err)
-		case moved[0]:
+		case moved == 1:
 			q.note(now)
 			return now, nil
 		case !known:

@@ -178,12 +178,11 @@ func (q *Queue) move(ctx context.Context, agents []Agent) error {
 	if err != nil {
 		return fmt.Errorf("move agents: %w", err)
 	}
-	for i := range agents {
-		if moved[i] {
-			q.note(agents[i])
-		} else {
-			q.lookWithin(now, lookAgain)
-		}
+	for _, a := range agents[:moved] {
+		q.note(a)
+	}
+	if moved < len(agents) {
+		q.lookWithin(now, lookAgain)
 	}
 	return nil
 }
@@ -270,11 +269,10 @@ func (q *Queue) handOut(ctx context.Context, now purchase.Instant) error {
 	if err != nil {
 		return fmt.Errorf("claim agents: %w", err)
 	}
-	for i, a := range claims {
-		if !moved[i] {
-			q.lookWithin(now, lookAgain)
-			continue
-		}
+	if moved < len(claims) { // another node was faster; nobody goes before their turn
+		q.lookWithin(now, lookAgain)
+	}
+	for i, a := range claims[:moved] {
 		q.mu.Lock()
 		q.give(places[i], a, before[i])
 		q.mu.Unlock()
