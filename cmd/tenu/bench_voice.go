@@ -264,6 +264,6 @@ func (c *benchLineCmd) line(a *app, at netip.AddrPort) (*voice.Line, *media.Stre
 	l, err := voice.New(voice.Config{Address: at, Identity: "121", Trunks: []voice.Trunk{{Name: "bench", Networks: []netip.Prefix{netip.PrefixFrom(at.Addr(), 8)}}},
 		Capacity: c.Capacity, Overflow: c.Overflow, RetryAfter: time.Minute, Language: "fr", Media: streams, Sounds: sounds, Voices: voices,
 		Clock: a.clock, Log: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError})),
-		Number: func(string) (purchase.MSISDN, bool) { return 0, false }, Serve: say("menu"), Overload: say("overload")})
+		Number: func(string) (purchase.MSISDN, bool) { return 0, false }, Serve: say("menu"), Overload: say("overload"), Refused: func() {}})
 	return l, streams, err
 }

@@ -77,7 +77,7 @@ func (n *node) buildConsole(keys *purchase.Keyring, secret []byte, centre notify
 	}
 	n.console, err = console.New(console.Config{Breaks: breaks, Verify: n.statements.verify, Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Care: n.care, Store: n.store, Purchases: n.store,
 		Engine: n.engine, Sales: n.desk, Incidents: n.incidents, Pauses: n.pauses, Record: n.store,
-		Receipts: n.receipts(), Proofs: n.prover,
+		Receipts: n.receipts(), Proofs: n.prover, Line: n.telephones(),
 		Series:  func(by incident.Dimension) []string { return n.cfg.names(n.parts, by) },
 		Numbers: n.parts.directory, References: keys, Partners: names, Location: n.parts.zone, Clock: n.app.clock,
 		Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Console.HTTPS, Back: n.cfg.Console.OIDC.Redirect, Source: source, Alone: n.alone.Load})
@@ -136,6 +136,9 @@ func (n *node) staffed() int {
 func (n *node) changed(x care.Changed) {
 	n.courier.Wake()
 	n.console.Changed(x)
+	if n.dialler != nil && x.Callback != 0 {
+		n.dialler.Wake()
+	}
 }
 
 // workforce is who is at work, as it was counted last.

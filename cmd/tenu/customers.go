@@ -83,7 +83,7 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	}
 	desk, err := care.New(care.Config{Store: n.store, Clock: n.app.clock, Hours: n.cfg.Callbacks.hours(n.parts.zone), Clocks: clocks,
 		Policy: n.cfg.Care.policy(), Engine: n.engine, House: goodwill{n.desk, n.store}, References: keys, Files: files, Format: n.parts.directory.Format, Changed: n.changed,
-		Staffed: staffed, Written: func() { n.letters.Wake() }})
+		Staffed: staffed, Dialler: n.diallerOfCare(), Written: func() { n.letters.Wake() }})
 	if err != nil {
 		return usage(n.cfg.file.Errorf("callbacks", "%w", err))
 	}
@@ -93,7 +93,7 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	if err != nil {
 		return err
 	}
-	codes, err := auth.NewCodes(n.store, n.app.clock, n.app.random, secret, n.cfg.App.Codes.limits())
+	n.codes, err = auth.NewCodes(n.store, n.app.clock, n.app.random, secret, n.cfg.App.Codes.limits())
 	if err != nil {
 		return usage(n.cfg.file.Errorf("app.codes", "%w", err))
 	}
@@ -107,7 +107,7 @@ func (n *node) buildCustomers(keys *purchase.Keyring, secret []byte, centre noti
 	if err != nil {
 		return err
 	}
-	n.pages, err = web.New(web.Config{Push: told, Receipts: site, Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: codes,
+	n.pages, err = web.New(web.Config{Push: told, Receipts: site, Brand: orElse(n.cfg.App.Brand, "tenu"), Customers: n.customers, Sales: n.desk, Care: desk, Codes: n.codes,
 		Send: sender.send, Sessions: n.store, Numbers: n.parts.directory, Payers: payers, Location: n.parts.zone, Clock: n.app.clock,
 		Random: n.app.random, Secret: secret, Log: n.log, Services: n.services, CancelFor: n.cfg.App.CancelFor.Duration,
 		Secure: n.cfg.App.HTTPS, Source: n.source()})

@@ -65,8 +65,8 @@ func (c *config) checkIncidents() error {
 	return c.checkTelling()
 }
 
-// line is one that canaries are sold to.
-type line struct {
+// canaryLine is one that canaries are sold to.
+type canaryLine struct {
 	number   purchase.MSISDN
 	operator purchase.Operator
 }
@@ -82,7 +82,7 @@ func (c *config) canaries(p *parts) error {
 		case raw.Operator != string(operator):
 			return c.file.Errorf(path+".operator", "%s is a line of %q", raw.Number, operator)
 		}
-		p.canaries = append(p.canaries, line{number, operator})
+		p.canaries = append(p.canaries, canaryLine{number, operator})
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ type node struct {
 	feed      *feed.Feed
 	limits    *regulator.Limits // of the country, that figures are held against
 	workforce
+	telephony
 	watch
 	sequencer  *evidence.Sequencer
 	prover     *evidence.Prover
@@ -140,6 +141,9 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err = n.buildLog(secret); err != nil {
 		return n, err
 	}
+	if err = n.buildCentre(); err != nil {
+		return n, err
+	}
 	if err = n.buildCustomers(keys, secret, centre); err != nil {
 		return n, err
 	}
@@ -156,6 +160,9 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 		return n, err
 	}
 	if err = n.buildConsole(keys, secret, centre); err != nil {
+		return n, err
+	}
+	if err = n.buildLine(codeSender{n, centre}.send); err != nil {
 		return n, err
 	}
 	if err = n.buildPortal(secret); err != nil {
@@ -267,7 +274,7 @@ func (n *node) buildAPI(keys *purchase.Keyring) (err error) {
 	n.metrics = telemetry.NewMetrics(version, n.engine.Stats, n.partnerStates)
 	n.api, err = api.New(api.Config{Version: version, Desk: n.desk, Engine: n.engine, Purchases: n.store, Numbers: n.parts.directory,
 		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log,
-		Deployment: n.deployment(), Annexes: []api.Annex{n.annex(), n.figuresAnnex()}, Receipts: n.receipts(), Proofs: n.prover})
+		Deployment: n.deployment(), Annexes: append(n.pbxAnnex(), n.annex(), n.figuresAnnex()), Receipts: n.receipts(), Proofs: n.prover})
 	n.metrics.Webhooks(n.webhookFigures)
 	n.metrics.Log(n.logFigures)
 	return err
@@ -354,6 +361,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	loops.Go(func() { n.console.Run(working) })
 	loops.Go(func() { n.account(working) })
 	n.runIncidents(working, &loops)
+	n.runTelephony(serving, working, stopServing, &loops)
 	if n.push != nil {
 		loops.Go(func() { n.push.Run(working) })
 	}

@@ -30,7 +30,7 @@ type parts struct {
 	callers   map[string]api.Caller
 	adapters  []*adapter
 	zone      *time.Location
-	canaries  []line          // that what is paused is tried with
+	canaries  []canaryLine    // that what is paused is tried with
 	receipts  *receipt.Issuer // nil where there are none
 }
 

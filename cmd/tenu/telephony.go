@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -34,15 +36,15 @@ import (
 // telephony is a node's line 121, or what a telephone system of the operator's is told in its place. What there is
 // not is nil.
 type telephony struct {
-	codes    *auth.Codes
-	queue    *centre.Queue
-	calls    *centre.Recorder
-	board    *switchboard.Switchboard
-	dialler  *dial.Dialler
-	lines    *dial.Lines
-	exchange *pbx.PBX
-	media    *media.Streams
-	line     *line.Line
+	codes   *auth.Codes
+	queue   *centre.Queue
+	calls   *centre.Recorder
+	board   *switchboard.Switchboard
+	dialler *dial.Dialler
+	lines   *dial.Lines
+	system  *pbx.PBX
+	media   *media.Streams
+	line    *line.Line
 }
 
 // has reports whether calls are known of at all.
@@ -58,10 +60,9 @@ func (n *node) buildCentre() error {
 		return nil
 	}
 	n.queue = centre.New(centre.Config{Store: n.store, Clock: n.app.clock, Log: n.log, Hours: n.cfg.Callbacks.hours(n.parts.zone),
-		RingFor: v.Agents.RingFor.Duration, WrapFor: v.Agents.WrapFor.Duration, MaxWaiting: v.Agents.Waiting,
-		Changed: n.agentChanged, Watched: func() bool { return n.console.Watched() }})
+		RingFor: v.Agents.RingFor.Duration, WrapFor: v.Agents.WrapFor.Duration, MaxWaiting: v.Agents.Waiting, Changed: n.agentChanged})
 	n.calls = centre.NewRecorder(centre.RecorderConfig{Store: n.store, Clock: n.app.clock, Log: n.log,
-		Epoch: func() int64 { return n.engine.Stats().Epoch }, Ended: n.callEnded})
+		Epoch: func() int64 { return n.engine.Stats().Epoch }})
 	if !v.dials() {
 		return nil
 	}
@@ -93,12 +94,12 @@ func (n *node) phones() (dial.Phones, error) {
 		secrets = append(secrets, []byte(secret))
 	}
 	var err error
-	n.exchange, err = pbx.New(pbx.Config{URL: raw.URL, Secrets: secrets, Clock: n.app.clock, Log: n.log, Heard: heard, Agents: n.queue,
+	n.system, err = pbx.New(pbx.Config{URL: raw.URL, Secrets: secrets, Clock: n.app.clock, Log: n.log, Heard: heard, Agents: n.queue,
 		Calls: n.calls, Number: n.dialled})
 	if err != nil {
 		return nil, usage(n.cfg.file.Errorf("voice.pbx", "%w", err))
 	}
-	return n.exchange, nil
+	return n.system, nil
 }
 
 func (n *node) switchboard() switchboard.Config {
@@ -223,15 +224,21 @@ func (n *node) telephones() *console.Line {
 
 // pbxAnnex is where a telephone system of the operator's tells its events.
 func (n *node) pbxAnnex() []api.Annex {
-	if n.exchange == nil {
+	if n.system == nil {
 		return nil
 	}
-	return []api.Annex{{Prefix: "/pbx/", Routes: []api.AnnexRoute{{Pattern: "POST /pbx/events", Media: []string{"application/json"}, Answer: n.exchange.Answer}},
+	return []api.Annex{{Prefix: "/pbx/", Routes: []api.AnnexRoute{{Pattern: "POST /pbx/events", Media: []string{"application/json"}, Answer: n.pbxEvents}},
 		Refuse: func(w http.ResponseWriter, r api.Refusal) { http.Error(w, r.Detail, r.Status) }}}
 }
 
+func (n *node) pbxEvents(w http.ResponseWriter, r *http.Request, _ *auth.Client, body []byte) error {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	n.system.ServeHTTP(w, r)
+	return nil
+}
+
 // runTelephony runs what there is of it: calls until serving ends, and what became of them until working does.
-func (n *node) runTelephony(serving, working context.Context, loops *sync.WaitGroup) {
+func (n *node) runTelephony(serving, working context.Context, stopServing func(), loops *sync.WaitGroup) {
 	if n.queue == nil {
 		return
 	}
@@ -241,8 +248,8 @@ func (n *node) runTelephony(serving, working context.Context, loops *sync.WaitGr
 		loops.Go(func() { n.media.Run(working) })
 		loops.Go(func() {
 			if err := n.line.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
-				n.log.Error("the line ended", slog.Any("error", err))
-				n.damage <- fmt.Errorf("line 121: %w", err)
+				n.log.Error("line 121 ended", slog.Any("error", err))
+				stopServing()
 			}
 		})
 	}
@@ -257,8 +264,8 @@ func (n *node) runTelephony(serving, working context.Context, loops *sync.WaitGr
 		if n.lines != nil {
 			n.lines.Close()
 		}
-		if n.exchange != nil {
-			n.exchange.Close()
+		if n.system != nil {
+			n.system.Close()
 		}
 	})
 }

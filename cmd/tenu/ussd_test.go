@@ -38,8 +38,8 @@ type dialled struct {
 	url    string
 }
 
-// dial starts an installation that ends with the test.
-func dial(t testing.TB) *dialled {
+// dialIn starts an installation that ends with the test.
+func dialIn(t testing.TB) *dialled {
 	t.Helper()
 	return dialAt(t, startSite(t, nil))
 }
@@ -327,7 +327,7 @@ func (c *caller) do(command string) (screen string) {
 // Every path of the menus, as testdata/ussd has them. A block of a transcript is a
 // command and the screen that it brings; testdata/ussd/README says more.
 func TestUSSD(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	files, err := filepath.Glob("testdata/ussd/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
@@ -373,7 +373,7 @@ func TestUSSD(t *testing.T) {
 // A session that drops after any turn goes on where it was, under the keys that it
 // had: however often that happens, one purchase is made.
 func TestUSSDResumesAnywhere(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	paths := [][]string{{"1", "1", "1", "1050", "1"}, {"1", "2", "76445566", "4", "1", "1"}, {"9", "1", "1", "5", "2", "2", "1"}}
 	for i, path := range paths {
 		for drop := 1; drop < len(path); drop++ {
@@ -404,7 +404,7 @@ func TestUSSDResumesAnywhere(t *testing.T) {
 // Whoever did not see how it ended, and dials again, has bought once: whether what is
 // kept of the session says that it ended or not.
 func TestUSSDRedial(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	for i, what := range []struct{ typed, ended string }{
 		{"1*1*1*1050*1", "END Validez"}, // paid
 		{"5*2", "END Rappel promis"},
@@ -453,7 +453,7 @@ func TestUSSDRedial(t *testing.T) {
 
 // A choice of language leaves alone what is muted.
 func TestUSSDLanguageKeepsChoices(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	c := &caller{dialled: g, number: "70400000"}
 	c.execute(`INSERT INTO customer (number, at, language, muted) VALUES ($1, 1, 'fr', 5)`, int64(c.msisdn()))
 	c.begin("8*1")
@@ -468,7 +468,7 @@ func TestUSSDLanguageKeepsChoices(t *testing.T) {
 
 // Whatever is sent, a screen or a refusal comes back.
 func TestUSSDGarbage(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	good := func() url.Values {
 		return url.Values{"sessionId": {"s"}, "serviceCode": {"*121#"}, "phoneNumber": {"+22670500000"}, "text": {""}}
 	}
@@ -506,7 +506,7 @@ func TestUSSDGarbage(t *testing.T) {
 // Sessions at once do not hinder each other: each buys once, though its gateway asks
 // for each turn twice, at the same time.
 func TestUSSDAtOnce(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	var all sync.WaitGroup
 	for i := range 200 {
 		all.Go(func() {
@@ -536,7 +536,7 @@ func TestUSSDAtOnce(t *testing.T) {
 
 // How long a customer waits for a screen, over HTTP and with the database's disk.
 func BenchmarkUSSDTurn(b *testing.B) {
-	g, number := dial(b), 0
+	g, number := dialIn(b), 0
 	for _, turn := range []struct{ name, text string }{{"home", ""}, {"products", "1*1"}, {"recap", "1*1*1*1050"}, {"pay", "1*1*1*1050*1"}} {
 		b.Run(turn.name, func(b *testing.B) {
 			var took []time.Duration
@@ -556,7 +556,7 @@ func BenchmarkUSSDTurn(b *testing.B) {
 // A purchase that is made while the session asks which one is meant does not take the
 // other's number, not even when the session drops meanwhile.
 func TestUSSDReportsWhatWasShown(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	c, friend := &caller{dialled: g, number: "70800000"}, &caller{dialled: g, number: "70800001"}
 	c.begin("1*1*1*300*1")
 	c.await("crédité")
@@ -588,7 +588,7 @@ func (f failingSessions) DropUSSDSessions(context.Context, purchase.Instant) err
 
 // Sessions that cannot be kept cannot be gone on with. All else works.
 func TestUSSDWithoutSessions(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	_, payers := g.node.parts.catalogue.Labels()
 	desk, err := care.New(care.Config{Store: g.node.store, Clock: g.app.clock, Hours: g.node.cfg.Callbacks.hours(g.node.parts.zone)})
 	if err != nil {
@@ -624,7 +624,7 @@ func TestUSSDWithoutSessions(t *testing.T) {
 
 // A gateway that asks for one turn many times at once has one answer.
 func TestUSSDTogether(t *testing.T) {
-	g := dial(t)
+	g := dialIn(t)
 	for round := range 10 {
 		c := &caller{dialled: g, number: fmt.Sprintf("7100000%d", round)}
 		for text, want := range map[string]string{"1*1*1*1050": "CON 1 000 F CFA pour le", "1*1*4*2": "CON Internet semaine", "1*1*1*2000*1": "END Validez", "5*2": "END Rappel promis"} {

@@ -24,6 +24,7 @@ type voiceConfig struct {
 	Trunks     []trunkConfig    `yaml:"trunks"`
 	Agents     agentsConfig     `yaml:"agents"`
 	Dial       dialConfig       `yaml:"dial"`
+	PBX        pbxConfig        `yaml:"pbx"`
 }
 
 // voiceMediaConfig is where sound comes in.
@@ -57,9 +58,14 @@ type agentsConfig struct {
 
 // dialConfig is of callbacks that are dialled.
 type dialConfig struct {
-	Trunk   string `yaml:"trunk"`
-	First   string `yaml:"first"`
-	RingFor span   `yaml:"ring_for"`
+	Trunk string `yaml:"trunk"`
+	First string `yaml:"first"`
+}
+
+// pbxConfig is of a telephone system of the operator's that takes the place of the line, or of its dialler.
+type pbxConfig struct {
+	URL     string   `yaml:"url"`
+	Secrets []string `yaml:"secrets"`
 }
 
 // The defaults.
@@ -117,6 +123,9 @@ func (c *config) checkCalls(names map[string]bool) error {
 		if t := &v.Trunks[i]; t.Address == "" && (t.Name == v.Agents.Trunk || t.Name == v.Dial.Trunk) {
 			return c.file.Errorf(fmt.Sprintf("voice.trunks[%d].address", i), "calls go out over it: to where?")
 		}
+	}
+	if v.Dial.Trunk != "" && v.Agents.Trunk == "" && v.PBX.URL == "" {
+		return c.file.Errorf("voice.agents.trunk", "agents are called over it, before customers are called back")
 	}
 	switch v.Dial.First {
 	case "", "agent", "customer":

@@ -16,8 +16,8 @@ type RecorderConfig struct {
 	Store Store
 	Clock purchase.Clock
 	Log   *slog.Logger
-	// Epoch is of the process's lease: refused calls are counted under it.
-	Epoch int64
+	// Epoch is of the process's lease, which it has once it serves: refused calls are counted under it.
+	Epoch func() int64
 	// Room is how many calls wait for the store at most (default 20 000); what comes then is lost, and counted.
 	Room int
 	// Ended is told, without waiting, of each call that ended; nil: nobody is.
@@ -197,7 +197,7 @@ func (r *Recorder) next() ([]Call, []Refused) {
 	}
 	var refused []Refused
 	for at, n := range r.refused {
-		refused = append(refused, Refused{Epoch: r.cfg.Epoch, Hour: at, Count: n})
+		refused = append(refused, Refused{Epoch: r.cfg.Epoch(), Hour: at, Count: n})
 	}
 	return calls, refused
 }

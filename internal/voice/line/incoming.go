@@ -46,6 +46,7 @@ func (l *Line) invite(trunk *Trunk, req *sip.Request, tx sip.ServerTransaction) 
 	switch {
 	case n > int64(l.cfg.Capacity+l.cfg.Overflow):
 		l.counts.refused.Add(1)
+		l.cfg.Refused()
 		l.refuse(req, tx)
 		return
 	case n > int64(l.cfg.Capacity):

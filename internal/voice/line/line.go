@@ -60,6 +60,7 @@ type Config struct {
 	Number   func(text string) (purchase.MSISDN, bool) // a number as a trunk writes it
 	Serve    func(ctx context.Context, c *Call)        // hangs up by returning
 	Overload func(ctx context.Context, c *Call)
+	Refused  func() // is told, without waiting, of each call that is refused because there are too many
 }
 
 // Line is a SIP server. It is safe for concurrent use.
@@ -101,7 +102,7 @@ var silence sync.Once
 // New returns a line that does not listen yet, or what of the configuration cannot be.
 func New(cfg Config) (*Line, error) {
 	if !cfg.Address.IsValid() || cfg.Identity == "" || cfg.Capacity < 1 || cfg.Overflow < 0 || cfg.RetryAfter < time.Second || cfg.Media == nil ||
-		cfg.Sounds == nil || cfg.Voices == nil || cfg.Clock == nil || cfg.Log == nil || cfg.Number == nil || cfg.Serve == nil || cfg.Overload == nil {
+		cfg.Sounds == nil || cfg.Voices == nil || cfg.Clock == nil || cfg.Log == nil || cfg.Number == nil || cfg.Serve == nil || cfg.Overload == nil || cfg.Refused == nil {
 		return nil, errors.New("line: something that is needed is missing")
 	}
 	if cfg.Address.Addr().IsUnspecified() {

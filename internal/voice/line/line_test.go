@@ -65,7 +65,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	cfg := Config{Address: r.address, Identity: "121", Trunks: []Trunk{{Name: "sbc", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Asserts: true}},
 		Capacity: 10, RetryAfter: 7 * time.Second, Language: "fr", Media: streams, Sounds: r.sounds, Voices: r.voices, Clock: clock{},
 		Log: slog.New(slog.DiscardHandler), Number: number, Serve: func(ctx context.Context, _ *Call) { <-ctx.Done() },
-		Overload: func(ctx context.Context, c *Call) { _ = c.Say(ctx, "overload", nil) }}
+		Overload: func(ctx context.Context, c *Call) { _ = c.Say(ctx, "overload", nil) }, Refused: func() {}}
 	change(&cfg)
 	if r.line, err = New(cfg); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"tenu/internal/voice/dial"
 	"tenu/internal/voice/line"
 	"tenu/internal/voice/speech"
+	"tenu/internal/voice/talk"
 )
 
 // The times of a connection.
@@ -31,7 +32,6 @@ type Config struct {
 	RingFor time.Duration // an agent's telephone, for a caller who waits
 	// Agents and Customers are the trunks that they are called over; "": they are not called.
 	Agents, Customers string
-	Language          func(purchase.Language) string // that the line speaks
 }
 
 // Switchboard is talk.Agents and dial.Line. It is safe for concurrent use.
@@ -51,6 +51,14 @@ func (s *Switchboard) Join(l *line.Line) { s.line = l }
 func (s *Switchboard) Open() bool {
 	return s.cfg.Agents != "" && s.cfg.Clock.Now() >= purchase.Instant(s.rest.Load()) && s.cfg.Queue.Open()
 }
+
+// Estimate is how long a caller would wait now, and at which place; ok is false when nobody can say.
+func (s *Switchboard) Estimate(first bool) (place int, least, most time.Duration, ok bool) {
+	return s.cfg.Queue.Estimate(first)
+}
+
+// Enter lets a caller wait, or returns centre.ErrFull.
+func (s *Switchboard) Enter(w centre.Waiter) (talk.Place, error) { return s.cfg.Queue.Enter(w) }
 
 // Connect lets an agent's telephone ring for a caller and, once it is answered, the two speak until one of them hangs
 // up. It returns when the agent took the call, zero for one who did not, and what the two are told of that
@@ -129,7 +137,7 @@ func (s *Switchboard) Agent(ctx context.Context, extension string, within time.D
 
 // Customer is dial.Line.
 func (s *Switchboard) Customer(ctx context.Context, c dial.Call, within time.Duration) (dial.Party, error) {
-	return s.call(ctx, line.Outgoing{Trunk: s.cfg.Customers, To: c.Number.String(), Language: s.cfg.Language(c.Language), Within: within})
+	return s.call(ctx, line.Outgoing{Trunk: s.cfg.Customers, To: c.Number.String(), Language: string(c.Language), Within: within})
 }
 
 func (s *Switchboard) call(ctx context.Context, o line.Outgoing) (dial.Party, error) {

@@ -29,7 +29,7 @@ func (c *conversation) agent() error {
 		return err
 	}
 	now := c.cfg.Clock.Now()
-	place, err := c.cfg.Agents.Enter(Waiter{Call: c.call.ID, Number: c.number, Purchase: c.call.Purchase, Case: c.call.Case,
+	place, err := c.cfg.Agents.Enter(centre.Waiter{Call: c.call.ID, Number: c.number, Purchase: c.call.Purchase, Case: c.call.Case,
 		Language: c.call.Language, First: c.found.first, Since: now})
 	if err != nil {
 		c.cfg.Log.Info("nobody more can wait for an agent", "call", c.call.ID, "error", err)

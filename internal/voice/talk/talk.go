@@ -32,17 +32,6 @@ type Incidents interface {
 	Affects(ctx context.Context, p purchase.ID) ([]incident.ID, error)
 }
 
-// Waiter is a caller who waits for an agent.
-type Waiter struct {
-	Call     string
-	Number   purchase.MSISDN // proven; 0 for none
-	Purchase purchase.ID
-	Case     care.CaseID
-	Language purchase.Language
-	First    bool // a promise to them was broken
-	Since    purchase.Instant
-}
-
 // Place is a caller's in the queue.
 type Place interface {
 	// Given brings an agent who was claimed for the caller: another one when the one before
@@ -61,7 +50,7 @@ type Agents interface {
 	// Estimate is how long a caller would wait now, and at which place. ok is false when nobody can say, or it is too long.
 	Estimate(first bool) (place int, least, most time.Duration, ok bool)
 	// Enter lets a caller wait. An error says that there is no room.
-	Enter(w Waiter) (Place, error)
+	Enter(w centre.Waiter) (Place, error)
 	// Connect lets an agent's telephone ring and, once it is answered, the two speak until one
 	// of them hangs up. It returns when the agent took the call, zero for one who did not.
 	Connect(ctx context.Context, c *line.Call, a centre.Agent) (taken purchase.Instant, err error)
