@@ -18,11 +18,12 @@ const (
 	Messages    Kind = "messages"    // the texts of notices and other messages to customers
 	Attachments Kind = "attachments" // files of cases that are over
 	Looks       Kind = "looks"       // which of the staff looked at what
+	Calls       Kind = "calls"       // to line 121; days' figures stay
 	Statements  Kind = "statements"  // the lines of partners' statements; their sums stay
 )
 
 // Kinds lists them, in the order in which they are gone through.
-var Kinds = []Kind{Attachments, Texts, Messages, Looks, Statements, Numbers}
+var Kinds = []Kind{Attachments, Texts, Messages, Looks, Calls, Statements, Numbers}
 
 // Terms say for how long each kind is kept; what is not named is kept for good.
 type Terms map[Kind]time.Duration

@@ -136,6 +136,11 @@ var holdings = []holding{
 	{table: "regulator_publication", key: "month", plain: "month at staff version head profile data digest signature"},
 	{table: "regulator_file", key: "month name", plain: "month name type digest data"},
 	{table: "regulator_question", key: "id", at: "at", text: "subject text answer", plain: "id at staff due_at answered_at answered_by"},
+	// An agent has a number for as long as a call.
+	{table: "agent", key: "staff", mine: "number=N purchase=P", at: "since", number: "number", plain: "staff version since till purchase case_id callback state extension call"},
+	{table: "call", key: "id", mine: "number=N purchase=P", at: "at", number: "number",
+		plain: "id purchase case_id callback staff at answered_at queued_at taken_at ended_at trunk language incident release"},
+	{table: "call_refused", key: "hour epoch", plain: "hour epoch refused"},
 	{table: "erasure", key: "id", text: "reason by_name", own: "number", plain: "id version at done_at instead purchases commitments cases changed cause"},
 }
 

@@ -27,6 +27,7 @@ type Memory struct {
 	seq     int64
 	next    map[int]int64
 	log     memoryLog
+	*memoryCentre
 }
 
 // noticePlace finds a notice in a record.
@@ -38,7 +39,8 @@ type noticePlace struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{records: map[purchase.ID]*memoryRecord{}, keys: map[[2]string]purchase.ID{},
-		numbers: map[purchase.MSISDN][]purchase.ID{}, next: map[int]int64{}, open: map[int64]map[purchase.ID]bool{}}
+		numbers: map[purchase.MSISDN][]purchase.ID{}, next: map[int]int64{}, open: map[int64]map[purchase.ID]bool{},
+		memoryCentre: newMemoryCentre()}
 }
 
 // Commit is purchase.Store. A change that breaks a rule fails it as it fails a Store's.

@@ -13,6 +13,7 @@ import (
 	"tenu/internal/person"
 	"tenu/internal/purchase"
 	"tenu/internal/reconcile"
+	"tenu/internal/voice/centre"
 )
 
 // untoldColumns are not told to anybody, whoever asks: hashes of codes, keys of browsers, and the
@@ -36,6 +37,7 @@ var codeWords = map[string]func(int64) string{
 	"request.stage":      func(n int64) string { return care.Stage(n).String() },
 	"callback.state":     func(n int64) string { return care.State(n).String() },
 	"case_entry.by_kind": func(n int64) string { return care.ActorKind(n).String() },
+	"agent.state":        func(n int64) string { return centre.State(n).String() },
 }
 
 // ExportOf is everything that is held of a number: the rows that are linked to it, and where else it is

@@ -16,6 +16,7 @@ import (
 	"tenu/internal/store"
 	"tenu/internal/storetest"
 	"tenu/internal/testpeer"
+	"tenu/internal/voice/centre"
 )
 
 func TestMain(m *testing.M) { os.Exit(testpeer.Main(m)) }
@@ -24,6 +25,10 @@ func TestMemory(t *testing.T) {
 	storetest.Run(t, func(testing.TB) storetest.Subject {
 		s := store.NewMemory()
 		return storetest.Subject{Store: s, Again: func(testing.TB) purchase.Store { return s }}
+	})
+	storetest.RunCentre(t, func(testing.TB) storetest.CentreSubject {
+		s := store.NewMemory()
+		return storetest.CentreSubject{Store: s, Again: func(testing.TB) centre.Store { return s }}
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"tenu/internal/reconcile"
 	"tenu/internal/status"
 	"tenu/internal/store"
+	"tenu/internal/voice/centre"
 )
 
 // Subject is a fresh, empty store under test.
@@ -86,6 +87,7 @@ type Database interface {
 	notify.DeliveryStore
 	reconcile.Store
 	status.Subscriptions
+	centre.Store
 	Deliveries(ctx context.Context, messages ...string) ([]notify.Delivery, error)
 	Begun(ctx context.Context, since purchase.Instant, numbers ...purchase.MSISDN) (map[purchase.MSISDN][]purchase.ID, error)
 	Tidy(ctx context.Context, now purchase.Instant) error
@@ -153,9 +155,14 @@ func RunDatabase(t *testing.T, open func(testing.TB) DatabaseSubject) {
 		{"VerifyPassesWhatTheTableMakes", verifyPassesWhatTheTableMakes},
 		{"VerifyFindsWhatIsPlanted", verifyFindsWhatIsPlanted},
 		{"VerifyWhileOthersWrite", verifyWhileOthersWrite},
+		{"CallbacksEndWaits", callbacksEndWaits},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
+	RunCentre(t, func(t testing.TB) CentreSubject {
+		s := open(t)
+		return CentreSubject{Store: s, Again: func(t testing.TB) centre.Store { return s.Again(t) }}
+	})
 	runStaff(t, open)
 	runStatements(t, open)
 	runIncidents(t, open)

@@ -37,15 +37,25 @@ type Agent struct {
 	Extension string // of the telephone: letters, digits, dots and hyphens
 	State     State
 	Since     purchase.Instant // in the state; who is Ready for longest takes the next call
-	Till      purchase.Instant // when Ringing, Talking or Wrapping lapses, whoever should have ended it; zero for never
+	// Till is when Ringing, Talking or Wrapping lapses, zero otherwise. The node that has the call puts it off for as
+	// long as that lasts; when the node dies the agent is free again then. It bounds no call.
+	Till purchase.Instant
 
-	// Of the call at hand, zero unless Ringing, Talking or Wrapping.
+	// Of the call at hand; zero unless Ringing, Talking or Wrapping.
 	Call     string
 	Number   purchase.MSISDN
 	Purchase purchase.ID
 	Case     care.CaseID
 	Callback int64
 }
+
+// clear lets go of the call at hand.
+func (a *Agent) clear() {
+	a.Till, a.Call, a.Number, a.Purchase, a.Case, a.Callback = 0, "", 0, 0, 0, 0
+}
+
+// Busy reports whether the agent has a call, or is about to.
+func (a *Agent) Busy() bool { return a.State == Ringing || a.State == Talking }
 
 // Release is how a call ended.
 type Release string
@@ -60,6 +70,9 @@ const (
 	Overload  Release = "overload"  // announced that all lines are taken
 	Failed    Release = "failed"    // by us
 )
+
+// Releases lists them.
+var Releases = []Release{Informed, Reported, Promised, Spoken, Abandoned, Overload, Failed}
 
 // Call is one call that was answered, as it is kept.
 type Call struct {
@@ -81,34 +94,57 @@ type Call struct {
 	Release  Release
 }
 
+// Refused is how many calls one process refused, by 503 with the time to try again, in an hour so far.
+type Refused struct {
+	Epoch int64            // of the process's lease
+	Hour  purchase.Instant // that it begins at
+	Count int
+}
+
+// Prompt is the time within which a call should be answered (ETSI EG 202 057).
+const Prompt = 20 * time.Second
+
 // Figures are what calls of a time came to.
 type Figures struct {
 	Offered  int // answered or refused
-	Refused  int // 503 with the time to try again
+	Refused  int
 	Released map[Release]int
-	InTime   int           // answered within 20 s; for those who wished for an agent, by the agent
+	InTime   int           // answered within Prompt; for those who wished for an agent, by the agent
 	Answer   time.Duration // from offered to answered, altogether
-	Queued   int           // who waited for an agent
+	Queued   int           // who waited for an agent, or were promised a callback in place of that
 	Waited   time.Duration // from the wish to the agent or to the kept callback, altogether, of those who got one
 	Got      int           // those
 }
 
-// ErrStale: somebody else changed it meanwhile; read it again.
-var ErrStale = errors.New("centre: changed meanwhile")
+// Answered are the calls that were.
+func (f *Figures) Answered() int { return f.Offered - f.Refused }
+
+var (
+	// ErrStale: somebody else changed it meanwhile; read it again.
+	ErrStale = errors.New("centre: changed meanwhile")
+	// ErrExtension: that is no telephone, or somebody else is at it.
+	ErrExtension = errors.New("centre: the telephone is taken, or is none")
+	// ErrBusy: the agent has a call at hand.
+	ErrBusy = errors.New("centre: the agent has a call")
+	// ErrFull: nobody more can wait.
+	ErrFull = errors.New("centre: too many wait")
+)
 
 // Store keeps agents and calls. What a method changed is durable on return. Errors wrap
 // purchase.ErrUnavailable when nothing was changed and the call may be repeated.
 type Store interface {
-	// Agents returns all agents that are not Away, and those that are so since an instant, by Since.
-	Agents(ctx context.Context, since purchase.Instant) ([]Agent, error)
+	// OnDuty returns all agents that are not Away, and those that are so since an instant, by Since.
+	OnDuty(ctx context.Context, since purchase.Instant) ([]Agent, error)
 	// Agent returns one of the staff; one that was never at a telephone is Away with version 0.
 	Agent(ctx context.Context, staff auth.StaffID) (Agent, error)
-	// MoveAgent keeps an agent whose stored version is the one before, or returns ErrStale.
-	MoveAgent(ctx context.Context, a Agent) error
-	// AddCalls keeps calls that ended, each ID once, and adds up those refused in the hour of an instant.
-	AddCalls(ctx context.Context, calls []Call, at purchase.Instant, refused int) error
+	// MoveAgents keeps, in one transaction, those agents whose stored version is the one before, and says which.
+	// Of two that are not Away at one telephone, or that are busy with one call or callback, the second is not moved.
+	MoveAgents(ctx context.Context, agents ...Agent) (moved []bool, err error)
+	// AddCalls keeps calls that ended, each ID once, and how many were refused: of what a process tells
+	// of an hour, the most. It may be repeated.
+	AddCalls(ctx context.Context, calls []Call, refused []Refused) error
 	// CallsOf returns a number's calls, newest first.
 	CallsOf(ctx context.Context, number purchase.MSISDN, limit int) ([]Call, error)
-	// CallFigures sums up the calls offered within [from, till).
+	// CallFigures sums up the calls offered within [from, till), hours of refused ones by their beginning.
 	CallFigures(ctx context.Context, from, till purchase.Instant) (Figures, error)
 }
