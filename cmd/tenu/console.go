@@ -61,6 +61,17 @@ func (n *node) buildConsole(keys *purchase.Keyring, secret []byte, centre notify
 	if n.staff, err = n.cfg.staffDesk(n.app, n.store, secret, ways); err != nil {
 		return err
 	}
+	if n.console, err = console.New(n.consoleOf(keys, secret)); err != nil {
+		return err
+	}
+	lease := orElse(n.cfg.Store.Lease.Duration, purchase.DefaultLeaseTTL)
+	n.letters, err = notify.NewOutbox(notify.OutboxConfig{Store: store.NewLetters(n.store), Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
+		Name: letterName, Concurrency: smsAtOnce / 4, Term: lease / 5, Timeout: lease / 2, Standing: n.standing})
+	return err
+}
+
+// consoleOf is what the console is built from.
+func (n *node) consoleOf(keys *purchase.Keyring, secret []byte) console.Config {
 	_, names := n.parts.catalogue.Labels()
 	for i := range n.cfg.Partners { // wallets are called as customers know them
 		if p := &n.cfg.Partners[i]; p.Title != "" && names[p.Name] == nil {
@@ -75,19 +86,12 @@ func (n *node) buildConsole(keys *purchase.Keyring, secret []byte, centre notify
 	if len(n.cfg.Reconcile.Statements) > 0 {
 		breaks = n.statements.Desk
 	}
-	n.console, err = console.New(console.Config{Breaks: breaks, Verify: n.statements.verify, Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Care: n.care, Store: n.store, Purchases: n.store,
+	return console.Config{Breaks: breaks, Verify: n.statements.verify, Brand: orElse(n.cfg.App.Brand, "tenu"), Staff: n.staff, Care: n.care, Store: n.store, Purchases: n.store,
 		Engine: n.engine, Sales: n.desk, Incidents: n.incidents, Pauses: n.pauses, Record: n.store,
 		Receipts: n.receipts(), Proofs: n.prover, Line: n.telephones(),
 		Series:  func(by incident.Dimension) []string { return n.cfg.names(n.parts, by) },
 		Numbers: n.parts.directory, References: keys, Partners: names, Location: n.parts.zone, Clock: n.app.clock,
-		Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Console.HTTPS, Back: n.cfg.Console.OIDC.Redirect, Source: source, Alone: n.alone.Load})
-	if err != nil {
-		return err
-	}
-	lease := orElse(n.cfg.Store.Lease.Duration, purchase.DefaultLeaseTTL)
-	n.letters, err = notify.NewOutbox(notify.OutboxConfig{Store: store.NewLetters(n.store), Centre: centre, Clock: n.app.clock, Log: n.log, Reference: keys.Reference,
-		Name: letterName, Concurrency: smsAtOnce / 4, Term: lease / 5, Timeout: lease / 2, Standing: n.standing})
-	return err
+		Random: n.app.random, Secret: secret, Log: n.log, Secure: n.cfg.Console.HTTPS, Back: n.cfg.Console.OIDC.Redirect, Source: source, Alone: n.alone.Load}
 }
 
 // letterName is what a message of care is called to the message centre.

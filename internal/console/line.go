@@ -72,7 +72,7 @@ func (l *linePart) line(v *visit) error {
 	waiting, since := v.cfg.Line.Agents.Waits()
 	longest := v.Say("line_nobody")
 	if waiting > 0 {
-		longest = v.Say("line_longest", "Time", v.lasted(v.Now.Sub(since)))
+		longest = v.Say("line_longest", "Time", v.lasted(max(v.Now.Sub(since), 0)))
 	}
 	answered := f.Answered()
 	add("waiting", itoa(waiting), longest, waiting > 0 && v.Now.Sub(since) > centre.Prompt)

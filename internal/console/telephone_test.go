@@ -382,7 +382,7 @@ func TestBoardOfTheLine(t *testing.T) {
 	s.kept(adama)
 	s.picksUp("anna", "17")
 	a := s.get("carol", "/board")
-	shows(t, a, http.StatusOK, "Ligne 121, aujourd'hui", "personne n'attend", "Anna A.", "Prêt", "4 décrochés, 1 refusés", "25 % des appels décrochés", "1 rappels promis, 0 dossiers")
+	shows(t, a, http.StatusOK, "Ligne 121, aujourd'hui", "personne n'attend", "Anna A.", "Prêt", "Décrochés : 4, refusés : 1", "25 % des appels décrochés", "Rappels promis : 1, dossiers : 0")
 	for name, value := range map[string]string{"Appels": "5", "Informés sans agent": "1", "Avec un agent": "1", "Abandonnés": "1", "Décroché en": "1.0 s", "Répondus à temps": "40 %", "Attente d'un agent": "10.0 s"} {
 		shows(t, a, http.StatusOK, "<h2>"+name+"</h2>", ">"+value+"</p>")
 	}

@@ -276,6 +276,31 @@ var defects = []defect{
 		{"care/call.go", "	if err := d.keep(ctx, l, Actor{Kind: ByStaff, Staff: staff.ID}, now); err != nil {\n		if errors.Is(err, ErrStale) { // another",
 			"	if $ {\n		_, _ = d.cfg.Dialler.Dial(ctx, l.now, *l.last)\n	}\n	if err := d.keep(ctx, l, Actor{Kind: ByStaff, Staff: staff.ID}, now); err != nil {\n		if errors.Is(err, ErrStale) { // another"},
 	}},
+	{"care_machine_dials_before_durable", "The dialler lets a phone ring, and begins the attempt then.", []hunk{
+		{"voice/dial/dial.go", "	begun, a, err := d.desk.Attempt(", "	if $ {\n		_ = d.cfg.Phones.Call(ctx, Call{Name: d.name(c.ID, c.Tries+1), Extension: agent.Extension, Number: c.Number})\n	}\n	begun, a, err := d.desk.Attempt("},
+	}},
+	{"care_dialled_again_after_a_crash", "An attempt that a process left behind when it died is dialled again by the next.", []hunk{
+		{"voice/dial/dial.go", "		if c.Trying || now >= c.Till() {\n", "		if name := d.name(c.ID, c.Tries); $ && c.Trying && d.calls[name] == nil {\n			_ = d.cfg.Phones.Call(ctx, Call{Name: name, Number: c.Number})\n		}\n		if c.Trying || now >= c.Till() {\n"},
+	}},
+	{"care_left_attempt_undialled", "An attempt that a process left behind when it died is taken for one that never rang.", []hunk{
+		{"voice/dial/dial.go", "		c := &waiting[i]\n", "		c := &waiting[i]\n		if $ && c.Trying && d.calls[d.name(c.ID, c.Tries)] == nil {\n			_, _ = d.desk.Rang(ctx, auth.Staff{ID: c.Owner, Role: auth.Agent}, c.ID, c.Tries, care.Undialled)\n		}\n"},
+	}},
+	{"care_no_agent_claimed", "More calls are made than agents are free: whom nobody is free for is given to an agent on the phone.", []hunk{
+		{"voice/dial/dial.go", "		if !ok {\n			break // until", "		for _, x := range d.calls {\n			if $ && !ok {\n				agent, ok = x.agent, true\n			}\n		}\n		if !ok {\n			break // until"},
+	}},
+	{"care_missed_agent_counts", "That an agent did not answer counts as an attempt on the customer.", []hunk{
+		{"voice/dial/dial.go", "	if ring == care.Answered || ring == care.Ringing || ring == 0 {\n", "	if $ && ring == care.Undialled {\n		ring = care.NoAnswer\n	}\n	if ring == care.Answered || ring == care.Ringing || ring == 0 {\n"},
+	}},
+	{"care_kept_unspoken", "A promise is kept when the agent's phone is answered, whether or not the two speak.", []hunk{
+		{"voice/dial/dial.go", "		c.done |= Taken\n", "		if $ {\n			_ = d.say(ctx, c, care.Answered)\n		}\n		c.done |= Taken\n"},
+	}},
+	{"care_failed_dial_undialled", "A call of which nobody knows whether it was begun is taken for one that was not.", []hunk{
+		{"voice/dial/dial.go", "	if errors.Is(err, ErrUndialled) {\n		d.Heard(", "	if errors.Is(err, ErrUndialled) || $ && err != nil {\n		d.Heard("},
+	}},
+	{"care_given_up_while_it_rings", "An attempt of which nothing is heard is given up while the customer's phone may still ring, and another begun.", []hunk{
+		{"care/life.go", "l.last.At.Add(MachineFor)", "l.last.At.Add(planted.Or($, 10*time.Second, MachineFor))"},
+		{"care/life.go", "	case NoAnswer, Voicemail, Lost:\n", "	case NoAnswer, Voicemail, Lost:\n		if $ {\n			return 0\n		}\n"},
+	}},
 	{"care_mailbox_is_an_answer", "A voice mailbox keeps the promise.", []hunk{
 		{"care/life.go", "	if ring == Answered {\n		l.close(Kept", "	if ring == Answered || $ && ring == Voicemail {\n		l.close(Kept"},
 	}},

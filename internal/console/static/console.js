@@ -74,6 +74,10 @@
     pop();
   };
   document.addEventListener("submit", (e) => {
+    if (e.target.matches("#telephone .moves") && !e.target.dataset.sent) { // the page stays, with what is written on it
+      e.preventDefault();
+      htmx.ajax("POST", e.target.action, { source: "#moves", swap: "none", values: { ...Object.fromEntries(new FormData(e.target)), do: e.submitter.value } });
+    }
     if (!e.target.dataset.caller) return;
     localStorage.setItem("caller", e.target.dataset.caller);
     e.target.target = writing() ? "_blank" : "";

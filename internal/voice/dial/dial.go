@@ -57,6 +57,7 @@ type Config struct {
 // The times of a dialler.
 const (
 	callFor  = care.MachineFor - 30*time.Second // from the attempt until the two speak, at most
+	talkFor  = 2 * time.Hour                    // then, at most
 	leaveFor = 30 * time.Second                 // from the attempt until the phone rings: after a longer halt it does not
 	restFor  = 10 * time.Second                 // after telephones were not reached
 	holdFor  = 10 * time.Second                 // after a callback could not be begun
@@ -85,7 +86,7 @@ type call struct {
 	try      int
 	staff    auth.Staff
 	agent    centre.Agent
-	till     purchase.Instant // when it is given up, zero for never
+	till     purchase.Instant // when it is given up
 	again    purchase.Instant // when what could not be written is written again
 	said     bool             // what became of the attempt
 	freed    bool             // the agent
@@ -271,7 +272,7 @@ func (d *Dialler) ring(ctx context.Context, c *call, at purchase.Instant) error 
 // tend writes what was heard of one call.
 func (d *Dialler) tend(ctx context.Context, c *call, now purchase.Instant) error {
 	heard, ring := d.news(c)
-	if c.till != 0 && now >= c.till && heard == c.done {
+	if now >= c.till && heard == c.done {
 		d.cfg.Phones.HangUp(c.Name)
 		d.Heard(Event{Call: c.Name, News: Ended, Ring: care.Lost})
 		heard, ring = d.news(c)
@@ -297,7 +298,7 @@ func (d *Dialler) tend(ctx context.Context, c *call, now purchase.Instant) error
 		if err := d.say(ctx, c, care.Answered); err != nil {
 			return err
 		}
-		c.till = c.agent.Till // they speak for as long as the agent is taken to
+		c.till = now.Add(talkFor)
 		c.done |= Spoke
 	}
 	if heard&Ended == 0 {
