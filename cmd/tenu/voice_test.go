@@ -31,7 +31,7 @@ func studio(t *testing.T, dir, name string, rate int) {
 // What an operator does with a studio's recordings.
 func TestVoicesFromTheCommandLine(t *testing.T) {
 	words := cli(t, exitDone, "voice", "words", "--language", "fr")
-	if !strings.Contains(words, "fr/number/17.wav,dix-sept\n") || strings.Contains(words, "en/") {
+	if !strings.Contains(words, "fr/number/17.wav,dix-sept\n") || strings.Contains(words, "\nen/") {
 		t.Errorf("a studio is told:\n%s", words)
 	}
 	if got := cli(t, exitUsage, "voice", "words", "--language", "mos"); !strings.Contains(got, `not "mos"`) {
