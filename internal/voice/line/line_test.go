@@ -29,6 +29,18 @@ type clock struct{}
 func (clock) Now() purchase.Instant                  { return purchase.At(time.Now()) }
 func (clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
+// streams are sound that is lost when nothing is heard for some time.
+func streams(t *testing.T, patience time.Duration) *media.Streams {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, uint64(freePort(t)))) //nolint:gosec // a test's
+	all, err := media.New(media.Config{Address: netip.AddrFrom4([4]byte{127, 0, 0, 1}), From: 20_000, To: 29_999, Patience: patience, Clock: clock{},
+		Random: random.Uint64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // rig is a line that listens.
 type rig struct {
 	t       *testing.T
@@ -47,11 +59,6 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	}
 	r := &rig{t: t, address: netip.MustParseAddrPort(probe.Addr().String())}
 	_ = probe.Close()
-	random := rand.New(rand.NewPCG(1, uint64(r.address.Port()))) //nolint:gosec // a test's
-	streams, err := media.New(media.Config{Address: r.address.Addr(), From: 20_000, To: 29_999, Patience: time.Minute, Clock: clock{}, Random: random.Uint64})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if r.voices, err = speech.Load(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +70,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 		return purchase.MSISDN(n), err == nil && strings.HasPrefix(text, "+")
 	}
 	cfg := Config{Address: r.address, Identity: "121", Trunks: []Trunk{{Name: "sbc", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Asserts: true}},
-		Capacity: 10, RetryAfter: 7 * time.Second, Language: "fr", Media: streams, Sounds: r.sounds, Voices: r.voices, Clock: clock{},
+		Capacity: 10, RetryAfter: 7 * time.Second, Language: "fr", Media: streams(t, time.Minute), Sounds: r.sounds, Voices: r.voices, Clock: clock{},
 		Log: slog.New(slog.DiscardHandler), Number: number, Serve: func(ctx context.Context, _ *Call) { <-ctx.Done() },
 		Overload: func(ctx context.Context, c *Call) { _ = c.Say(ctx, "overload", nil) }}
 	change(&cfg)
@@ -72,7 +79,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	}
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go streams.Run(ctx)
+	go cfg.Media.Run(ctx)
 	go func() { ended <- r.line.Run(ctx) }()
 	for late := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", r.address.String()); err == nil { //nolint:noctx // at once
