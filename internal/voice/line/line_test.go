@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +29,9 @@ type clock struct{}
 
 func (clock) Now() purchase.Instant                  { return purchase.At(time.Now()) }
 func (clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// sounds are read once, for it takes long.
+var sounds = sync.OnceValues(func() (*sound.Library, error) { return sound.Load(nil) })
 
 // streams are sound that is lost when nothing is heard for some time.
 func streams(t *testing.T, patience time.Duration) *media.Streams {
@@ -62,7 +66,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	if r.voices, err = speech.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if r.sounds, err = sound.Load(nil); err != nil {
+	if r.sounds, err = sounds(); err != nil {
 		t.Fatal(err)
 	}
 	number := func(text string) (purchase.MSISDN, bool) {
@@ -367,6 +371,7 @@ func TestIdentity(t *testing.T) {
 		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", "<sip:anonymous@sbc>"), sip.NewHeader("P-Asserted-Identity", "<tel:+22670112233;x=y>")}, 22670112233},
 		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", "<tel:+22670112233>"), sip.NewHeader("Privacy", "header;id")}, 0},
 		{false, []sip.Header{sip.NewHeader("P-Asserted-Identity", "<tel:+22670112233>")}, 0},
+		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", `"<tel:+22670112233>, \" <tel:+22670112233>" <sip:+22600000001@sbc>`)}, 22600000001},
 		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", "mailto:+22670112233@x")}, 0},
 	} {
 		callers := make(chan purchase.MSISDN, 1)

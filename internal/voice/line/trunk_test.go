@@ -240,7 +240,7 @@ func TestSession(t *testing.T) {
 
 // What the network says of a call that was not answered is understood.
 func TestFailure(t *testing.T) {
-	for _, c := range []struct {
+	cases := []struct {
 		code   int
 		rang   bool
 		reason string
@@ -249,21 +249,26 @@ func TestFailure(t *testing.T) {
 		{486, false, "", Busy}, {600, false, "", Busy}, {408, false, "", NoAnswer}, {480, false, "", Unreachable}, {480, true, "", NoAnswer},
 		{487, true, "", NoAnswer}, {603, false, "", Declined}, {403, false, "", Declined}, {404, false, "", Unreachable}, {410, false, "", Unreachable},
 		{484, false, "", Unreachable}, {500, false, "", Unreachable}, {302, false, "", Unreachable}, {488, false, "", Unreachable},
-		{603, false, "Q.850;cause=17;text=\"User busy\"", Busy}, {480, false, "SIP;cause=480, q.850 ; cause=19", Unreachable},
-		{480, false, "q.850 ; cause=19", NoAnswer}, {503, true, "Q.850;cause=21", Declined}, {486, false, "Q.850;cause=16", Busy}, {486, false, "Q.850;cause=20", Unreachable},
-	} {
-		k := newTrunk(t, func(req *sip.Request, tx sip.ServerTransaction) {
-			if c.rang {
-				answer(req, tx, 180)
-			}
-			if c.reason == "" {
-				answer(req, tx, c.code)
-				return
-			}
-			answer(req, tx, c.code, sip.NewHeader("Reason", c.reason))
-		})
-		r := newRig(t, func(cfg *Config) { cfg.Trunks[0].Address = k.at.String() })
-		_, err := r.line.Dial(t.Context(), Outgoing{Trunk: "sbc", To: "1", Within: 20 * time.Second})
+		{603, false, `Q.850;cause=17;text="User, busy"`, Busy}, {480, false, `SIP;cause=480;text="a, b", q.850 ; cause=19`, NoAnswer},
+		{503, true, "Q.850;cause=21", Declined}, {486, false, "Q.850;cause=16", Busy}, {486, false, "Q.850;cause=20", Unreachable},
+	}
+	rings := make(chan struct{})
+	k := newTrunk(t, func(req *sip.Request, tx sip.ServerTransaction) {
+		i, _ := strconv.Atoi(req.Recipient.User)
+		c := cases[i]
+		if c.rang {
+			answer(req, tx, 180)
+			<-rings
+		}
+		if c.reason == "" {
+			answer(req, tx, c.code)
+			return
+		}
+		answer(req, tx, c.code, sip.NewHeader("Reason", c.reason))
+	})
+	r := newRig(t, func(cfg *Config) { cfg.Trunks[0].Address = k.at.String() })
+	for i, c := range cases {
+		_, err := r.line.Dial(t.Context(), Outgoing{Trunk: "sbc", To: strconv.Itoa(i), Within: 20 * time.Second, Ringing: func() { rings <- struct{}{} }})
 		var f *Failure
 		if !errors.As(err, &f) || f.Why != c.want || f.Code != c.code || !strings.Contains(err.Error(), strconv.Itoa(c.code)) {
 			t.Errorf("%d, rang %t, %q: %v, want %v", c.code, c.rang, c.reason, err, c.want)
