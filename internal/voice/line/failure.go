@@ -66,9 +66,11 @@ var errSilent = errors.New("nobody answered the request")
 func failed(res *sip.Response, rang bool) *Failure {
 	f := &Failure{Why: Unreachable, Code: res.StatusCode}
 	for _, h := range res.GetHeaders("Reason") {
-		if why, ok := byCause(h.Value()); ok {
-			f.Why = why
-			return f
+		for each := range strings.SplitSeq(unnamed(h.Value()), ",") {
+			if why, ok := byCause(each); ok {
+				f.Why = why
+				return f
+			}
 		}
 	}
 	switch res.StatusCode {

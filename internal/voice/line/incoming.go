@@ -259,8 +259,8 @@ func (l *Line) caller(trunk *Trunk, req *sip.Request) purchase.MSISDN {
 	return 0
 }
 
-// unnamed is a list of identities without the names in quotes: they are what people call
-// themselves, and may look like an identity.
+// unnamed is a header without what is in quotes: names are what people call themselves, and
+// may look like an identity.
 func unnamed(list string) string {
 	var b strings.Builder
 	quoted := false

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,21 @@ type clock struct{}
 func (clock) Now() purchase.Instant                  { return purchase.At(time.Now()) }
 func (clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
+// sounds are read once, for it takes long.
+var sounds = sync.OnceValues(func() (*sound.Library, error) { return sound.Load(nil) })
+
+// streams are sound that is lost when nothing is heard for some time.
+func streams(t *testing.T, patience time.Duration) *media.Streams {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, uint64(freePort(t)))) //nolint:gosec // a test's
+	all, err := media.New(media.Config{Address: netip.AddrFrom4([4]byte{127, 0, 0, 1}), From: 20_000, To: 29_999, Patience: patience, Clock: clock{},
+		Random: random.Uint64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // rig is a line that listens.
 type rig struct {
 	t       *testing.T
@@ -47,15 +63,10 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	}
 	r := &rig{t: t, address: netip.MustParseAddrPort(probe.Addr().String())}
 	_ = probe.Close()
-	random := rand.New(rand.NewPCG(1, uint64(r.address.Port()))) //nolint:gosec // a test's
-	streams, err := media.New(media.Config{Address: r.address.Addr(), From: 20_000, To: 29_999, Patience: time.Minute, Clock: clock{}, Random: random.Uint64})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if r.voices, err = speech.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if r.sounds, err = sound.Load(nil); err != nil {
+	if r.sounds, err = sounds(); err != nil {
 		t.Fatal(err)
 	}
 	number := func(text string) (purchase.MSISDN, bool) {
@@ -63,7 +74,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 		return purchase.MSISDN(n), err == nil && strings.HasPrefix(text, "+")
 	}
 	cfg := Config{Address: r.address, Identity: "121", Trunks: []Trunk{{Name: "sbc", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Asserts: true}},
-		Capacity: 10, RetryAfter: 7 * time.Second, Language: "fr", Media: streams, Sounds: r.sounds, Voices: r.voices, Clock: clock{},
+		Capacity: 10, RetryAfter: 7 * time.Second, Language: "fr", Media: streams(t, time.Minute), Sounds: r.sounds, Voices: r.voices, Clock: clock{},
 		Log: slog.New(slog.DiscardHandler), Number: number, Serve: func(ctx context.Context, _ *Call) { <-ctx.Done() },
 		Overload: func(ctx context.Context, c *Call) { _ = c.Say(ctx, "overload", nil) }, Refused: func() {}}
 	change(&cfg)
@@ -72,7 +83,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	}
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go streams.Run(ctx)
+	go cfg.Media.Run(ctx)
 	go func() { ended <- r.line.Run(ctx) }()
 	for late := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", r.address.String()); err == nil { //nolint:noctx // at once
@@ -360,6 +371,7 @@ func TestIdentity(t *testing.T) {
 		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", "<sip:anonymous@sbc>"), sip.NewHeader("P-Asserted-Identity", "<tel:+22670112233;x=y>")}, 22670112233},
 		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", "<tel:+22670112233>"), sip.NewHeader("Privacy", "header;id")}, 0},
 		{false, []sip.Header{sip.NewHeader("P-Asserted-Identity", "<tel:+22670112233>")}, 0},
+		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", `"<tel:+22670112233>, \" <tel:+22670112233>" <sip:+22600000001@sbc>`)}, 22600000001},
 		{true, []sip.Header{sip.NewHeader("P-Asserted-Identity", "mailto:+22670112233@x")}, 0},
 	} {
 		callers := make(chan purchase.MSISDN, 1)

@@ -29,8 +29,8 @@ type ear struct {
 	sound     atomic.Int64 // packets that were not silence
 
 	mu    sync.Mutex
-	first uint16
-	last  int64   // the number of the last one, from the first
+	first uint32  // the timestamp of the first
+	last  int64   // the frame of the last one, from the first
 	early []int64 // when each came, less when it was due, in nanoseconds from any beginning
 }
 
@@ -76,11 +76,11 @@ func (e *ear) take(packet []byte, at int64) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	number := binary.BigEndian.Uint16(packet[2:])
+	stamp := binary.BigEndian.Uint32(packet[4:])
 	if len(e.early) == 0 {
-		e.first, e.last = number, 0
+		e.first, e.last = stamp, 0
 	}
-	n := e.last + int64(int16(number-e.first-uint16(e.last))) //nolint:gosec // it wraps around
+	n := e.last + int64(int32(stamp-e.first-uint32(e.last*frameSize)))/frameSize //nolint:gosec // it wraps around
 	e.last = max(e.last, n)
 	e.early = append(e.early, at-n*int64(frame))
 }

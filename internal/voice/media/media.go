@@ -60,6 +60,7 @@ func New(cfg Config) (*Streams, error) {
 func (all *Streams) Run(ctx context.Context) {
 	next := all.cfg.Clock.Now()
 	var round []*Stream
+	var gap uint32 // what was dropped so far, in samples
 	for turn := 0; ; turn = (turn + 1) % turns {
 		now := all.cfg.Clock.Now()
 		if wait := next.Sub(now); wait > 0 {
@@ -72,14 +73,16 @@ func (all *Streams) Run(ctx context.Context) {
 		}
 		behind := now.Sub(next)
 		if behind > tooLate {
-			next = now
+			dropped := behind / frame
+			next = next.Add(dropped * frame)
+			gap += uint32(dropped) * frameBytes //nolint:gosec // timestamps wrap around
 		}
 		next = next.Add(turnEvery)
 		all.mu.Lock()
 		round = append(round[:0], all.turns[turn]...)
 		all.mu.Unlock()
 		for _, s := range round {
-			s.send(now)
+			s.send(now, gap)
 		}
 		if len(round) > 0 && behind.Microseconds() > all.late.Load() {
 			all.late.Store(behind.Microseconds())
@@ -91,7 +94,17 @@ func (all *Streams) Run(ctx context.Context) {
 	}
 }
 
-// Sent counts the packets that left; Late is the most that any was late.
+// Count is how many streams are open.
+func (all *Streams) Count() (n int) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for _, each := range all.turns {
+		n += len(each)
+	}
+	return n
+}
+
+// Sent counts the packets that left.
 func (all *Streams) Sent() int64 { return all.sent.Load() }
 
 // Late is the most that a packet was late.

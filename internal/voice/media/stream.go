@@ -1,6 +1,7 @@
 package media
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -17,6 +18,7 @@ import (
 const (
 	maxKeys   = 32   // typed and not read: more are dropped
 	maxPacket = 1500 // bytes
+	rtpHeader = 12   // bytes of ours
 	maxRelay  = 1600 // bytes of a bridge's other side that wait: 200 ms
 	relayAt   = 320  // bytes that wait before a bridge begins, so that unequal distances are not heard
 )
@@ -51,7 +53,8 @@ type Stream struct {
 	event   uint32 // the timestamp of the last key, of that SSRC
 	ssrc    uint32
 	pressed bool
-	packet  [maxPacket]byte
+	gap     uint32
+	packet  [rtpHeader + frameBytes]byte
 }
 
 // Local is where the stream listens.
@@ -182,8 +185,9 @@ func (s *Stream) Close() {
 }
 
 // send sends the next frame: what is played, what the bridge brought, or silence, so that
-// nobody between us takes the call for over.
-func (s *Stream) send(now purchase.Instant) {
+// nobody between us takes the call for over. gap is how much was not sent in time by any stream so far, in samples:
+// what follows is played after a pause, and not late for ever.
+func (s *Stream) send(now purchase.Instant, gap uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.agreed || s.gone {
@@ -196,18 +200,21 @@ func (s *Stream) send(now purchase.Instant) {
 			close(s.lost)
 		}
 	}
-	s.out.PayloadType = uint8(s.session.Law)
-	n, err := s.out.MarshalTo(s.packet[:])
-	if err != nil {
-		panic("media: a header of our own cannot be written: " + err.Error())
+	if s.gap != gap {
+		s.out.Timestamp += gap - s.gap
+		s.out.Marker, s.gap = true, gap
 	}
-	s.fill(s.packet[n : n+frameBytes])
+	s.out.PayloadType = uint8(s.session.Law)
+	if n, err := s.out.MarshalTo(s.packet[:]); err != nil || n != rtpHeader {
+		panic(fmt.Sprintf("media: a header of our own cannot be written: %d bytes, %v", n, err))
+	}
+	s.fill(s.packet[rtpHeader:])
 	to := s.session.Peer
 	if s.source.IsValid() {
 		to = s.source
 	}
 	if !s.session.Hold {
-		if _, err := s.conn.WriteToUDPAddrPort(s.packet[:n+frameBytes], to); err == nil {
+		if _, err := s.conn.WriteToUDPAddrPort(s.packet[:], to); err == nil {
 			s.all.sent.Add(1)
 		}
 	}

@@ -126,7 +126,8 @@ func (l *Library) unpack(name string) error {
 		if err != nil {
 			return err
 		}
-		samples, err := io.ReadAll(io.LimitReader(file, maxClip))
+		samples := make([]byte, min(entry.UncompressedSize64, maxClip))
+		_, err = io.ReadFull(file, samples)
 		if err := errors.Join(err, file.Close()); err != nil {
 			return fmt.Errorf("%s: %w", entry.Name, err)
 		}
