@@ -239,7 +239,9 @@ func (d *Dialler) attempt(ctx context.Context, c *care.Callback, agent centre.Ag
 }
 
 // name is a call's. An attempt that is begun again has another.
-func (d *Dialler) name(callback int64, try int) string { return fmt.Sprintf("%s-%d-%d", d.cfg.Node, callback, try) }
+func (d *Dialler) name(callback int64, try int) string {
+	return fmt.Sprintf("%s-%d-%d", d.cfg.Node, callback, try)
+}
 
 // call is the call of an attempt.
 func (d *Dialler) call(c *care.Callback, a *care.Attempt, staff auth.Staff, agent centre.Agent) *call {
