@@ -49,26 +49,26 @@ func (s *Store) Agent(ctx context.Context, staff auth.StaffID) (centre.Agent, er
 }
 
 // MoveAgents is centre.Store. Agents move in one transaction at a time: the tally is their lock.
-func (s *Store) MoveAgents(ctx context.Context, agents ...centre.Agent) (moved []bool, err error) {
+func (s *Store) MoveAgents(ctx context.Context, agents ...centre.Agent) (moved int, err error) {
 	if len(agents) == 0 {
-		return nil, nil
+		return 0, nil
 	}
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		moved = make([]bool, len(agents))
+		moved = 0
 		if err := s.lockTally(ctx, tx, "centre", 0); err != nil {
 			return err
 		}
 		for i := range agents {
 			n, err := moveAgent(ctx, tx, &agents[i])
-			if err != nil {
+			if err != nil || n == 0 {
 				return err
 			}
-			moved[i] = n > 0
+			moved++
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("move %d agents: %w", len(agents), err)
+		return 0, fmt.Errorf("move %d agents: %w", len(agents), err)
 	}
 	return moved, nil
 }

@@ -52,14 +52,15 @@ func (m *memoryCentre) Agent(_ context.Context, staff auth.StaffID) (centre.Agen
 }
 
 // MoveAgents is centre.Store.
-func (m *memoryCentre) MoveAgents(_ context.Context, agents ...centre.Agent) ([]bool, error) {
+func (m *memoryCentre) MoveAgents(_ context.Context, agents ...centre.Agent) (moved int, err error) {
 	m.guard.Lock()
 	defer m.guard.Unlock()
-	moved := make([]bool, len(agents))
-	for i, a := range agents {
-		if moved[i] = m.agents[a.Staff].Version == a.Version-1 && !m.taken(&a); moved[i] {
-			m.agents[a.Staff] = a
+	for _, a := range agents {
+		if m.agents[a.Staff].Version != a.Version-1 || m.taken(&a) {
+			break
 		}
+		m.agents[a.Staff] = a
+		moved++
 	}
 	return moved, nil
 }

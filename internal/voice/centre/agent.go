@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"tenu/internal/auth"
@@ -134,7 +136,7 @@ func (q *Queue) change(ctx context.Context, staff auth.StaffID, apply func(*Agen
 			unknown = err
 		case err != nil:
 			return a, fmt.Errorf("move an agent: %w", err)
-		case moved[0]:
+		case moved == 1:
 			q.note(now)
 			return now, nil
 		case !known:
@@ -143,7 +145,8 @@ func (q *Queue) change(ctx context.Context, staff auth.StaffID, apply func(*Agen
 	}
 }
 
-// Take notes that the agent's telephone was answered. It returns ErrStale when the agent was taken back meanwhile.
+// Take notes that the agent's telephone was answered. It returns ErrStale when the agent was taken back meanwhile. After
+// another error it may have been noted all the same: whoever does not repeat it says that the call is Over.
 func (q *Queue) Take(ctx context.Context, a Agent) (Agent, error) {
 	if err := q.take(ctx); err != nil {
 		return Agent{}, err
@@ -257,7 +260,8 @@ func (q *Queue) keepWishes(ctx context.Context, now purchase.Instant) {
 		}
 	}
 	q.mu.Unlock()
-	for staff, h := range wishes {
+	for _, staff := range slices.Sorted(maps.Keys(wishes)) {
+		h := wishes[staff]
 		err := q.settle(ctx, staff, h.call, h.wish)
 		if q.try(now, "end a call", err); err != nil && !errors.Is(err, ErrStale) {
 			return
@@ -316,7 +320,11 @@ func (q *Queue) Own(ctx context.Context, staff auth.StaffID, c care.Callback) (A
 
 // claim lets an agent, who may be so, have a callback. The turn is had.
 func (q *Queue) claim(ctx context.Context, staff auth.StaffID, c *care.Callback, may func(State) bool) (Agent, error) {
-	call := fmt.Sprintf("callback-%d-%d", c.ID, c.Tries+1)
+	// The name is of this claim alone: an agent who has it was claimed by it.
+	q.mu.Lock()
+	q.count++
+	call := fmt.Sprintf("callback-%d-%s-%d", c.ID, q.cfg.Node, q.count)
+	q.mu.Unlock()
 	var before Agent
 	a, err := q.change(ctx, staff, func(a *Agent) (bool, error) {
 		now := q.cfg.Clock.Now()

@@ -137,9 +137,10 @@ type Store interface {
 	OnDuty(ctx context.Context, since purchase.Instant) ([]Agent, error)
 	// Agent returns one of the staff; one that was never at a telephone is Away with version 0.
 	Agent(ctx context.Context, staff auth.StaffID) (Agent, error)
-	// MoveAgents keeps, in one transaction, those agents whose stored version is the one before, and says which.
-	// Of two that are not Away at one telephone, or that are busy with one call or callback, the second is not moved.
-	MoveAgents(ctx context.Context, agents ...Agent) (moved []bool, err error)
+	// MoveAgents keeps agents in one transaction, one after the other, until one is refused, and says how many were kept.
+	// One is refused whose stored version is not the one before, or who would be the second that is not Away at
+	// a telephone, or that is busy with a call or a callback.
+	MoveAgents(ctx context.Context, agents ...Agent) (moved int, err error)
 	// AddCalls keeps calls that ended, each ID once, and how many were refused: of what a process tells
 	// of an hour, the most. It may be repeated.
 	AddCalls(ctx context.Context, calls []Call, refused []Refused) error

@@ -13,11 +13,13 @@ import (
 	"tenu/internal/purchase"
 )
 
-// Config is what a queue is built from. Store and Clock are needed.
+// Config is what a queue is built from. Store, Clock and Node are needed.
 type Config struct {
 	Store Store
 	Clock purchase.Clock
-	Log   *slog.Logger
+	// Node is a name that no other process has or had: it is part of what calls to keep promises are called.
+	Node string
+	Log  *slog.Logger
 	// Hours are when agents answer; zero: always.
 	Hours care.Hours
 	// RingFor is how long an agent's telephone may ring (default 20 s), WrapFor how long they write down what was said
@@ -66,7 +68,7 @@ type Queue struct {
 	// waiting are the callers without an agent, in order; places all who entered and were not connected, by call.
 	waiting []*Place
 	places  map[string]*Place
-	entered int64
+	count   int64 // of what entered or was claimed
 	handled handled
 	readAt  purchase.Instant // when agents were read last
 	lookAt  purchase.Instant // when that was tried last
@@ -105,8 +107,8 @@ func (q *Queue) Enter(w Waiter) (*Place, error) {
 		return nil, ErrFull
 	}
 	w.Since = cmp.Or(w.Since, q.cfg.Clock.Now())
-	q.entered++
-	p := &Place{q: q, w: w, seq: q.entered, given: make(chan Agent, 1)}
+	q.count++
+	p := &Place{q: q, w: w, seq: q.count, given: make(chan Agent, 1)}
 	q.places[w.Call] = p
 	q.stand(p)
 	q.wakeUp()

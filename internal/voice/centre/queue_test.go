@@ -32,7 +32,7 @@ type node struct {
 func run(t *testing.T, s centre.Store, change func(*centre.Config)) *node {
 	t.Helper()
 	n := &node{t: t}
-	cfg := centre.Config{Store: s, Clock: clock{}, Changed: func(a centre.Agent) { n.told = append(n.told, a) }}
+	cfg := centre.Config{Store: s, Clock: clock{}, Node: fmt.Sprintf("%p", n), Changed: func(a centre.Agent) { n.told = append(n.told, a) }}
 	if change != nil {
 		change(&cfg)
 	}
@@ -344,7 +344,7 @@ func TestCallersGoBeforeCallbacks(t *testing.T) {
 			{true, care.Callback{At: 9}, false}, {false, care.Callback{At: 11, Follows: 1}, true},
 			{true, care.Callback{At: 11, Follows: 1}, false}, {true, care.Callback{At: 9, Follows: 1}, true},
 		} {
-			q := centre.New(centre.Config{Store: s, Clock: clock{}}) // gives nobody anything by itself
+			q := centre.New(centre.Config{Store: s, Clock: clock{}, Node: fmt.Sprint(i)}) // gives nobody anything by itself
 			if err := q.Sign(t.Context(), auth.StaffID(i+1), fmt.Sprint(i)); err != nil {
 				t.Fatal(err)
 			}

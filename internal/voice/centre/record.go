@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,8 +198,8 @@ func (r *Recorder) next() ([]Call, []Refused) {
 		return calls, nil
 	}
 	var refused []Refused
-	for at, n := range r.refused {
-		refused = append(refused, Refused{Epoch: r.cfg.Epoch, Hour: at, Count: n})
+	for _, at := range slices.Sorted(maps.Keys(r.refused)) {
+		refused = append(refused, Refused{Epoch: r.cfg.Epoch, Hour: at, Count: r.refused[at]})
 	}
 	return calls, refused
 }

@@ -1,9 +1,12 @@
 package centre
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"tenu/internal/auth"
@@ -24,7 +27,7 @@ const (
 // Run gives agents to those who wait, and ends what lapsed, for as long as ctx lasts.
 func (q *Queue) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait := max(q.round(ctx), time.Millisecond)
+		wait := max(q.Step(ctx), time.Millisecond)
 		select {
 		case <-ctx.Done():
 		case <-q.wake:
@@ -33,8 +36,8 @@ func (q *Queue) Run(ctx context.Context) {
 	}
 }
 
-// round does what is to be done now, and returns when to look again.
-func (q *Queue) round(ctx context.Context) time.Duration {
+// Step does what is to be done now, and returns after what time to look again, where nothing happens before. Run does it.
+func (q *Queue) Step(ctx context.Context) time.Duration {
 	if q.take(ctx) != nil {
 		return 0
 	}
@@ -125,12 +128,10 @@ func (q *Queue) look(ctx context.Context) error {
 func (q *Queue) known() []Agent {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := make([]Agent, 0, len(q.agents))
-	for _, a := range q.agents {
-		all = append(all, a)
-	}
-	return all
+	return slices.SortedFunc(maps.Values(q.agents), byStaff)
 }
+
+func byStaff(a, b Agent) int { return cmp.Compare(a.Staff, b.Staff) }
 
 // note takes an agent as the store has it, and tells who wants to know.
 func (q *Queue) note(a Agent) {
@@ -178,12 +179,11 @@ func (q *Queue) move(ctx context.Context, agents []Agent) error {
 	if err != nil {
 		return fmt.Errorf("move agents: %w", err)
 	}
-	for i := range agents {
-		if moved[i] {
-			q.note(agents[i])
-		} else {
-			q.lookWithin(now, lookAgain)
-		}
+	for _, a := range agents[:moved] {
+		q.note(a)
+	}
+	if moved < len(agents) {
+		q.lookWithin(now, lookAgain)
 	}
 	return nil
 }
@@ -210,6 +210,7 @@ func (q *Queue) due(now purchase.Instant) (due []Agent) {
 		}
 		due = append(due, a)
 	}
+	slices.SortFunc(due, byStaff)
 	return due
 }
 
@@ -270,11 +271,10 @@ func (q *Queue) handOut(ctx context.Context, now purchase.Instant) error {
 	if err != nil {
 		return fmt.Errorf("claim agents: %w", err)
 	}
-	for i, a := range claims {
-		if !moved[i] {
-			q.lookWithin(now, lookAgain)
-			continue
-		}
+	if moved < len(claims) { // another node was faster; nobody goes before their turn
+		q.lookWithin(now, lookAgain)
+	}
+	for i, a := range claims[:moved] {
 		q.mu.Lock()
 		q.give(places[i], a, before[i])
 		q.mu.Unlock()
