@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -197,9 +196,6 @@ func (v *visit) streamOf() (*stream, error) {
 	s := &stream{what: v.query("what"), seen: cut(v.query("seen"), 40), staff: v.who.ID, name: v.who.Name, wake: make(chan struct{}, 1), ring: make(chan struct{}, 1),
 		versions: map[purchase.ID]int64{}, affected: map[purchase.ID]bool{}}
 	ctx := v.r.Context()
-	if version, err := strconv.ParseInt(v.query("telephone"), 10, 64); err == nil {
-		s.telephone = version // a page that shows none never misses a change
-	}
 	kind, name, named := strings.Cut(s.what, "/")
 	number := purchase.MSISDN(0)
 	switch kind {

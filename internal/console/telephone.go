@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"tenu/internal/auth"
@@ -243,8 +244,13 @@ func (v *visit) catchUp(s *stream) {
 		v.cfg.Log.Debug("a stream does not see the telephone", "error", err)
 		return
 	}
+	shown, err := strconv.ParseInt(v.query("telephone"), 10, 64)
+	if err != nil {
+		shown = 0 // a page that shows none misses nothing
+	}
 	v.hub.mu.Lock()
 	defer v.hub.mu.Unlock()
+	s.telephone = max(s.telephone, shown)
 	s.rings(a.Version)
 }
 
