@@ -59,11 +59,12 @@ type callbacksConfig struct {
 	Closes    span `yaml:"closes"`
 	PerWindow int  `yaml:"per_window"`
 	Agents    int  `yaml:"agents"`
+	Lead      span `yaml:"lead"`
 }
 
 func (c *callbacksConfig) hours(zone *time.Location) care.Hours {
 	return care.Hours{Opens: orElse(c.Opens.Duration, 7*time.Hour), Closes: orElse(c.Closes.Duration, 21*time.Hour),
-		Location: zone, PerWindow: orElse(c.PerWindow, 10), Agents: c.Agents}
+		Location: zone, PerWindow: orElse(c.PerWindow, 10), Agents: c.Agents, Lead: c.Lead.Duration}
 }
 
 // buildCustomers builds what customers are served by, whatever the channel, and

@@ -90,13 +90,15 @@ type Hours struct {
 	Location      *time.Location
 	PerWindow     int // callbacks that the staff can keep in one window at most
 	Agents        int // who call in those hours, for the forecast; 0: as many as PerWindow needs
+	// Lead is the least time from a promise to the beginning of its window; 0: 5 minutes.
+	Lead time.Duration
 }
 
 // Window is how wide a callback's window is.
 const Window = 15 * time.Minute
 
-// lead is the least time before a window begins that a promise for it is made.
-const lead = 5 * time.Minute
+// standardLead is Hours.Lead where it is not said.
+const standardLead = 5 * time.Minute
 
 // daysAhead bounds how far away a window may be.
 const daysAhead = 2

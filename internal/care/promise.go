@@ -1,6 +1,7 @@
 package care
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func (d *Desk) windows(now purchase.Instant) []purchase.Instant {
 		// the day that the clock is put forward or back.
 		for after := d.hours.Opens; after+Window <= d.hours.Closes; after += Window {
 			at := purchase.At(time.Date(today.Year(), today.Month(), today.Day()+day, 0, int(after.Minutes()), 0, 0, d.hours.Location))
-			if at >= now.Add(lead) && (len(all) == 0 || at > all[len(all)-1]) {
+			if at >= now.Add(cmp.Or(d.hours.Lead, standardLead)) && (len(all) == 0 || at > all[len(all)-1]) {
 				all = append(all, at)
 			}
 		}
