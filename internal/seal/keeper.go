@@ -32,15 +32,30 @@ type Keeper struct {
 	names      string
 }
 
+// CheckRecipient refuses what is no recipient.
+func CheckRecipient(text string) error {
+	_, err := recipient(text)
+	return err
+}
+
+// recipient reads a recipient. Who gives an identity in its place does not read it in a log.
+func recipient(text string) (*age.X25519Recipient, error) {
+	r, err := age.ParseX25519Recipient(text)
+	if err != nil {
+		return nil, errors.New("a recipient of age is needed (age1...)")
+	}
+	return r, nil
+}
+
 // NewKeeper returns the keeper of some recipients (age1...) and of identities as age-keygen writes them. One of the
 // identities must be a recipient's: who cannot open what it seals would lose it.
 func NewKeeper(recipients []string, identities string) (*Keeper, error) {
 	k := &Keeper{}
 	var all []string
 	for i, text := range recipients {
-		r, err := age.ParseX25519Recipient(text)
-		if err != nil { // who mistook it for an identity reads it in no log
-			return nil, fmt.Errorf("recipient %d of %d is none (age1...)", i+1, len(recipients))
+		r, err := recipient(text)
+		if err != nil {
+			return nil, fmt.Errorf("recipient %d of %d: %w", i+1, len(recipients), err)
 		}
 		if slices.Contains(all, r.String()) {
 			return nil, fmt.Errorf("recipient %s is there twice", r)

@@ -95,7 +95,13 @@ func (s *Store) open(text *string, column string, key ...any) error {
 		plain = care.Unreadable
 	}
 	*text = plain
-	return s.unread(err)
+	if again := s.newer(err); again != nil {
+		return again
+	}
+	if err != nil && s.sealer.options != nil { // otherwise it was opened to be read without them
+		s.log.Error("a sealed value cannot be read", "err", err)
+	}
+	return nil
 }
 
 // openRow opens what is sealed of a row, in the place of some columns' values. What cannot be read becomes care.Unreadable.
@@ -122,17 +128,11 @@ func (s *Store) openRow(h *holding, columns []string, values, key []any) (err er
 	return nil
 }
 
-// unread says what follows of a value that did not open: nil once it is logged.
-func (s *Store) unread(err error) error {
-	if err == nil {
-		return nil
-	}
+// newer is what keyed heeds, where a value did not open because its data key is newer than those here.
+func (s *Store) newer(err error) error {
 	var key *seal.KeyError
 	if errors.As(err, &key) && s.sealer.sought(key.ID) {
 		return own(&newKeyError{key.ID})
-	}
-	if s.sealer.options != nil { // otherwise it was opened to be read without them
-		s.log.Error("a sealed value cannot be read", "err", err)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *Store) openBytes(data *[]byte, column string, key ...any) error {
 		return nil
 	}
 	plain, err := s.sealer.ring.Load().OpenBytes(seal.Where(column, key...), *data)
-	if again := s.unread(err); again != nil {
+	if again := s.newer(err); again != nil {
 		return again
 	}
 	if err != nil {

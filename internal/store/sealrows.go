@@ -176,10 +176,10 @@ func (s *Store) sealValue(ctx context.Context, tx *sql.Tx, h *holding, w *SealWo
 	case []byte:
 		now, sealed, same, err = sealedAgain(s.sealer, v, w, h.table+"."+column, row.key, (*seal.Ring).OpenBytes, (*seal.Ring).Bytes)
 	}
-	var key *seal.KeyError
+	if again := s.newer(err); again != nil {
+		return again
+	}
 	switch {
-	case errors.As(err, &key) && s.sealer.sought(key.ID):
-		return own(&newKeyError{key.ID})
 	case err != nil:
 		done.Lost++
 		done.Places = append(done.Places, err.Error())
