@@ -42,6 +42,7 @@ func (s *Store) scanBulk(row scanner, b *care.Bulk) error {
 		return err
 	}
 	if deed == care.Unreadable {
+		b.Deed.Text = deed
 		return nil
 	}
 	if err := json.Unmarshal([]byte(deed), &b.Deed); err != nil {
@@ -204,7 +205,7 @@ func (s *Store) Bulks(ctx context.Context, staff auth.StaffID, since purchase.In
 		w.and(`staff = ?`, int64(staff))
 	}
 	all, err := list(ctx, s, "read plans", s.scanBulk, `SELECT id, `+bulkColumns+` FROM bulk`+w.text.String()+` ORDER BY id`, w.arguments...)
-	return slices.DeleteFunc(all, func(b care.Bulk) bool { return b.Deed.Do == "" }), err
+	return slices.DeleteFunc(all, func(b care.Bulk) bool { return b.Deed.Do == "" && b.Deed.Text == care.Unreadable }), err
 }
 
 // Changed is care.DeskStore.
