@@ -41,8 +41,8 @@ var Matters = []purchase.Matter{MatterNotReceived, MatterWrongNumber, MatterWron
 const MaxDetail = 500
 
 // Unreadable stands for a text that cannot be read: it was changed in the database, or its key is gone. A store that is
-// given it back leaves what it stands for as it is.
-const Unreadable = "\uFFFD"
+// given it back leaves what it stands for as it is. It shows as a replacement character, behind a separator that is not seen: nobody writes it.
+const Unreadable = "\u2063\uFFFD"
 
 // Errors that callers branch on.
 var (
