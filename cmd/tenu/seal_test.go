@@ -89,7 +89,7 @@ func TestSealCommands(t *testing.T) {
 		t.Errorf("the export: %s", text)
 	}
 	s.tenu(exitDone, "verify", "--store", "sqlite:"+s.path("tenu.db"))
-	if err := os.Chmod(s.path("first.age"), 0o640); err != nil {
+	if err := os.Chmod(s.path("first.age"), 0o640); err != nil { //nolint:gosec // it is to be refused for that
 		t.Fatal(err)
 	}
 	if text := s.tenu(exitUsage, "seal", "check", "--config", s.config); !strings.Contains(text, "store.sealing.identity_file: ") || !strings.Contains(text, "mode 0640") {

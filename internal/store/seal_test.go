@@ -186,28 +186,7 @@ func marked(t testing.TB, db *sql.DB) (all []string) {
 func findWords(t testing.TB, s *store.Store, kind, dsn string, db *sql.DB, words []string) (found []string) {
 	t.Helper()
 	for table, columns := range schemaOf(t, kind, db) {
-		rows, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `, `)+` FROM `+table) //nolint:gosec // of the schema
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			values, to := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				to[i] = &values[i]
-			}
-			if err := rows.Scan(to...); err != nil {
-				t.Fatal(err)
-			}
-			for i, v := range values {
-				text := fmt.Sprintf("%s", v)
-				if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
-					found = append(found, table+"."+columns[i])
-				}
-			}
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
+		found = append(found, findIn(t, db, table, columns, words)...)
 	}
 	if kind != "sqlite" {
 		return found
@@ -225,6 +204,34 @@ func findWords(t testing.TB, s *store.Store, kind, dsn string, db *sql.DB, words
 				found = append(found, "file"+file+": "+word)
 			}
 		}
+	}
+	return found
+}
+
+func findIn(t testing.TB, db *sql.DB, table string, columns, words []string) (found []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `, `)+` FROM `+table) //nolint:gosec // of the schema
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			text := fmt.Sprintf("%s", v)
+			if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
+				found = append(found, table+"."+columns[i])
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return found
 }
