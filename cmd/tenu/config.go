@@ -73,6 +73,8 @@ type storeConfig struct {
 	Committers int    `yaml:"committers"`
 	MaxBatch   int    `yaml:"max_batch"`
 	Lease      span   `yaml:"lease"`
+
+	Sealing sealingConfig `yaml:"sealing"`
 }
 
 // profileConfig overrides single rules of purchase.DefaultRules.
@@ -141,7 +143,8 @@ func parseConfig(path string, data []byte) (*config, error) {
 	if err := checkSpans(file, "", reflect.ValueOf(*c)); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence, c.checkRetention, c.checkVoice} {
+	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence, c.checkRetention, c.checkVoice,
+		c.checkSealing} {
 		if err := check(); err != nil {
 			return nil, fmt.Errorf("configuration: %w", err)
 		}

@@ -81,21 +81,29 @@ func sources(t *testing.T) string {
 	return all.String()
 }
 
+// someRecipient is a recipient of age whose identity nobody has.
+const someRecipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+
 // An unreadable configuration names file, line and key.
 func TestConfigErrors(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	example := readExample(t)
 	for name, c := range map[string]struct{ old, new, want string }{
-		"unknown key":        {"  max_batch: 512", "  max_bath: 512", `tenu.yaml:26: store.max_bath: unknown field "max_bath"`},
-		"key twice":          {"shard: 0", "shard: 0\nshard: 1", "tenu.yaml:11: "},
-		"no node":            {"node: ouaga-1 ", "node: \"\" ", "tenu.yaml:8: node: a name"},
-		"shard":              {"shard: 0 ", "shard: 32 ", "tenu.yaml:10: shard: must be between 0 and 31"},
-		"word for a number":  {"shard: 0 ", "shard: many ", "tenu.yaml:10: shard: "},
-		"address":            {"api: 127.0.0.1:8480", "api: 127.0.0.1", `listen.api: "127.0.0.1" is not host:port`},
-		"half of TLS":        {"# tls: {certificate: api.crt, key: api.key}", "tls: {certificate: api.crt}", "listen.tls: certificate and key are needed together"},
-		"no store":           {"dsn: sqlite:tenu.db", `dsn: ""`, "store.dsn: "},
+		"unknown key":       {"  max_batch: 512", "  max_bath: 512", `tenu.yaml:26: store.max_bath: unknown field "max_bath"`},
+		"key twice":         {"shard: 0", "shard: 0\nshard: 1", "tenu.yaml:11: "},
+		"no node":           {"node: ouaga-1 ", "node: \"\" ", "tenu.yaml:8: node: a name"},
+		"shard":             {"shard: 0 ", "shard: 32 ", "tenu.yaml:10: shard: must be between 0 and 31"},
+		"word for a number": {"shard: 0 ", "shard: many ", "tenu.yaml:10: shard: "},
+		"address":           {"api: 127.0.0.1:8480", "api: 127.0.0.1", `listen.api: "127.0.0.1" is not host:port`},
+		"half of TLS":       {"# tls: {certificate: api.crt, key: api.key}", "tls: {certificate: api.crt}", "listen.tls: certificate and key are needed together"},
+		"no store":          {"dsn: sqlite:tenu.db", `dsn: ""`, "store.dsn: "},
+		"sealed unread":     {"  lease: 10s", "  sealing: {recipients: [" + someRecipient + "]}\n  lease: 10s", "tenu.yaml:30: store.sealing: identity_file is needed"},
+		"sealed for nobody": {"  lease: 10s", "  sealing: {identity_file: tenu.age}\n  lease: 10s", "tenu.yaml:30: store.sealing: recipients are needed"},
+		"no such recipient": {"  lease: 10s", "  sealing:\n    recipients:\n      - " + someRecipient + "\n      - AGE-SECRET-KEY-1\n  lease: 10s",
+			"tenu.yaml:33: store.sealing.recipients[1]: a recipient of age is needed (age1...)"},
+		"sealing's key":      {"  lease: 10s", "  sealing: {identity: tenu.age}\n  lease: 10s", "tenu.yaml:30: store.sealing.identity: unknown field"},
 		"bad rule":           {"refund_within: 30s", "refund_within: 0s", "profile: rules: refund_within must be positive"},
-		"negative":           {"refund_within: 30s", "refund_within: -30s", "tenu.yaml:39: profile.refund_within: must not be negative"},
+		"negative":           {"refund_within: 30s", "refund_within: -30s", "tenu.yaml:42: profile.refund_within: must not be negative"},
 		"bad duration":       {"refund_within: 30s", "refund_within: soon", "profile.refund_within: "},
 		"timezone":           {"timezone: Africa/Ouagadougou", "timezone: Africa/Atlantis", "profile.timezone: unknown time zone"},
 		"no plan":            {`plan: "" `, "plan: absent.yaml ", "numbering.plan: open absent.yaml"},

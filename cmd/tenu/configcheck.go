@@ -37,11 +37,18 @@ func (c *configCheckCmd) Run(a *app) error {
 	if _, err := cfg.waysIn(a.env); err != nil {
 		return usage(err)
 	}
+	sealing, err := cfg.sealing(a)
+	if err != nil {
+		return usage(err)
+	}
 	if c.JSON {
-		return a.json(map[string]any{"ok": true, "node": cfg.Node, "partners": len(cfg.Partners), "clients": len(cfg.Clients),
+		return a.json(map[string]any{"ok": true, "sealed": sealing != nil, "node": cfg.Node, "partners": len(cfg.Partners), "clients": len(cfg.Clients),
 			"products": len(parts.catalogue.Products())})
 	}
 	a.printf("%s is good: node %s, %d partners, %d clients, %d products.\n", c.Config, cfg.Node, len(cfg.Partners),
 		len(cfg.Clients), len(parts.catalogue.Products()))
+	if sealing == nil {
+		a.printf("What people write is kept plain: store.sealing would seal it.\n")
+	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (b *logBase) open(ctx context.Context, a *app) (o *opened, err error) {
 			return nil, usage(err)
 		}
 	}
-	s, err := store.Open(ctx, dsn, store.Options{})
+	s, err := store.Open(ctx, dsn, store.Options{Blind: true})
 	if err != nil {
 		return nil, openAdvice(err)
 	}

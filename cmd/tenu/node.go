@@ -107,7 +107,11 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	if err != nil {
 		return n, usage(err)
 	}
-	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers,
+	sealing, err := cfg.sealing(a)
+	if err != nil {
+		return n, usage(err)
+	}
+	n.store, err = store.Open(ctx, dsn, store.Options{Log: log, Committers: cfg.Store.Committers, Sealing: sealing,
 		Damaged: func(err error) { n.damage <- err }})
 	if err != nil {
 		return n, openAdvice(err)

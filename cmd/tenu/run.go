@@ -42,6 +42,7 @@ type commands struct {
 	Profile   profileCmd   `cmd:"" help:"Compare countries' limits over what happened."`
 	Staff     staffCmd     `cmd:"" help:"Keep the accounts of those who work for customers."`
 	Person    personCmd    `cmd:"" help:"Tell somebody what is held about their number, or erase it."`
+	Seal      sealCmd      `cmd:"" help:"Keep what people wrote unreadable in the database: begin, rotate keys, check."`
 	Retention retentionCmd `cmd:"" help:"Let go of what was kept long enough, or count it."`
 	Config    configCmd    `cmd:"" help:"Check a configuration, or make an API key."`
 	Log       logCmd       `cmd:"" help:"Prove what the log says of a purchase, check proofs, and write the log as files."`

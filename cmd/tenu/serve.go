@@ -49,6 +49,11 @@ func serve(ctx context.Context, a *app, cfg *config, log *slog.Logger, migrate b
 	if err != nil {
 		return err
 	}
+	if cfg.Store.Sealing.IdentityFile == "" {
+		log.Info("what people write is kept plain: store.sealing would seal it")
+	} else {
+		log.Info("what people write is sealed", slog.Int("recipients", len(cfg.Store.Sealing.Recipients)))
+	}
 	log.Info("serving", slog.String("version", version), slog.String("node", cfg.Node), slog.String("api", at.api.Addr().String()))
 	if err := n.run(ctx, at); err != nil {
 		return fmt.Errorf("node %s: %w", cfg.Node, err)

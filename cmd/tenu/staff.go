@@ -67,7 +67,11 @@ func withStore(ctx context.Context, a *app, file string, use func(*config, *stor
 	if err != nil {
 		return usage(err)
 	}
-	s, err := store.Open(ctx, dsn, store.Options{})
+	sealing, err := cfg.sealing(a)
+	if err != nil {
+		return usage(err)
+	}
+	s, err := store.Open(ctx, dsn, store.Options{Sealing: sealing})
 	if err != nil {
 		return openAdvice(err)
 	}

@@ -33,7 +33,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, dsn, store.Options{})
+	s, err := store.Open(ctx, dsn, store.Options{Blind: true})
 	if err != nil {
 		return openAdvice(err)
 	}

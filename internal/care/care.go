@@ -40,6 +40,10 @@ var Matters = []purchase.Matter{MatterNotReceived, MatterWrongNumber, MatterWron
 // MaxDetail bounds a customer's own words, in characters.
 const MaxDetail = 500
 
+// Unreadable stands for a text that cannot be read: it was changed in the database, or its key is gone. A store that is
+// given it back leaves what it stands for as it is. It shows as a replacement character, behind a separator that is not seen: nobody writes it.
+const Unreadable = "\u2063\uFFFD"
+
 // Errors that callers branch on.
 var (
 	// ErrMatter: not a matter that customers report.
@@ -50,6 +54,8 @@ var (
 	ErrFull = errors.New("care: the window is full")
 	// ErrNotFound: there is no such callback of that number.
 	ErrNotFound = errors.New("care: not found")
+	// ErrUnreadable says that something is kept that cannot be read: it was changed, or its key is gone.
+	ErrUnreadable = errors.New("care: it cannot be read")
 )
 
 // Report is what a customer says is wrong with a purchase.

@@ -240,7 +240,7 @@ func (c *Console) audit(v *visit) {
 		return
 	}
 	for _, l := range looks {
-		x := lookLine{When: v.moment(l.At), Who: names[l.Staff], Number: v.phone(l.Number), Raw: l.Number.String(), Reason: l.Reason}
+		x := lookLine{When: v.moment(l.At), Who: names[l.Staff], Number: v.phone(l.Number), Raw: l.Number.String(), Reason: v.legible(l.Reason)}
 		switch {
 		case l.Case != 0:
 			x.About = c.cfg.Care.CaseReference(l.Case)

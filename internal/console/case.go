@@ -140,7 +140,7 @@ func (p *casePage) beside(v *visit, c *care.Case, names map[auth.StaffID]string)
 		return err
 	}
 	for _, f := range files {
-		p.Files = append(p.Files, fileOf{f.ID, f.Name, f.Type, fmt.Sprintf("%d KB", (f.Size+1023)/1024), v.moment(f.At)})
+		p.Files = append(p.Files, fileOf{f.ID, v.legible(f.Name), f.Type, fmt.Sprintf("%d KB", (f.Size+1023)/1024), v.moment(f.At)})
 	}
 	macros, err := v.cfg.Store.Macros(ctx)
 	if err != nil {

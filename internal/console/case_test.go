@@ -1,6 +1,7 @@
 package console
 
 import (
+	"database/sql"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -41,6 +42,39 @@ func TestStaleCaseKeepsText(t *testing.T) {
 	now := s.now()
 	shows(t, s.post("anna", path, "do", "told", "text", "Nous vérifions.", "version", version(&now)), http.StatusSeeOther)
 	shows(t, s.get("anna", path), http.StatusOK, "Nous vérifions.")
+}
+
+// What was changed in the database is said to be unreadable, and the rest of the page is as ever.
+func TestUnreadableIsSaid(t *testing.T) {
+	s := play(t)
+	s.look("anna", adama)
+	path := "/cases/" + s.reference
+	for _, text := range []string{"la cliente rappelle", "elle a rappelé"} {
+		c := s.now()
+		shows(t, s.post("anna", path, "do", "note", "text", text, "version", version(&c)), http.StatusSeeOther)
+	}
+	shows(t, s.upload("anna", path+"/files", "ecran.png", []byte("\x89PNG\r\n\x1a\n")), http.StatusSeeOther)
+	shows(t, s.get("anna", path), http.StatusOK, "la cliente rappelle", "elle a rappelé", "ecran.png")
+	db, err := sql.Open("sqlite", strings.TrimPrefix(s.dsn, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, statement := range []string{
+		`UPDATE case_entry SET text = (SELECT e.text FROM case_entry e WHERE e.event = 'note' ORDER BY seq LIMIT 1) WHERE event = 'note'`,
+		`UPDATE attachment SET data = substr(data, 1, length(data) - 1)`,
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := s.get("anna", path)
+	shows(t, a, http.StatusOK, "la cliente rappelle", "illisible", "ecran.png")
+	if strings.Contains(a.main(), "elle a rappelé") || strings.Contains(a.main(), "sealed") {
+		t.Errorf("the page is %s", a.main())
+	}
+	whole(t, path, a.body)
+	shows(t, s.get("anna", path+"/files/1"), http.StatusUnprocessableEntity, "illisible")
 }
 
 // Each deed of a case does what it says, or is refused in words.

@@ -283,7 +283,7 @@ func (v *visit) window(at purchase.Instant) string {
 }
 
 func (v *visit) callLine(c *care.Callback, tries []care.Attempt, names map[auth.StaffID]string) callLine {
-	l := callLine{ID: c.ID, Number: v.phone(c.Number), Raw: c.Number.String(), Window: v.window(c.WindowAt), Reason: c.Reason, Language: string(c.Language),
+	l := callLine{ID: c.ID, Number: v.phone(c.Number), Raw: c.Number.String(), Window: v.window(c.WindowAt), Reason: v.legible(c.Reason), Language: string(c.Language),
 		State: v.callBadge(c.State), Front: c.Follows != 0, Try: c.Tries, Trying: c.Trying, Mine: c.Trying && c.Owner == v.who.ID}
 	if c.Owner != 0 {
 		l.Owner = names[c.Owner]

@@ -24,7 +24,7 @@ type requestLine struct {
 
 func (v *visit) requestLine(r *care.Request, names map[auth.StaffID]string) requestLine {
 	l := requestLine{ID: r.ID, Version: r.Version, Kind: v.Say("ask_" + string(r.Kind)), Maker: names[r.Maker], Checker: names[r.Checker], When: v.moment(r.At),
-		Reason: r.Reason, Why: r.Why, Stage: v.stageBadge(r.Stage), Waits: r.Stage == care.StageCheck, Consent: r.Stage == care.StageConsent,
+		Reason: v.legible(r.Reason), Why: v.legible(r.Why), Stage: v.stageBadge(r.Stage), Waits: r.Stage == care.StageCheck, Consent: r.Stage == care.StageConsent,
 		Own: r.Maker == v.who.ID, Unproven: r.Unproven, Number: v.phone(r.Number), Raw: r.Number.String()}
 	if r.Rule != "" {
 		l.Maker = v.Say("by_rule", "Rule", r.Rule)

@@ -37,6 +37,7 @@ import (
 	"tenu/internal/purchase"
 	"tenu/internal/reconcile"
 	"tenu/internal/sale"
+	"tenu/internal/seal"
 	"tenu/internal/store"
 	"tenu/internal/voice/centre"
 )
@@ -150,6 +151,7 @@ type rig struct {
 	engine    *purchase.Engine
 	elsewhere *care.Desk // of another node
 	pauses    *incident.Switch
+	dsn       string
 
 	elsewhereIncidents *incident.Desk
 
@@ -185,13 +187,18 @@ func start(t testing.TB) *rig {
 	if _, _, err := store.Migrate(t.Context(), dsn, store.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	db := must[*store.Store](t)(store.Open(t.Context(), dsn, store.Options{}))
+	identity, recipient, err := seal.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealing := &store.Sealing{Keeper: must[*seal.Keeper](t)(seal.NewKeeper([]string{recipient}, identity)), Now: func() purchase.Instant { return 1 }}
+	db := must[*store.Store](t)(store.Open(t.Context(), dsn, store.Options{Sealing: sealing}))
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	r := &rig{t: t, store: db, clock: &clock{}, ocs: &partner{name: "ocs"}, staff: map[string]auth.Staff{}, cookies: map[string]string{}}
+	r := &rig{t: t, dsn: dsn, store: db, clock: &clock{}, ocs: &partner{name: "ocs"}, staff: map[string]auth.Staff{}, cookies: map[string]string{}}
 	secret := []byte("a secret of the tests")
 	r.keys = must[*purchase.Keyring](t)(purchase.NewKeyring(secret))
 	files := must[*purchase.Keyring](t)(purchase.NewKeyring([]byte("another secret of the tests")))

@@ -37,7 +37,7 @@ type timeline struct {
 }
 
 func (t *timeline) add(at purchase.Instant, kind, source, text, detail string, b badge) {
-	t.all = append(t.all, line{At: at, Kind: kind, Source: source, Text: text, Detail: detail, badge: b})
+	t.all = append(t.all, line{At: at, Kind: kind, Source: source, Text: t.legible(text), Detail: t.legible(detail), badge: b})
 }
 
 // who did something, in words.

@@ -133,6 +133,9 @@ func (v *visit) fail(err error) {
 		v.problem(http.StatusForbidden, "may_not")
 	case errors.Is(err, care.ErrClosed):
 		v.problem(http.StatusConflict, "closed")
+	case errors.Is(err, care.ErrUnreadable):
+		v.cfg.Log.Error("a file cannot be read", "err", err)
+		v.problem(http.StatusUnprocessableEntity, "unreadable")
 	case errors.Is(err, care.ErrUnproven):
 		v.problem(http.StatusConflict, "unproven")
 	case errors.Is(err, care.ErrTwice):

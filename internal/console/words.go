@@ -170,7 +170,15 @@ func (v *visit) digest(c *care.Case) string {
 			return strings.TrimSpace(rest)
 		}
 	}
-	return c.Digest
+	return v.legible(c.Digest)
+}
+
+// legible says so of a text that the store could not read.
+func (v *visit) legible(text string) string {
+	if text == care.Unreadable {
+		return v.Say("unreadable")
+	}
+	return text
 }
 
 func (v *visit) fileLine(c *care.Case, names map[auth.StaffID]string) fileLine {

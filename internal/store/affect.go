@@ -465,7 +465,7 @@ func (a *affecting) linkCases(ctx context.Context, tx *sql.Tx, cases []int64) er
 			return err
 		}
 		entry := care.Entry{At: a.r.At, Event: care.EventLinked, By: care.Actor{Kind: care.BySystem}, Text: name}
-		if err := tellCase(ctx, tx, care.CaseID(id), []care.Entry{entry}); err != nil {
+		if err := a.tellCase(ctx, tx, care.CaseID(id), []care.Entry{entry}); err != nil {
 			return err
 		}
 	}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
-	"tenu/internal/care"
 	"tenu/internal/purchase"
 	"tenu/internal/reconcile"
 )
@@ -49,86 +47,13 @@ func scanBreak(row scanner, b *reconcile.Break) error {
 }
 
 // breaksRead selects breaks with the case of their purchase.
-const breaksRead = `SELECT b.id, b.version, b.purchase, b.statement, b.number, b.here, b.there, b.moved_at, b.first_at, b.found_at, b.changed_at, b.place,
+const (
+	breaksRead     = breaksSelected + ` FROM statement_break b`
+	breaksSelected = `SELECT b.id, b.version, b.purchase, b.statement, b.number, b.here, b.there, b.moved_at, b.first_at, b.found_at, b.changed_at, b.place,
 	b.maker, b.checker, b.reopened, b.looked_at, b.cause, b.leg, b.status, b.by_table, b.customer, b.partner, b.ref, b.party, b.currency, b.detail,
 	b.correction, b.reason,
-	coalesce((SELECT min(f.id) FROM case_file f WHERE f.purchase = b.purchase AND f.purchase <> 0 AND f.merged_into = 0), 0) FROM statement_break b`
-
-// breaksAtOnce bounds the breaks of one transaction.
-const breaksAtOnce = 500
-
-// PutBreaks is reconcile.Store.
-func (s *Store) PutBreaks(ctx context.Context, partner string, statement int64, found []reconcile.Found, at purchase.Instant) (fresh int, err error) {
-	for part := range slices.Chunk(found, breaksAtOnce) {
-		n := 0
-		err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			n = 0
-			for i := range part {
-				isNew, err := s.putBreak(ctx, tx, partner, statement, &part[i], at)
-				if err != nil {
-					return err
-				}
-				if isNew {
-					n++
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fresh, fmt.Errorf("keep breaks of statement %d: %w", statement, err)
-		}
-		fresh += n
-	}
-	return fresh, nil
-}
-
-// putBreak keeps one break, and opens its customer's case.
-func (s *Store) putBreak(ctx context.Context, tx *sql.Tx, partner string, statement int64, f *reconcile.Found, at purchase.Instant) (fresh bool, err error) {
-	var had reconcile.Break
-	err = scanBreak(tx.QueryRowContext(ctx, breaksRead+` WHERE b.partner = $1 AND b.cause = $2 AND b.purchase = $3 AND b.leg = $4 AND b.ref = $5`,
-		clean(partner), int64(f.Cause), int64(f.Purchase), int64(f.Leg), clean(f.Ref)), &had)
-	b := reconcile.Break{Version: 1, Partner: partner, Found: *f, Statement: statement, FirstAt: at, FoundAt: at, ChangedAt: at, Status: reconcile.StatusOpen}
-	event := "found"
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		fresh = true
-	case err != nil:
-		return false, err
-	case had.Status == reconcile.StatusResolved && had.Statement != statement:
-		event = "reopened"
-		b.FirstAt, b.Reopened = had.FirstAt, had.Reopened+1
-	case had.Status == reconcile.StatusOpen && (had.Here != f.Here || had.There != f.There): // nobody has decided about the other figures
-		event = "changed"
-		b.FirstAt, b.Reopened = had.FirstAt, had.Reopened
-	default: // it is known, and is being dealt with
-		_, err := change(ctx, tx, `UPDATE statement_break SET found_at = $2, statement = $3, place = $4 WHERE id = $1`, had.ID, int64(at), statement, f.Place)
-		return false, err
-	}
-	b.Version = had.Version + 1
-	values, err := breakValues(&b)
-	if err != nil {
-		return false, err
-	}
-	if fresh {
-		err = tx.QueryRowContext(ctx, `INSERT INTO statement_break (`+breakColumns+`) VALUES (`+placed(breakColumns)+`) RETURNING id`, values...).Scan(&b.ID)
-	} else {
-		b.ID = had.ID
-		values = append(values, had.ID)
-		_, err = change(ctx, tx, `UPDATE statement_break SET `+assign(breakColumns)+fmt.Sprintf(` WHERE id = $%d`, len(values)), values...)
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := addBreakEntry(ctx, tx, b.ID, b.Version, reconcile.Entry{At: at, Event: event, Text: f.Detail}); err != nil {
-		return false, err
-	}
-	if !f.Customer || f.Purchase == 0 {
-		return fresh, nil
-	}
-	_, err = change(ctx, tx, `INSERT INTO care_case (purchase, version, at, matter) SELECT id, version, $2, $3 FROM purchase WHERE id = $1 ON CONFLICT DO NOTHING`,
-		int64(f.Purchase), int64(at), string(care.MatterBreak))
-	return fresh, err
-}
+	coalesce((SELECT min(f.id) FROM case_file f WHERE f.purchase = b.purchase AND f.purchase <> 0 AND f.merged_into = 0), 0)`
+)
 
 func addBreakEntry(ctx context.Context, tx *sql.Tx, id, seq int64, e reconcile.Entry) error {
 	_, err := change(ctx, tx, `INSERT INTO statement_break_entry (`+breakEntryColumns+`) VALUES ($1, $2, $3, $4, $5, $6)`,

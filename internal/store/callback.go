@@ -24,11 +24,19 @@ func callbackProgress(c *care.Callback) []any {
 		int64(c.ToldAt), int64(c.Alerted), int64(c.Tries), flag(c.Trying)}
 }
 
-func callbackValues(c *care.Callback) []any {
+func callbackValues(c *care.Callback, reason string) []any {
 	return append([]any{int64(c.Number), int64(c.Purchase), int64(c.At), int64(c.WindowAt), clean(c.Channel), clean(string(c.Language)),
-		clean(c.Reason), c.Follows}, callbackProgress(c)...)
+		reason, c.Follows}, callbackProgress(c)...)
 }
 
+func (s *Store) scanCallback(row scanner, c *care.Callback) error {
+	if err := scanCallback(row, c); err != nil {
+		return err
+	}
+	return s.open(&c.Reason, "callback.reason", c.ID)
+}
+
+// scanCallback leaves sealed what is sealed.
 func scanCallback(row scanner, c *care.Callback) error {
 	return row.Scan(&c.ID, &c.Number, &c.Purchase, &c.At, &c.WindowAt, &c.Channel, &c.Language, &c.Reason, &c.Follows, &c.Version, &c.Case,
 		&c.ClosedAt, &c.State, &c.Owner, &c.NextAt, &c.DueAt, &c.ToldAt, &c.Alerted, &c.Tries, &c.Trying)
@@ -48,7 +56,7 @@ func (s *Store) AddCallback(ctx context.Context, c care.Callback, most int) (kep
 			return err
 		}
 		open := `SELECT ` + callbackColumnsRead + ` FROM callback WHERE number = $1 AND state = 1`
-		switch err := scanCallback(tx.QueryRowContext(ctx, open, int64(c.Number)), &kept); {
+		switch err := s.scanCallback(tx.QueryRowContext(ctx, open, int64(c.Number)), &kept); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, sql.ErrNoRows):
@@ -61,12 +69,12 @@ func (s *Store) AddCallback(ctx context.Context, c care.Callback, most int) (kep
 		if held >= most {
 			return own(care.ErrFull)
 		}
-		n, err := insertCallback(ctx, tx, &c, ` ON CONFLICT DO NOTHING`)
+		n, err := s.insertCallback(ctx, tx, &c, ` ON CONFLICT DO NOTHING`)
 		if err != nil {
 			return err
 		}
 		added = n > 0 // otherwise another transaction made one for the number, in another window
-		if err := scanCallback(tx.QueryRowContext(ctx, open, int64(c.Number)), &kept); err != nil || !added {
+		if err := s.scanCallback(tx.QueryRowContext(ctx, open, int64(c.Number)), &kept); err != nil || !added {
 			return err
 		}
 		return s.leaveCallback(ctx, tx, &kept, 0)
@@ -77,8 +85,13 @@ func (s *Store) AddCallback(ctx context.Context, c care.Callback, most int) (kep
 	return kept, added, nil
 }
 
-func insertCallback(ctx context.Context, tx *sql.Tx, c *care.Callback, more string) (int, error) {
-	return change(ctx, tx, `INSERT INTO callback (`+callbackColumns+`) VALUES (`+placed(callbackColumns)+`)`+more, callbackValues(c)...)
+func (s *Store) insertCallback(ctx context.Context, tx *sql.Tx, c *care.Callback, more string) (int, error) {
+	rows, err := s.fresh(ctx, tx, "callback", 1)
+	if err != nil {
+		return 0, err
+	}
+	values := append([]any{rows[0]}, callbackValues(c, s.sealer.text(c.Reason, "callback.reason", rows[0]))...)
+	return change(ctx, tx, `INSERT INTO callback (id, `+callbackColumns+`) VALUES (`+placed("id, "+callbackColumns)+`)`+more, values...)
 }
 
 // CancelCallback is care.CallbackStore.
@@ -89,7 +102,7 @@ func (s *Store) CancelCallback(ctx context.Context, id int64, number purchase.MS
 		if err != nil {
 			return err
 		}
-		err = scanCallback(tx.QueryRowContext(ctx, `SELECT `+callbackColumnsRead+` FROM callback WHERE id = $1 AND number = $2`, id, int64(number)), &c)
+		err = s.scanCallback(tx.QueryRowContext(ctx, `SELECT `+callbackColumnsRead+` FROM callback WHERE id = $1 AND number = $2`, id, int64(number)), &c)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return own(care.ErrNotFound)
@@ -125,7 +138,7 @@ func (s *Store) ChangeCallback(ctx context.Context, c care.CallbackChange) error
 		if c.Follow != nil {
 			follow := *c.Follow
 			follow.Version, follow.Follows = 1, c.Now.ID
-			if _, err := insertCallback(ctx, tx, &follow, ""); err != nil {
+			if _, err := s.insertCallback(ctx, tx, &follow, ""); err != nil {
 				return err
 			}
 			if err := s.leaveCallbackOf(ctx, tx, `follows = $1`, c.Now.ID, 0); err != nil {
@@ -135,10 +148,10 @@ func (s *Store) ChangeCallback(ctx context.Context, c care.CallbackChange) error
 		if err := s.leaveCallbackOf(ctx, tx, `id = $1`, c.Now.ID, calledAt(&c)); err != nil {
 			return err
 		}
-		if err := addMessages(ctx, tx, c.Messages, c.Now.Case, c.Now.ID); err != nil {
+		if err := s.addMessages(ctx, tx, c.Messages, c.Now.Case, c.Now.ID); err != nil {
 			return err
 		}
-		return tellCase(ctx, tx, c.Now.Case, c.Entries)
+		return s.tellCase(ctx, tx, c.Now.Case, c.Entries)
 	})
 	if err != nil {
 		return fmt.Errorf("change callback %d: %w", c.Now.ID, err)
@@ -168,7 +181,7 @@ func (s *Store) leaveCallbackOf(ctx context.Context, tx *sql.Tx, which string, i
 
 // tellCase adds lines to the history of a case that does not change itself: they stand
 // behind those that are there, and what follows them changed the case after them.
-func tellCase(ctx context.Context, tx *sql.Tx, id care.CaseID, entries []care.Entry) error {
+func (s *Store) tellCase(ctx context.Context, tx *sql.Tx, id care.CaseID, entries []care.Entry) error {
 	if id == 0 || len(entries) == 0 {
 		return nil
 	}
@@ -181,17 +194,17 @@ func tellCase(ctx context.Context, tx *sql.Tx, id care.CaseID, entries []care.En
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM case_entry WHERE case_id = $1`, int64(id)).Scan(&first); err != nil {
 		return err
 	}
-	return addEntries(ctx, tx, id, first, entries)
+	return s.addEntries(ctx, tx, id, first, entries)
 }
 
 // Callback is care.CallbackStore.
 func (s *Store) Callback(ctx context.Context, id int64) (care.Callback, error) {
-	return one(ctx, s, "read a callback", care.ErrNotFound, scanCallback, `SELECT `+callbackColumnsRead+` FROM callback WHERE id = $1`, id)
+	return one(ctx, s, "read a callback", care.ErrNotFound, s.scanCallback, `SELECT `+callbackColumnsRead+` FROM callback WHERE id = $1`, id)
 }
 
 // Callbacks is care.CallbackStore.
 func (s *Store) Callbacks(ctx context.Context, number purchase.MSISDN, limit int) ([]care.Callback, error) {
-	return list(ctx, s, "read callbacks", scanCallback, `SELECT `+callbackColumnsRead+` FROM callback WHERE number = $1 ORDER BY id DESC LIMIT $2`,
+	return list(ctx, s, "read callbacks", s.scanCallback, `SELECT `+callbackColumnsRead+` FROM callback WHERE number = $1 ORDER BY id DESC LIMIT $2`,
 		int64(number), limit)
 }
 
@@ -200,7 +213,7 @@ func (s *Store) Attempts(ctx context.Context, callback int64) ([]care.Attempt, e
 	return list(ctx, s, "read attempts", scanRing, `SELECT `+ringColumns+` FROM callback_attempt WHERE callback = $1 ORDER BY try`, callback)
 }
 
-var callbackAgenda = agenda[care.Callback]{callbackColumnsRead, `callback WHERE state = 1`, scanCallback,
+var callbackAgenda = agenda[care.Callback]{callbackColumnsRead, `callback WHERE state = 1`, (*Store).scanCallback,
 	func(c *care.Callback) purchase.Instant { return c.DueAt }}
 
 // DueCallbacks is care.CallbackStore. Those that an older version promised are due at once.
@@ -213,7 +226,7 @@ func (s *Store) Waiting(ctx context.Context, till purchase.Instant, limit int) (
 	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		found = nil
 		for _, which := range []string{`follows <> 0`, `follows = 0`} {
-			more, err := gather(ctx, tx, scanCallback, `SELECT `+callbackColumnsRead+` FROM callback
+			more, err := gather(ctx, tx, s.scanCallback, `SELECT `+callbackColumnsRead+` FROM callback
 				WHERE state = 1 AND `+which+` AND window_at < $1 ORDER BY window_at, id LIMIT $2`, int64(till), limit-len(found))
 			if found = append(found, more...); err != nil || len(found) >= limit {
 				return err

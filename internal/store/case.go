@@ -44,13 +44,22 @@ func splitMatters(text string) (matters []purchase.Matter) {
 	return matters
 }
 
-func caseFileValues(c *care.Case) []any {
+func (s *Store) caseFileValues(c *care.Case) []any {
 	return []any{c.Version, int64(c.Number), int64(c.Purchase), int64(c.Owner), int64(c.OwnerTill), int64(c.OpenedAt), int64(c.Clock.AnswerBy),
 		int64(c.Clock.ResolveBy), int64(c.Clock.PausedAt), int64(c.AnsweredAt), int64(c.TreatedAt), int64(c.DueAt), int64(c.ClosedAt),
 		int64(c.ChangedAt), int64(c.Into), int64(c.Status), int64(c.Outcome), int64(c.Prefer), int64(c.Level), int64(c.Reopened),
-		clean(string(c.Code)), joinMatters(c.Matters), clean(c.Rule), clean(c.Incident), clean(c.Channel), clean(string(c.Language)), clean(c.Digest)}
+		clean(string(c.Code)), joinMatters(c.Matters), clean(c.Rule), clean(c.Incident), clean(c.Channel), clean(string(c.Language)),
+		s.sealer.text(c.Digest, "case_file.digest", int64(c.ID))}
 }
 
+func (s *Store) scanCaseFile(row scanner, c *care.Case) error {
+	if err := scanCaseFile(row, c); err != nil {
+		return err
+	}
+	return s.open(&c.Digest, "case_file.digest", int64(c.ID))
+}
+
+// scanCaseFile leaves sealed what is sealed.
 func scanCaseFile(row scanner, c *care.Case) error {
 	var matters string
 	err := row.Scan(&c.ID, &c.Version, &c.Number, &c.Purchase, &c.Owner, &c.OwnerTill, &c.OpenedAt, &c.Clock.AnswerBy, &c.Clock.ResolveBy,
@@ -60,8 +69,11 @@ func scanCaseFile(row scanner, c *care.Case) error {
 	return err
 }
 
-func scanEntry(row scanner, e *care.Entry) error {
-	return row.Scan(&e.Case, &e.Seq, &e.At, &e.Event, &e.By.Kind, &e.By.Staff, &e.By.Name, &e.Text)
+func (s *Store) scanEntry(row scanner, e *care.Entry) error {
+	if err := row.Scan(&e.Case, &e.Seq, &e.At, &e.Event, &e.By.Kind, &e.By.Staff, &e.By.Name, &e.Text); err != nil {
+		return err
+	}
+	return s.open(&e.Text, "case_entry.text", int64(e.Case), e.Seq)
 }
 
 // Openings is care.CaseStore.
@@ -73,7 +85,7 @@ func (s *Store) Openings(ctx context.Context, limit int) (found []care.Opening, 
 		if err != nil {
 			return err
 		}
-		reports, err := gather(ctx, tx, scanReport,
+		reports, err := gather(ctx, tx, s.scanReport,
 			`SELECT `+reportColumns+` FROM report WHERE taken = 0 ORDER BY at, purchase, number, matter LIMIT $1`, limit)
 		for i := range reports {
 			r := &reports[i]
@@ -107,7 +119,7 @@ func (s *Store) ChangeCase(ctx context.Context, c care.Change) (stored care.Case
 			if step != &c {
 				continue
 			}
-			if err := scanCaseFile(tx.QueryRowContext(ctx, `SELECT `+caseColumnsRead+` FROM case_file WHERE id = $1`, int64(id)), &stored); err != nil {
+			if err := s.scanCaseFile(tx.QueryRowContext(ctx, `SELECT `+caseColumnsRead+` FROM case_file WHERE id = $1`, int64(id)), &stored); err != nil {
 				return err
 			}
 		}
@@ -123,16 +135,16 @@ func (s *Store) ChangeCase(ctx context.Context, c care.Change) (stored care.Case
 // it is kept from its engine for as short as can be.
 func (s *Store) changeCase(ctx context.Context, tx *sql.Tx, c *care.Change) (care.CaseID, error) {
 	now := c.Now
-	if err := writeCase(ctx, tx, &now); err != nil {
+	if err := s.writeCase(ctx, tx, &now); err != nil {
 		return 0, err
 	}
 	if err := s.leaveCase(ctx, tx, &now); err != nil {
 		return 0, err
 	}
-	if err := addEntries(ctx, tx, now.ID, now.Version*care.EntriesPerVersion, c.Entries); err != nil {
+	if err := s.addEntries(ctx, tx, now.ID, now.Version*care.EntriesPerVersion, c.Entries); err != nil {
 		return 0, err
 	}
-	if err := addMessages(ctx, tx, c.Messages, now.ID, 0); err != nil {
+	if err := s.addMessages(ctx, tx, c.Messages, now.ID, 0); err != nil {
 		return 0, err
 	}
 	if err := takeOpenings(ctx, tx, c.Taken); err != nil {
@@ -145,18 +157,22 @@ func (s *Store) changeCase(ctx context.Context, tx *sql.Tx, c *care.Change) (car
 }
 
 // writeCase writes the row of a case, and gives a new one its ID.
-func writeCase(ctx context.Context, tx *sql.Tx, c *care.Case) error {
-	values := caseFileValues(c)
+func (s *Store) writeCase(ctx context.Context, tx *sql.Tx, c *care.Case) error {
 	if c.Version == 1 {
-		err := tx.QueryRowContext(ctx, `INSERT INTO case_file (`+caseFileColumns+`) VALUES (`+placed(caseFileColumns)+`)
-			ON CONFLICT DO NOTHING RETURNING id`, values...).Scan(&c.ID)
+		rows, err := s.fresh(ctx, tx, "case_file", 1)
+		if err != nil {
+			return err
+		}
+		c.ID = care.CaseID(rows[0])
+		err = tx.QueryRowContext(ctx, `INSERT INTO case_file (`+caseColumnsRead+`) VALUES (`+placed(caseColumnsRead)+`)
+			ON CONFLICT DO NOTHING RETURNING id`, append([]any{rows[0]}, s.caseFileValues(c)...)...).Scan(&c.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return own(care.ErrStale)
 		}
 		return err
 	}
-	n, err := change(ctx, tx, `UPDATE case_file SET `+assign(caseFileColumns)+` WHERE id = $28 AND version = $29`,
-		append(values, int64(c.ID), c.Version-1)...)
+	n, err := change(ctx, tx, `UPDATE case_file SET `+unlessUnreadable(assign(caseFileColumns), "digest")+` WHERE id = $28 AND version = $29`,
+		append(s.caseFileValues(c), int64(c.ID), c.Version-1)...)
 	if err == nil && n == 0 {
 		return own(care.ErrStale)
 	}
@@ -164,11 +180,12 @@ func writeCase(ctx context.Context, tx *sql.Tx, c *care.Case) error {
 }
 
 // addEntries adds lines to a case's history, numbered from first on.
-func addEntries(ctx context.Context, tx *sql.Tx, id care.CaseID, first int64, entries []care.Entry) error {
+func (s *Store) addEntries(ctx context.Context, tx *sql.Tx, id care.CaseID, first int64, entries []care.Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if _, err := change(ctx, tx, `INSERT INTO case_entry (`+entryColumns+`) VALUES (`+placed(entryColumns)+`)`, int64(id), first+int64(i),
-			int64(e.At), clean(string(e.Event)), int64(e.By.Kind), int64(e.By.Staff), clean(e.By.Name), clean(e.Text)); err != nil {
+			int64(e.At), clean(string(e.Event)), int64(e.By.Kind), int64(e.By.Staff), clean(e.By.Name),
+			s.sealer.text(e.Text, "case_entry.text", int64(id), first+int64(i))); err != nil {
 			return err
 		}
 	}
@@ -215,12 +232,12 @@ func (s *Store) Cases(ctx context.Context, all ...care.CaseID) ([]care.Case, err
 		return nil, nil
 	}
 	d := s.db.dialect()
-	return list(ctx, s, "read cases", scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file WHERE id`+d.among+` ORDER BY id`, d.list(ids(all)))
+	return list(ctx, s, "read cases", s.scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file WHERE id`+d.among+` ORDER BY id`, d.list(ids(all)))
 }
 
 // CasesOf is care.CaseStore.
 func (s *Store) CasesOf(ctx context.Context, number purchase.MSISDN, limit int) ([]care.Case, error) {
-	return list(ctx, s, "read a number's cases", scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file WHERE number = $1 ORDER BY id DESC LIMIT $2`,
+	return list(ctx, s, "read a number's cases", s.scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file WHERE number = $1 ORDER BY id DESC LIMIT $2`,
 		int64(number), limit)
 }
 
@@ -230,11 +247,11 @@ func (s *Store) CasesAbout(ctx context.Context, purchases ...purchase.ID) ([]car
 		return nil, nil
 	}
 	d := s.db.dialect()
-	return list(ctx, s, "read cases of purchases", scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file
+	return list(ctx, s, "read cases of purchases", s.scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file
 		WHERE purchase`+d.among+` AND purchase <> 0 AND merged_into = 0 ORDER BY id`, d.list(ids(purchases)))
 }
 
-var caseAgenda = agenda[care.Case]{caseColumnsRead, `case_file WHERE status IN (1, 2)`, scanCaseFile,
+var caseAgenda = agenda[care.Case]{caseColumnsRead, `case_file WHERE status IN (1, 2)`, (*Store).scanCaseFile,
 	func(c *care.Case) purchase.Instant { return c.DueAt }}
 
 // DueCases is care.CaseStore.
@@ -244,7 +261,7 @@ func (s *Store) DueCases(ctx context.Context, till purchase.Instant, limit int) 
 
 // History is care.CaseStore.
 func (s *Store) History(ctx context.Context, id care.CaseID) ([]care.Entry, error) {
-	return list(ctx, s, "read a case's history", scanEntry, `SELECT `+entryColumns+` FROM case_entry WHERE case_id = $1 ORDER BY seq`, int64(id))
+	return list(ctx, s, "read a case's history", s.scanEntry, `SELECT `+entryColumns+` FROM case_entry WHERE case_id = $1 ORDER BY seq`, int64(id))
 }
 
 // mostCounted bounds what a queue counts: one more says that there are more.
@@ -255,7 +272,7 @@ func (s *Store) Queue(ctx context.Context, q care.Queue) (page []care.Case, coun
 	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		page, count = nil, 0
 		for _, l := range selections(&q) {
-			if err := l.read(ctx, tx, &q, &page, &count); err != nil {
+			if err := l.read(ctx, s, tx, &q, &page, &count); err != nil {
 				return err
 			}
 		}
@@ -276,7 +293,7 @@ type selection struct {
 }
 
 // read adds to a page what is missing, and counts.
-func (l *selection) read(ctx context.Context, tx *sql.Tx, q *care.Queue, page *[]care.Case, count *int) error {
+func (l *selection) read(ctx context.Context, s *Store, tx *sql.Tx, q *care.Queue, page *[]care.Case, count *int) error {
 	var n int
 	all := `SELECT count(*) FROM (SELECT 1 FROM case_file` + l.text.String() + ` LIMIT ` + l.value(mostCounted+1-*count) + `) counted`
 	if err := tx.QueryRowContext(ctx, all, l.arguments...).Scan(&n); err != nil {
@@ -291,7 +308,7 @@ func (l *selection) read(ctx context.Context, tx *sql.Tx, q *care.Queue, page *[
 		comparison := map[string]string{"": ">", " DESC": "<"}[l.order]
 		l.and(`(`+l.key+`, id) `+comparison+` (?, ?)`, int64(l.after(q.After)), int64(q.After.ID))
 	}
-	more, err := gather(ctx, tx, scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file`+l.text.String()+
+	more, err := gather(ctx, tx, s.scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file`+l.text.String()+
 		` ORDER BY `+l.key+l.order+`, id`+l.order+` LIMIT `+l.value(q.Limit-len(*page)), l.arguments...)
 	*page = append(*page, more...)
 	return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"tenu/internal/auth"
 	"tenu/internal/care"
@@ -12,23 +13,37 @@ import (
 )
 
 const (
-	lookColumns       = `at, staff, number, purchase, case_id, reason`
+	lookColumns       = `id, at, staff, number, purchase, case_id, reason`
 	attachmentColumns = `case_id, at, staff, size, by_kind, by_name, name, type`
 	bulkColumns       = `version, staff, at, go_at, closed_at, done, failed, undone, deed, cases`
 )
 
-func scanLook(row scanner, l *care.Look) error {
-	return row.Scan(&l.At, &l.Staff, &l.Number, &l.Purchase, &l.Case, &l.Reason)
+func (s *Store) scanLook(row scanner, l *care.Look) error {
+	var id int64
+	if err := row.Scan(&id, &l.At, &l.Staff, &l.Number, &l.Purchase, &l.Case, &l.Reason); err != nil {
+		return err
+	}
+	return s.open(&l.Reason, "look.reason", id)
 }
 
-func scanAttachment(row scanner, a *care.Attachment) error {
-	return row.Scan(&a.ID, &a.Case, &a.At, &a.By.Staff, &a.Size, &a.By.Kind, &a.By.Name, &a.Name, &a.Type)
+func (s *Store) scanAttachment(row scanner, a *care.Attachment) error {
+	if err := row.Scan(&a.ID, &a.Case, &a.At, &a.By.Staff, &a.Size, &a.By.Kind, &a.By.Name, &a.Name, &a.Type); err != nil {
+		return err
+	}
+	return s.open(&a.Name, "attachment.name", a.ID)
 }
 
-func scanBulk(row scanner, b *care.Bulk) error {
+func (s *Store) scanBulk(row scanner, b *care.Bulk) error {
 	var deed, cases string
 	if err := row.Scan(&b.ID, &b.Version, &b.Staff, &b.At, &b.GoAt, &b.ClosedAt, &b.Done, &b.Failed, &b.Undone, &deed, &cases); err != nil {
 		return err
+	}
+	if err := s.open(&deed, "bulk.deed", int64(b.ID)); err != nil {
+		return err
+	}
+	if deed == care.Unreadable {
+		b.Deed.Text = deed
+		return nil
 	}
 	if err := json.Unmarshal([]byte(deed), &b.Deed); err != nil {
 		return fmt.Errorf("read a plan's deed: %w", err)
@@ -42,8 +57,12 @@ func scanBulk(row scanner, b *care.Bulk) error {
 // AddLook is care.DeskStore.
 func (s *Store) AddLook(ctx context.Context, l care.Look) error {
 	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := change(ctx, tx, `INSERT INTO look (`+lookColumns+`) VALUES (`+placed(lookColumns)+`)`, int64(l.At), int64(l.Staff), int64(l.Number),
-			int64(l.Purchase), int64(l.Case), clean(l.Reason))
+		rows, err := s.fresh(ctx, tx, "look", 1)
+		if err != nil {
+			return err
+		}
+		_, err = change(ctx, tx, `INSERT INTO look (`+lookColumns+`) VALUES (`+placed(lookColumns)+`)`, rows[0], int64(l.At), int64(l.Staff), int64(l.Number),
+			int64(l.Purchase), int64(l.Case), s.sealer.text(l.Reason, "look.reason", rows[0]))
 		return err
 	})
 	if err != nil {
@@ -61,7 +80,7 @@ func (s *Store) Looks(ctx context.Context, number purchase.MSISDN, staff auth.St
 	if staff != 0 {
 		w.and(`staff = ?`, int64(staff))
 	}
-	return list(ctx, s, "read looks", scanLook, `SELECT `+lookColumns+` FROM look`+w.text.String()+` ORDER BY id DESC LIMIT `+w.value(limit), w.arguments...)
+	return list(ctx, s, "read looks", s.scanLook, `SELECT `+lookColumns+` FROM look`+w.text.String()+` ORDER BY id DESC LIMIT `+w.value(limit), w.arguments...)
 }
 
 // Macros is care.DeskStore.
@@ -107,8 +126,15 @@ func (s *Store) AddAttachment(ctx context.Context, a care.Attachment) (id int64,
 		if count >= care.MaxAttachments {
 			return own(care.ErrFull)
 		}
-		return tx.QueryRowContext(ctx, `INSERT INTO attachment (`+attachmentColumns+`, data) VALUES (`+placed(attachmentColumns+`, data`)+`) RETURNING id`,
-			int64(a.Case), int64(a.At), int64(a.By.Staff), len(a.Data), int64(a.By.Kind), clean(a.By.Name), clean(a.Name), clean(a.Type), a.Data).Scan(&id)
+		rows, err := s.fresh(ctx, tx, "attachment", 1)
+		if err != nil {
+			return err
+		}
+		id = rows[0]
+		_, err = change(ctx, tx, `INSERT INTO attachment (id, `+attachmentColumns+`, data) VALUES (`+placed(`id, `+attachmentColumns+`, data`)+`)`,
+			id, int64(a.Case), int64(a.At), int64(a.By.Staff), len(a.Data), int64(a.By.Kind), clean(a.By.Name), s.sealer.text(a.Name, "attachment.name", id),
+			clean(a.Type), s.sealer.bytes(a.Data, "attachment.data", id))
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("add an attachment: %w", err)
@@ -118,13 +144,19 @@ func (s *Store) AddAttachment(ctx context.Context, a care.Attachment) (id int64,
 
 // Attachments is care.DeskStore.
 func (s *Store) Attachments(ctx context.Context, id care.CaseID) ([]care.Attachment, error) {
-	return list(ctx, s, "read attachments", scanAttachment, `SELECT id, `+attachmentColumns+` FROM attachment WHERE case_id = $1 ORDER BY id`, int64(id))
+	return list(ctx, s, "read attachments", s.scanAttachment, `SELECT id, `+attachmentColumns+` FROM attachment WHERE case_id = $1 ORDER BY id`, int64(id))
 }
 
 // Attachment is care.DeskStore.
 func (s *Store) Attachment(ctx context.Context, id care.CaseID, attachment int64) (care.Attachment, error) {
 	return one(ctx, s, "read an attachment", care.ErrNotFound, func(row scanner, a *care.Attachment) error {
-		return row.Scan(&a.ID, &a.Case, &a.At, &a.By.Staff, &a.Size, &a.By.Kind, &a.By.Name, &a.Name, &a.Type, &a.Data)
+		if err := row.Scan(&a.ID, &a.Case, &a.At, &a.By.Staff, &a.Size, &a.By.Kind, &a.By.Name, &a.Name, &a.Type, &a.Data); err != nil {
+			return err
+		}
+		if err := s.open(&a.Name, "attachment.name", a.ID); err != nil {
+			return err
+		}
+		return s.openBytes(&a.Data, "attachment.data", a.ID)
 	}, `SELECT id, `+attachmentColumns+`, data FROM attachment WHERE id = $1 AND case_id = $2`, attachment, int64(id))
 }
 
@@ -135,9 +167,15 @@ func (s *Store) AddBulk(ctx context.Context, b care.Bulk) (id care.BulkID, err e
 		return 0, fmt.Errorf("write a plan's deed: %w", err)
 	}
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `INSERT INTO bulk (`+bulkColumns+`) VALUES (`+placed(bulkColumns)+`) RETURNING id`,
-			b.Version, int64(b.Staff), int64(b.At), int64(b.GoAt), int64(b.ClosedAt), int64(b.Done), int64(b.Failed), flag(b.Undone), clean(string(deed)),
-			jsonText(ids(b.Cases))).Scan(&id)
+		rows, err := s.fresh(ctx, tx, "bulk", 1)
+		if err != nil {
+			return err
+		}
+		id = care.BulkID(rows[0])
+		_, err = change(ctx, tx, `INSERT INTO bulk (id, `+bulkColumns+`) VALUES (`+placed("id, "+bulkColumns)+`)`,
+			rows[0], b.Version, int64(b.Staff), int64(b.At), int64(b.GoAt), int64(b.ClosedAt), int64(b.Done), int64(b.Failed), flag(b.Undone),
+			s.sealer.text(string(deed), "bulk.deed", rows[0]), jsonText(ids(b.Cases)))
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("add a plan: %w", err)
@@ -159,14 +197,15 @@ func (s *Store) MoveBulk(ctx context.Context, b care.Bulk) (moved bool, err erro
 	return moved, nil
 }
 
-// Bulks is care.DeskStore.
+// Bulks is care.DeskStore. A plan that cannot be read is not carried out, and not shown.
 func (s *Store) Bulks(ctx context.Context, staff auth.StaffID, since purchase.Instant) ([]care.Bulk, error) {
 	var w where
 	w.and(`(closed_at = 0 OR closed_at >= ?)`, int64(since))
 	if staff != 0 {
 		w.and(`staff = ?`, int64(staff))
 	}
-	return list(ctx, s, "read plans", scanBulk, `SELECT id, `+bulkColumns+` FROM bulk`+w.text.String()+` ORDER BY id`, w.arguments...)
+	all, err := list(ctx, s, "read plans", s.scanBulk, `SELECT id, `+bulkColumns+` FROM bulk`+w.text.String()+` ORDER BY id`, w.arguments...)
+	return slices.DeleteFunc(all, func(b care.Bulk) bool { return b.Deed.Do == "" && b.Deed.Text == care.Unreadable }), err
 }
 
 // Changed is care.DeskStore.

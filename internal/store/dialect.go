@@ -37,6 +37,8 @@ type dialect struct {
 	nothing string
 	// tables counts the tables of a name.
 	tables string
+	// fresh selects the IDs of the next rows of the table $1, $2 of them.
+	fresh string
 	// leave adds a batch of leaves, the first parameter, for the sequencer to take.
 	leave string
 	// taken forgets that batches of a list wait, where that does not follow from their places.
@@ -47,14 +49,16 @@ type dialect struct {
 }
 
 var sqliteDialect = dialect{
-	name:      "sqlite",
-	among:     ` IN (SELECT value FROM json_each($1))`,
-	list:      func(values []int64) any { return jsonText(values) },
-	triples:   `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
-	zip:       func(rows [][3]int64) []any { return []any{jsonText(rows)} },
-	rows:      `json_each($1)`,
-	nothing:   `x''`,
-	tables:    `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	name:    "sqlite",
+	among:   ` IN (SELECT value FROM json_each($1))`,
+	list:    func(values []int64) any { return jsonText(values) },
+	triples: `SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)`,
+	zip:     func(rows [][3]int64) []any { return []any{jsonText(rows)} },
+	rows:    `json_each($1)`,
+	nothing: `x''`,
+	tables:  `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	fresh: `WITH RECURSIVE next (id, n) AS (SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = $1), 0), 1
+		UNION ALL SELECT id + 1, n + 1 FROM next WHERE n < $2) SELECT id FROM next`,
 	leave:     `INSERT INTO log_batch (epoch, leaves) VALUES (0, $1)`,
 	integrity: `PRAGMA integrity_check`,
 }
@@ -74,6 +78,7 @@ var postgresDialect = dialect{
 	lock:     ` FOR UPDATE`,
 	nothing:  `''`,
 	bytewise: ` COLLATE "C"`,
+	fresh:    `SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, CAST($2 AS BIGINT))`,
 	leave: `WITH b AS (INSERT INTO log_batch (epoch, leaves) VALUES (0, $1) RETURNING id)
 		INSERT INTO log_queue (batch) SELECT id FROM b`,
 	taken:    `DELETE FROM log_queue WHERE batch = ANY ($1)`,

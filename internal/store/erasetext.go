@@ -9,9 +9,11 @@ import (
 	"strconv"
 	"strings"
 
+	"tenu/internal/care"
 	"tenu/internal/person"
 	"tenu/internal/purchase"
 	"tenu/internal/reconcile"
+	"tenu/internal/seal"
 )
 
 // What no index leads to is found by looking through: texts in which a number may stand, and
@@ -37,7 +39,7 @@ func sieved(text string, forms *person.Forms) string {
 }
 
 // suspicious selects a table's rows that may hold the number, as a condition; "" where none can.
-func (h *holding) suspicious(forms *person.Forms) string {
+func (s *Store) suspicious(h *holding, forms *person.Forms) string {
 	var either []string
 	for _, column := range h.numbers() {
 		either = append(either, column+` = `+strconv.FormatInt(int64(forms.Number), 10))
@@ -48,6 +50,11 @@ func (h *holding) suspicious(forms *person.Forms) string {
 	}
 	if len(texts) > 0 {
 		either = append(either, sieved(`(`+strings.Join(texts, ` || '|' || `)+`)`, forms))
+	}
+	for _, column := range h.seals() { // what is sealed tells only who opens it
+		if s.sealer.options != nil && slices.Contains(h.texts(), column) {
+			either = append(either, `substr(`+column+`, 1, `+strconv.Itoa(len(seal.Mark))+`) = '`+seal.Mark+`'`)
+		}
 	}
 	if len(either) == 0 {
 		return ""
@@ -63,7 +70,7 @@ func (s *Store) lookThrough(ctx context.Context, forms *person.Forms, cut purcha
 		if progress != nil {
 			progress(i, len(holdings))
 		}
-		condition := h.suspicious(forms)
+		condition := s.suspicious(h, forms)
 		if condition == "" {
 			continue
 		}
@@ -98,27 +105,28 @@ func (s *Store) suspects(ctx context.Context, h *holding, forms *person.Forms, c
 		condition += ` AND (` + list + `) > (` + places(len(keys)) + `)`
 	}
 	query := `SELECT ` + strings.Join(columns, `, `) + ` FROM ` + h.table + ` WHERE ` + condition + ` ORDER BY ` + list + ` LIMIT ` + strconv.Itoa(lookedAtOnce)
-	err = s.whole(func() error {
-		return s.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			batch, last = nil, nil
-			n := 0
-			err := each(ctx, tx, func(rows *sql.Rows) error {
-				values, err := scanAny(rows, len(columns))
-				if err != nil {
-					return err
-				}
-				n++
-				last = values[:len(keys)]
-				if in := h.holds(values[len(keys):], forms); len(in) > 0 {
-					batch = append(batch, found{h, last, in})
-				}
-				return nil
-			}, query, after...)
-			if n < lookedAtOnce {
-				last = nil
+	err = s.longer(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		batch, last = nil, nil
+		n := 0
+		err := each(ctx, tx, func(rows *sql.Rows) error {
+			values, err := scanAny(rows, len(columns))
+			if err != nil {
+				return err
 			}
-			return err
-		})
+			n++
+			last = values[:len(keys)]
+			if err := s.openRow(h, columns[len(keys):], values[len(keys):], last); err != nil {
+				return err
+			}
+			if in := h.holds(values[len(keys):], forms); len(in) > 0 {
+				batch = append(batch, found{h, last, in})
+			}
+			return nil
+		}, query, after...)
+		if n < lookedAtOnce {
+			last = nil
+		}
+		return err
 	})
 	return batch, last, err
 }
@@ -155,7 +163,7 @@ func (s *Store) clear(ctx context.Context, batch []found, forms *person.Forms, i
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		changed = 0
 		for i := range batch {
-			n, err := batch[i].clear(ctx, tx, forms, instead)
+			n, err := s.clearRow(ctx, tx, &batch[i], forms, instead)
 			if err != nil {
 				return fmt.Errorf("%s: %w", batch[i].h.table, err)
 			}
@@ -166,7 +174,7 @@ func (s *Store) clear(ctx context.Context, batch []found, forms *person.Forms, i
 	return changed, err
 }
 
-func (f *found) clear(ctx context.Context, tx *sql.Tx, forms *person.Forms, instead purchase.MSISDN) (int, error) {
+func (s *Store) clearRow(ctx context.Context, tx *sql.Tx, f *found, forms *person.Forms, instead purchase.MSISDN) (int, error) {
 	h := f.h
 	columns := slices.Concat(h.numbers(), h.texts())
 	var w where
@@ -174,6 +182,9 @@ func (f *found) clear(ctx context.Context, tx *sql.Tx, forms *person.Forms, inst
 		w.and(column+` = ?`, f.key[i])
 	}
 	values, err := scanAny(tx.QueryRowContext(ctx, `SELECT `+strings.Join(columns, `, `)+` FROM `+h.table+w.text.String(), w.arguments...), len(columns))
+	if err == nil {
+		err = s.openRow(h, columns, values, f.key)
+	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, nil
@@ -181,6 +192,12 @@ func (f *found) clear(ctx context.Context, tx *sql.Tx, forms *person.Forms, inst
 		return 0, err
 	case h.drop:
 		return change(ctx, tx, `DELETE FROM `+h.table+w.text.String(), w.arguments...)
+	}
+	key, moved := slices.Clone(f.key), false // what is sealed is bound to its row
+	for i, column := range h.keys() {
+		if key[i] == int64(forms.Number) && slices.Contains(h.numbers(), column) {
+			key[i], moved = int64(instead), true
+		}
 	}
 	var sets []string
 	for i, column := range columns {
@@ -194,7 +211,11 @@ func (f *found) clear(ctx context.Context, tx *sql.Tx, forms *person.Forms, inst
 			if slices.Contains(strings.Fields(h.name), column) {
 				with = strconv.FormatInt(int64(instead), 10)
 			}
-			if now := forms.Replace(v, with); now != v {
+			now, sealed := forms.Replace(v, with), slices.Contains(h.seals(), column)
+			if now != v || sealed && moved && v != care.Unreadable {
+				if sealed {
+					now = s.sealer.text(now, h.table+"."+column, key...)
+				}
 				sets = append(sets, column+` = `+w.value(now))
 			}
 		}
@@ -208,8 +229,12 @@ func (s *Store) eachPart(ctx context.Context, cut purchase.Instant, tell func(st
 	for {
 		var lines []byte
 		err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			return tx.QueryRowContext(ctx, `SELECT p.statement, p.seq, p.lines FROM statement_part p JOIN statement s ON s.id = p.statement
+			err := tx.QueryRowContext(ctx, `SELECT p.statement, p.seq, p.lines FROM statement_part p JOIN statement s ON s.id = p.statement
 				WHERE (p.statement, p.seq) > ($1, $2) AND s.at <= $3 ORDER BY p.statement, p.seq LIMIT 1`, statement, seq, int64(cut)).Scan(&statement, &seq, &lines)
+			if err != nil {
+				return err
+			}
+			return s.openBytes(&lines, "statement_part.lines", statement, int64(seq))
 		})
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -287,7 +312,8 @@ func (s *Store) endErasure(ctx context.Context, e person.Erasure, forms *person.
 		}
 		e.Counts.Rows++
 		return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			_, err := change(ctx, tx, `UPDATE statement_part SET lines = $1 WHERE statement = $2 AND seq = $3`, again, statement, seq)
+			_, err := change(ctx, tx, `UPDATE statement_part SET lines = $1 WHERE statement = $2 AND seq = $3`,
+				s.sealer.bytes(again, "statement_part.lines", statement, int64(seq)), statement, seq)
 			return err
 		})
 	})

@@ -30,6 +30,11 @@ type holding struct {
 	where string
 	// name is a text by which something is found; what stands for the number is put in its place.
 	name string
+	// sealed are those columns, among the texts and own, that are sealed before they are stored (seal.go): what a person
+	// wrote of a customer, or a customer wrote or was sent, and what partners wrote of one by one, where no query looks
+	// into it. Plain stay what is searched or ordered by (numbers, names), what partners answer in the course of a purchase
+	// (evidence), what lives for hours, and what is written of operations and not of a customer.
+	sealed string
 	// own has code of its own, or is deleted with the row; see the function erased.
 	own string
 	// plain cannot hold a number: codes, amounts, instants, identities, names from the
@@ -55,7 +60,8 @@ var holdings = []holding{
 	{table: "posting", key: "purchase leg effect", mine: "purchase=P", plain: "purchase version debit credit amount at leg effect"},
 	{table: "balance", key: "account stripe", plain: "account stripe amount"},
 	{table: "notice", key: "purchase fact to_number", mine: "to_number=N purchase=P", at: "at", number: "to_number", text: "text", where: "to_number = {n}",
-		plain: "purchase version at sent_at fact language"},
+		sealed: "text",
+		plain:  "purchase version at sent_at fact language"},
 	{table: "care_case", key: "purchase matter", mine: "purchase=P", plain: "purchase version at matter taken"},
 	{table: "lease", key: "epoch", plain: "epoch renewals fenced node"},
 	{table: "parked", key: "seq", mine: "purchase=P", at: "at", number: "account", text: "detail", name: "ref product",
@@ -63,9 +69,11 @@ var holdings = []holding{
 	{table: "sequence", key: "shard", plain: "shard next"},
 	{table: "meta", key: "name", plain: "name value"},
 	{table: "report", key: "purchase number matter", mine: "number=N purchase=P", at: "at", number: "number meant", text: "detail", where: "number = {n}",
-		plain: "purchase at matter channel taken"},
+		sealed: "detail",
+		plain:  "purchase at matter channel taken"},
 	{table: "callback", key: "id", mine: "id=C", at: "at", number: "number", text: "reason",
-		plain: `id purchase at window_at closed_at state channel language version case_id owner next_at due_at told_at alerted follows tries trying`},
+		sealed: "reason",
+		plain:  `id purchase at window_at closed_at state channel language version case_id owner next_at due_at told_at alerted follows tries trying`},
 	{table: "checkout", key: "key", mine: "number=N", at: "at", drop: true, number: "number", text: "wish", name: "key earlier", plain: "at go_at purchase total state problem"},
 	{table: "one_time_code", key: "number", mine: "number=N", drop: true, number: "number", own: "hash", plain: "at till tries"},
 	{table: "tally", key: "name since", at: "since", drop: true, name: "name", plain: "since till count"},
@@ -83,20 +91,26 @@ var holdings = []holding{
 	{table: "staff_session", key: "hash", plain: "hash staff at seen_at till method address browser"},
 	{table: "staff_change", key: "id", at: "at", text: "what", plain: "id at staff who"},
 	{table: "case_file", key: "id", mine: "id=K", at: "opened_at", number: "number", text: "digest",
+		sealed: "digest",
 		plain: `id version purchase owner owner_till opened_at answer_by resolve_by paused_at answered_at treated_at due_at closed_at changed_at
 			merged_into status outcome prefer level reopened code matters rule incident channel language`},
-	{table: "case_entry", key: "case_id seq", mine: "case_id=K", at: "at", text: "text", where: spokenEntries, plain: "case_id seq at staff by_kind by_name event"},
-	{table: "care_message", key: "id", mine: "to_number=N", at: "at", number: "to_number", text: "text", name: "once", plain: "id case_id callback at sent_at language"},
+	{table: "case_entry", key: "case_id seq", mine: "case_id=K", at: "at", text: "text", where: spokenEntries, sealed: "text",
+		plain: "case_id seq at staff by_kind by_name event"},
+	{table: "care_message", key: "id", mine: "to_number=N", at: "at", number: "to_number", text: "text", name: "once", sealed: "text",
+		plain: "id case_id callback at sent_at language"},
 	{table: "request", key: "id", mine: "number=N recipient=N purchase=P", at: "at", number: "number recipient", text: "reason why",
-		where: "number = {n} OR recipient = {n}",
-		plain: `id version purchase case_id amount maker checker at due_at decided_at closed_at result stage unproven tries kind product rule`},
+		where:  "number = {n} OR recipient = {n}",
+		sealed: "reason why",
+		plain:  `id version purchase case_id amount maker checker at due_at decided_at closed_at result stage unproven tries kind product rule`},
 	{table: "callback_attempt", key: "callback try", mine: "callback=C", at: "at", name: "ref", plain: "callback try staff at ended_at ring"},
 	{table: "care_rule", key: "name version", plain: "name version at staff place amount budget active by_kind by_name step asks"},
 	{table: "treatment", key: "case_id rule version", mine: "case_id=K", at: "at", name: "result", plain: "case_id at amount version rule step"},
-	{table: "look", key: "id", mine: "number=N purchase=P case_id=K", at: "at", number: "number", text: "reason", plain: "id at staff purchase case_id"},
+	{table: "look", key: "id", mine: "number=N purchase=P case_id=K", at: "at", number: "number", text: "reason", sealed: "reason",
+		plain: "id at staff purchase case_id"},
 	{table: "macro", key: "name language", plain: "name language version text"},
-	{table: "attachment", key: "id", mine: "case_id=K", at: "at", drop: true, text: "name", own: "data", plain: "id case_id at staff size by_kind by_name type"},
-	{table: "bulk", key: "id", at: "at", text: "deed", plain: "id staff at go_at closed_at done failed undone cases version"},
+	{table: "attachment", key: "id", mine: "case_id=K", at: "at", drop: true, text: "name", own: "data", sealed: "name data",
+		plain: "id case_id at staff size by_kind by_name type"},
+	{table: "bulk", key: "id", at: "at", text: "deed", sealed: "deed", plain: "id staff at go_at closed_at done failed undone cases version"},
 	{table: "case_external", key: "client case_id external_id", mine: "case_id=K", at: "at", name: "external_id", plain: "case_id at agreed_at client"},
 	{table: "hook_listener", key: "id", plain: "id at client url query"},
 	{table: "hook_delivery", key: "listener case_id seq", at: "at", text: "problem", plain: "case_id seq at tried_at next_at tries state listener"},
@@ -120,7 +134,7 @@ var holdings = []holding{
 	{table: "log_tile", key: "level n", plain: "n level data"},
 	{table: "open_purchase", key: "epoch purchase", plain: "epoch purchase"},
 	{table: "statement", key: "id", at: "at", name: "name", plain: "id at from_at to_at lines replaced partial kept partner format zone digest sums tally"},
-	{table: "statement_part", key: "statement seq", own: "lines", plain: "statement seq first"},
+	{table: "statement_part", key: "statement seq", own: "lines", sealed: "lines", plain: "statement seq first"},
 	{table: "statement_break", key: "id", mine: "id=B", at: "first_at", number: "number", text: "reason", name: "ref detail correction",
 		plain: `id version purchase statement here there moved_at first_at found_at changed_at place maker checker reopened looked_at cause leg status
 			by_table customer partner party currency`},
@@ -141,6 +155,7 @@ var holdings = []holding{
 	{table: "call", key: "id", mine: "number=N purchase=P", at: "at", number: "number",
 		plain: "id purchase case_id callback staff at answered_at queued_at taken_at ended_at trunk language incident release"},
 	{table: "call_refused", key: "hour epoch", plain: "hour epoch refused"},
+	{table: "sealing_key", key: "id", plain: "id at recipients wrapped"},
 	{table: "erasure", key: "id", text: "reason by_name", own: "number", plain: "id version at done_at instead purchases commitments cases changed cause"},
 }
 
@@ -153,6 +168,8 @@ func (h *holding) columns() []string {
 func (h *holding) texts() []string { return strings.Fields(h.text + " " + h.name) }
 
 func (h *holding) numbers() []string { return strings.Fields(h.number) }
+
+func (h *holding) seals() []string { return strings.Fields(h.sealed) }
 
 func (h *holding) keys() []string { return strings.Fields(h.key) }
 

@@ -9,6 +9,7 @@ import (
 type Holding struct {
 	Table                          string
 	Keys, Numbers, Texts, Own, All []string
+	Sealed                         []string
 	Drop                           bool
 	named                          []string // by its other fields
 }
@@ -17,7 +18,7 @@ type Holding struct {
 func Holdings() (all []Holding) {
 	for i := range holdings {
 		h := &holdings[i]
-		x := Holding{Table: h.table, Keys: h.keys(), Numbers: h.numbers(), Texts: h.texts(), All: h.columns(), Drop: h.drop}
+		x := Holding{Table: h.table, Keys: h.keys(), Numbers: h.numbers(), Texts: h.texts(), All: h.columns(), Drop: h.drop, Sealed: h.seals()}
 		x.Own = (&holding{own: h.own}).columns()
 		x.named = slices.Clone(x.Keys)
 		for _, link := range h.links() {
@@ -35,6 +36,11 @@ func Holdings() (all []Holding) {
 func Untreated(schema map[string][]string) (wrong []string) {
 	said := map[string]bool{}
 	for _, h := range Holdings() {
+		for _, column := range h.Sealed {
+			if !slices.Contains(h.Texts, column) && !slices.Contains(h.Own, column) {
+				wrong = append(wrong, fmt.Sprintf("%s.%s is sealed, and is neither a text nor its own", h.Table, column))
+			}
+		}
 		columns, there := schema[h.Table]
 		if said[h.Table] {
 			wrong = append(wrong, h.Table+" is listed twice")

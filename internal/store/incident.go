@@ -96,7 +96,7 @@ func (s *Store) ChangeIncident(ctx context.Context, c incident.Change) (stored i
 				return err
 			}
 		}
-		if err := addMessages(ctx, tx, c.Messages, 0, 0); err != nil {
+		if err := s.addMessages(ctx, tx, c.Messages, 0, 0); err != nil {
 			return err
 		}
 		if err := scanIncident(tx.QueryRowContext(ctx, `SELECT id, `+incidentColumns+` FROM incident WHERE id = $1`, int64(now.ID)), &stored); err != nil {

@@ -51,7 +51,7 @@ func one[T any](ctx context.Context, s *Store, doing string, absent error, scan 
 // agenda is a table with a column due_at: what of it may be due, and how its rows are read.
 type agenda[T any] struct {
 	columns, open string // open is a table and a condition
-	scan          func(scanner, *T) error
+	scan          func(*Store, scanner, *T) error
 	at            func(*T) purchase.Instant
 }
 
@@ -59,7 +59,7 @@ type agenda[T any] struct {
 // those is, zero for none.
 func (a agenda[T]) due(ctx context.Context, s *Store, doing string, till purchase.Instant, limit int) (found []T, next purchase.Instant, err error) {
 	err = s.view(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		found, err = gather(ctx, tx, a.scan, `SELECT `+a.columns+` FROM `+a.open+` AND due_at <= $1 ORDER BY due_at, id LIMIT $2`, int64(till), limit+1)
+		found, err = gather(ctx, tx, func(row scanner, v *T) error { return a.scan(s, row, v) }, `SELECT `+a.columns+` FROM `+a.open+` AND due_at <= $1 ORDER BY due_at, id LIMIT $2`, int64(till), limit+1)
 		if err != nil {
 			return err
 		}

@@ -15,13 +15,20 @@ const (
 	messageColumnsRead = `id, to_number, case_id, callback, at, sent_at, language, text, coalesce(once, '')`
 )
 
-func scanMessage(row scanner, m *care.Message) error {
-	return row.Scan(&m.ID, &m.To, &m.Case, &m.Callback, &m.At, &m.SentAt, &m.Language, &m.Text, &m.Key)
+func (s *Store) scanMessage(row scanner, m *care.Message) error {
+	if err := row.Scan(&m.ID, &m.To, &m.Case, &m.Callback, &m.At, &m.SentAt, &m.Language, &m.Text, &m.Key); err != nil {
+		return err
+	}
+	return s.open(&m.Text, "care_message.text", m.ID)
 }
 
 // addMessages adds what a customer is told of a case, or of a callback, unless the message
 // itself says otherwise. Those whose key is there already are left out.
-func addMessages(ctx context.Context, tx *sql.Tx, messages []care.Message, id care.CaseID, callback int64) error {
+func (s *Store) addMessages(ctx context.Context, tx *sql.Tx, messages []care.Message, id care.CaseID, callback int64) error {
+	rows, err := s.fresh(ctx, tx, "care_message", len(messages))
+	if err != nil {
+		return err
+	}
 	for i := range messages {
 		m := messages[i]
 		if m.Case == 0 {
@@ -31,8 +38,9 @@ func addMessages(ctx context.Context, tx *sql.Tx, messages []care.Message, id ca
 			m.Callback = callback
 		}
 		once := sql.NullString{String: clean(m.Key), Valid: m.Key != ""}
-		if _, err := change(ctx, tx, `INSERT INTO care_message (`+messageColumns+`) VALUES (`+placed(messageColumns)+`) ON CONFLICT DO NOTHING`,
-			int64(m.To), int64(m.Case), m.Callback, int64(m.At), int64(m.SentAt), clean(string(m.Language)), clean(m.Text), once); err != nil {
+		if _, err := change(ctx, tx, `INSERT INTO care_message (id, `+messageColumns+`) VALUES (`+placed("id, "+messageColumns)+`) ON CONFLICT DO NOTHING`,
+			rows[i], int64(m.To), int64(m.Case), m.Callback, int64(m.At), int64(m.SentAt), clean(string(m.Language)),
+			s.sealer.text(m.Text, "care_message.text", rows[i]), once); err != nil {
 			return err
 		}
 	}
@@ -42,7 +50,7 @@ func addMessages(ctx context.Context, tx *sql.Tx, messages []care.Message, id ca
 // Write keeps messages that belong to no case and no callback. Those whose key is there already
 // are left out. Durable on return, all or none.
 func (s *Store) Write(ctx context.Context, messages []care.Message) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return addMessages(ctx, tx, messages, 0, 0) })
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.addMessages(ctx, tx, messages, 0, 0) })
 }
 
 // MessagesOf is care.CaseStore.
@@ -51,7 +59,7 @@ func (s *Store) MessagesOf(ctx context.Context, id care.CaseID, callback int64) 
 	if callback != 0 {
 		about, value = `callback <> 0 AND callback = $1`, callback
 	}
-	return list(ctx, s, "read messages", scanMessage, `SELECT `+messageColumnsRead+` FROM care_message WHERE `+about+` ORDER BY id`, value)
+	return list(ctx, s, "read messages", s.scanMessage, `SELECT `+messageColumnsRead+` FROM care_message WHERE `+about+` ORDER BY id`, value)
 }
 
 // Letters are the messages of cases and callbacks, as an outbox delivers them: each as the
@@ -65,10 +73,17 @@ func NewLetters(s *Store) Letters { return Letters{s} }
 
 // UnsentNotices is notify.Store.
 func (l Letters) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error) {
-	return list(ctx, l.store, "read unsent messages", func(row scanner, n *purchase.Notice) error {
+	notices, err := list(ctx, l.store, "read unsent messages", func(row scanner, n *purchase.Notice) error {
 		n.Fact = 1
-		return row.Scan(&n.Purchase, &n.To, &n.Language, &n.Text, &n.At)
+		if err := row.Scan(&n.Purchase, &n.To, &n.Language, &n.Text, &n.At); err != nil {
+			return err
+		}
+		return l.store.open(&n.Text, "care_message.text", int64(n.Purchase))
 	}, `SELECT id, to_number, language, text, at FROM care_message WHERE sent_at = 0 AND `+reachable+` ORDER BY at, id LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	return readable(notices, limit)
 }
 
 // NewestUnsent is notify.Store.

@@ -128,6 +128,9 @@ func (s *Store) exportRows(ctx context.Context, tx *sql.Tx, into *exported, h *h
 		if into.seen[key] {
 			return nil
 		}
+		if err := s.openRow(h, columns, values, values[:len(h.keys())]); err != nil {
+			return err
+		}
 		into.seen[key] = true
 		into.rows = append(into.rows, h.row(columns, values, number))
 		return nil

@@ -20,16 +20,28 @@ const (
 	requestColumnsRead = `id, ` + requestColumns
 )
 
-func requestProgress(r *care.Request) []any {
+func (s *Store) requestProgress(r *care.Request) []any {
 	return []any{r.Version, int64(r.Case), int64(r.Recipient), int64(r.Checker), int64(r.DueAt), int64(r.DecidedAt), int64(r.ClosedAt),
-		int64(r.Result), int64(r.Stage), flag(r.Unproven), int64(r.Tries), clean(r.Why)}
+		int64(r.Result), int64(r.Stage), flag(r.Unproven), int64(r.Tries),
+		s.sealer.text(r.Why, "request.why", r.ID)}
 }
 
-func requestValues(r *care.Request) []any {
+func (s *Store) requestValues(r *care.Request) []any {
 	return append([]any{int64(r.Purchase), int64(r.Number), r.Amount, int64(r.Maker), int64(r.At), clean(string(r.Kind)), clean(r.Product),
-		clean(r.Rule), clean(r.Reason)}, requestProgress(r)...)
+		clean(r.Rule), s.sealer.text(r.Reason, "request.reason", r.ID)}, s.requestProgress(r)...)
 }
 
+func (s *Store) scanRequest(row scanner, r *care.Request) error {
+	if err := scanRequest(row, r); err != nil {
+		return err
+	}
+	if err := s.open(&r.Reason, "request.reason", r.ID); err != nil {
+		return err
+	}
+	return s.open(&r.Why, "request.why", r.ID)
+}
+
+// scanRequest leaves sealed what is sealed.
 func scanRequest(row scanner, r *care.Request) error {
 	return row.Scan(&r.ID, &r.Purchase, &r.Number, &r.Amount, &r.Maker, &r.At, &r.Kind, &r.Product, &r.Rule, &r.Reason, &r.Version, &r.Case,
 		&r.Recipient, &r.Checker, &r.DueAt, &r.DecidedAt, &r.ClosedAt, &r.Result, &r.Stage, &r.Unproven, &r.Tries, &r.Why)
@@ -45,7 +57,7 @@ func (s *Store) AddRequest(ctx context.Context, r care.Request, since care.Perio
 		if err := s.lockRequests(ctx, tx, &r); err != nil {
 			return err
 		}
-		switch err := standingRequest(ctx, tx, &r, &kept); {
+		switch err := s.standingRequest(ctx, tx, &r, &kept); {
 		case err == nil:
 			mine = care.ErrTwice
 			return own(mine)
@@ -60,10 +72,15 @@ func (s *Store) AddRequest(ctx context.Context, r care.Request, since care.Perio
 			kept = care.Request{}
 			return own(mine)
 		}
-		err = tx.QueryRowContext(ctx, `INSERT INTO request (`+requestColumns+`) VALUES (`+placed(requestColumns)+`)
-			ON CONFLICT DO NOTHING RETURNING id`, requestValues(&kept)...).Scan(&kept.ID)
+		rows, err := s.fresh(ctx, tx, "request", 1)
+		if err != nil {
+			return err
+		}
+		kept.ID = rows[0]
+		err = tx.QueryRowContext(ctx, `INSERT INTO request (`+requestColumnsRead+`) VALUES (`+placed(requestColumnsRead)+`)
+			ON CONFLICT DO NOTHING RETURNING id`, append([]any{kept.ID}, s.requestValues(&kept)...)...).Scan(&kept.ID)
 		if errors.Is(err, sql.ErrNoRows) { // about another number of the same purchase, meanwhile
-			if err := standingRequest(ctx, tx, &r, &kept); err != nil {
+			if err := s.standingRequest(ctx, tx, &r, &kept); err != nil {
 				return err
 			}
 			mine = care.ErrTwice
@@ -72,7 +89,7 @@ func (s *Store) AddRequest(ctx context.Context, r care.Request, since care.Perio
 		if err != nil {
 			return err
 		}
-		if err := scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`, kept.ID), &kept); err != nil {
+		if err := s.scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`, kept.ID), &kept); err != nil {
 			return err
 		}
 		return s.leaveRequest(ctx, tx, &kept)
@@ -105,8 +122,8 @@ func (s *Store) lockRequests(ctx context.Context, tx *sql.Tx, r *care.Request) e
 }
 
 // standingRequest reads the request that stands in the way of another of its kind.
-func standingRequest(ctx context.Context, tx *sql.Tx, r, standing *care.Request) error {
-	return scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request
+func (s *Store) standingRequest(ctx context.Context, tx *sql.Tx, r, standing *care.Request) error {
+	return s.scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request
 		WHERE purchase = $1 AND kind = $2 AND (purchase <> 0 OR case_id = $3) AND stage <= 4 AND (stage <= 3 OR kind <> 'answer') ORDER BY id LIMIT 1`,
 		int64(r.Purchase), clean(string(r.Kind)), int64(r.Case)), standing)
 }
@@ -142,7 +159,7 @@ func (s *Store) DecideRequest(ctx context.Context, r care.Request, may func(care
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		refused = nil
 		before := care.Request{}
-		err := scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`+s.db.dialect().lock, r.ID), &before)
+		err := s.scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`+s.db.dialect().lock, r.ID), &before)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return own(care.ErrNotFound)
@@ -172,13 +189,13 @@ func (s *Store) DecideRequest(ctx context.Context, r care.Request, may func(care
 
 // moveRequest writes what may change of a request, and returns it as it is stored.
 func (s *Store) moveRequest(ctx context.Context, tx *sql.Tx, r *care.Request) (stored care.Request, err error) {
-	n, err := change(ctx, tx, `UPDATE request SET `+assign(progressOfRequest)+` WHERE id = $13 AND version = $14`,
-		append(requestProgress(r), r.ID, r.Version-1)...)
+	n, err := change(ctx, tx, `UPDATE request SET `+unlessUnreadable(assign(progressOfRequest), "why")+` WHERE id = $13 AND version = $14`,
+		append(s.requestProgress(r), r.ID, r.Version-1)...)
 	if err == nil && n == 0 {
 		err = own(care.ErrStale)
 	}
 	if err == nil {
-		err = scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`, r.ID), &stored)
+		err = s.scanRequest(tx.QueryRowContext(ctx, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`, r.ID), &stored)
 	}
 	if err == nil {
 		err = s.leaveRequest(ctx, tx, &stored)
@@ -198,7 +215,7 @@ func (s *Store) MoveRequest(ctx context.Context, r care.Request) error {
 	return nil
 }
 
-var requestAgenda = agenda[care.Request]{requestColumnsRead, `request WHERE stage <= 3`, scanRequest,
+var requestAgenda = agenda[care.Request]{requestColumnsRead, `request WHERE stage <= 3`, (*Store).scanRequest,
 	func(r *care.Request) purchase.Instant { return r.DueAt }}
 
 // DueRequests is care.RequestStore.
@@ -208,7 +225,7 @@ func (s *Store) DueRequests(ctx context.Context, till purchase.Instant, limit in
 
 // Request is care.RequestStore.
 func (s *Store) Request(ctx context.Context, id int64) (care.Request, error) {
-	return one(ctx, s, "read a request", care.ErrNotFound, scanRequest, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`, id)
+	return one(ctx, s, "read a request", care.ErrNotFound, s.scanRequest, `SELECT `+requestColumnsRead+` FROM request WHERE id = $1`, id)
 }
 
 // RequestsAbout is care.RequestStore.
@@ -217,19 +234,19 @@ func (s *Store) RequestsAbout(ctx context.Context, purchases ...purchase.ID) ([]
 		return nil, nil
 	}
 	d := s.db.dialect()
-	return list(ctx, s, "read requests about purchases", scanRequest, `SELECT `+requestColumnsRead+` FROM request
+	return list(ctx, s, "read requests about purchases", s.scanRequest, `SELECT `+requestColumnsRead+` FROM request
 		WHERE purchase`+d.among+` ORDER BY id`, d.list(ids(purchases)))
 }
 
 // RequestsTo is care.RequestStore.
 func (s *Store) RequestsTo(ctx context.Context, recipient purchase.MSISDN) ([]care.Request, error) {
-	return list(ctx, s, "read requests to a recipient", scanRequest, `SELECT `+requestColumnsRead+` FROM request
+	return list(ctx, s, "read requests to a recipient", s.scanRequest, `SELECT `+requestColumnsRead+` FROM request
 		WHERE recipient = $1 AND stage = 1 ORDER BY at, id`, int64(recipient))
 }
 
 // RequestsIn is care.RequestStore.
 func (s *Store) RequestsIn(ctx context.Context, stage care.Stage, limit int) ([]care.Request, error) {
-	return list(ctx, s, "read requests of a stage", scanRequest, `SELECT `+requestColumnsRead+` FROM request
+	return list(ctx, s, "read requests of a stage", s.scanRequest, `SELECT `+requestColumnsRead+` FROM request
 		WHERE stage = $1 ORDER BY at, id LIMIT $2`, int64(stage), limit)
 }
 

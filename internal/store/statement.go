@@ -84,7 +84,8 @@ func (s *Store) PutParts(ctx context.Context, statement int64, parts []reconcile
 	}
 	err := s.whole(func() error {
 		return s.db.add(ctx, "statement_part", []string{"statement", "seq", "first", "lines"}, len(parts), func(i int) []any {
-			return []any{statement, int64(parts[i].Seq), parts[i].First, parts[i].Lines}
+			seq := int64(parts[i].Seq)
+			return []any{statement, seq, parts[i].First, s.sealer.bytes(parts[i].Lines, "statement_part.lines", statement, seq)}
 		})
 	})
 	if err != nil {
@@ -163,6 +164,10 @@ func (s *Store) Firsts(ctx context.Context, statement int64) ([][]byte, error) {
 
 // PartLines is reconcile.Store.
 func (s *Store) PartLines(ctx context.Context, statement int64, seq int) ([]byte, error) {
-	return one(ctx, s, "read the lines of a statement", reconcile.ErrNoStatement, func(row scanner, b *[]byte) error { return row.Scan(b) },
-		`SELECT lines FROM statement_part WHERE statement = $1 AND seq = $2`, statement, seq)
+	return one(ctx, s, "read the lines of a statement", reconcile.ErrNoStatement, func(row scanner, b *[]byte) error {
+		if err := row.Scan(b); err != nil {
+			return err
+		}
+		return s.openBytes(b, "statement_part.lines", statement, int64(seq))
+	}, `SELECT lines FROM statement_part WHERE statement = $1 AND seq = $2`, statement, seq)
 }

@@ -39,7 +39,13 @@ type Options struct {
 	// installation may run so: its audit would find every change missing.
 	Unlogged bool
 
+	// Sealing seals what people wrote. Nil: nothing is sealed, and a database that holds what is sealed is not opened (ErrSealed).
+	Sealing *Sealing
+	// Blind opens such a database all the same, for what never reads what people wrote.
+	Blind bool
+
 	create bool // make the file of a SQLite database that does not exist
+	sealer *sealer
 }
 
 func (o *Options) fill() {
@@ -59,6 +65,7 @@ func (o *Options) fill() {
 type Store struct {
 	db         database
 	log        *slog.Logger
+	sealer     *sealer
 	told       func(error)
 	damaged    atomic.Bool
 	committers int
@@ -108,12 +115,17 @@ func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
 		_ = s.db.close() // the reason to report is the schema
 		return nil, err
 	}
+	if err := s.unlock(ctx, options.Blind); err != nil {
+		_ = s.db.close() // the reason to report is the key
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	return s, nil
 }
 
 // connect makes a store without looking at its schema.
 func connect(dsn string, options Options) (*Store, error) {
 	options.fill()
+	options.sealer = &sealer{options: options.Sealing}
 	kind, path, _ := strings.Cut(dsn, ":")
 	var db database
 	var err error
@@ -132,7 +144,7 @@ func connect(dsn string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, log: options.Log, told: options.Damaged, committers: options.Committers}, nil
+	return &Store{db: db, log: options.Log, sealer: options.sealer, told: options.Damaged, committers: options.Committers}, nil
 }
 
 // Committers is how many Commits are worth having under way at once.
@@ -193,12 +205,17 @@ const answerTimeout = 10 * time.Second
 func (s *Store) view(ctx context.Context, read func(context.Context, *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return s.whole(func() error { return s.db.view(ctx, read) })
+	return s.keyed(ctx, func() error { return s.whole(func() error { return s.db.view(ctx, read) }) })
+}
+
+// longer reads like database.view, for as long as it takes.
+func (s *Store) longer(ctx context.Context, read func(context.Context, *sql.Tx) error) error {
+	return s.keyed(ctx, func() error { return s.whole(func() error { return s.db.view(ctx, read) }) })
 }
 
 // update writes like database.update.
 func (s *Store) update(ctx context.Context, write func(context.Context, *sql.Tx) error) error {
-	return s.whole(func() error { return s.db.update(ctx, write) })
+	return s.keyed(ctx, func() error { return s.whole(func() error { return s.db.update(ctx, write) }) })
 }
 
 // Secret returns the installation's secret, which never changes: the fresh one

@@ -122,7 +122,7 @@ func (s *Store) Tell(ctx context.Context, id incident.ID, all []incident.Telling
 				continue
 			}
 			n++
-			if err := addMessages(ctx, tx, []care.Message{t.Message}, 0, 0); err != nil {
+			if err := s.addMessages(ctx, tx, []care.Message{t.Message}, 0, 0); err != nil {
 				return err
 			}
 		}

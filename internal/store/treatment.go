@@ -146,6 +146,6 @@ func (s *Store) Treatments(ctx context.Context, name string, limit int) ([]care.
 
 // PastCases is care.RuleStore.
 func (s *Store) PastCases(ctx context.Context, since purchase.Instant, after care.CaseID, limit int) ([]care.Case, error) {
-	return list(ctx, s, "read past cases", scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file WHERE id > $1 AND opened_at >= $2 ORDER BY id LIMIT $3`,
+	return list(ctx, s, "read past cases", s.scanCaseFile, `SELECT `+caseColumnsRead+` FROM case_file WHERE id > $1 AND opened_at >= $2 ORDER BY id LIMIT $3`,
 		int64(after), int64(since), limit)
 }
