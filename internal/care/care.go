@@ -188,8 +188,8 @@ func New(cfg Config) (*Desk, error) {
 		return nil, errors.New("care: a store, a clock and a location are needed")
 	case hours.Opens < 0 || hours.Closes > 24*time.Hour || hours.Opens+Window > hours.Closes:
 		return nil, fmt.Errorf("care: hours from %s to %s hold no window of %s", hours.Opens, hours.Closes, Window)
-	case hours.Opens%Window != 0:
-		return nil, fmt.Errorf("care: the hours must begin at a multiple of %s", Window)
+	case hours.Opens%time.Minute != 0 || hours.Lead < 0:
+		return nil, errors.New("care: the hours must begin at a whole minute, and windows after their promises")
 	case hours.PerWindow < 1:
 		return nil, errors.New("care: at least one callback must fit in a window")
 	}
