@@ -248,28 +248,20 @@ func (a *attempt) again(ctx context.Context, res *sip.Response) (bool, error) {
 	}
 	a.proofs++
 	var err error
-	switch {
-	case challenged(res, a.trunk):
+	if challenged(res, a.trunk) {
 		a.tx, a.req, err = a.line.prove(ctx, a.req, res, a.trunk)
 		return err == nil, err
-	case res.StatusCode == statusTooSmall:
-		least := res.GetHeader("Min-SE")
-		if least == nil {
-			return false, nil
-		}
-		seconds, err := strconv.Atoi(strings.TrimSpace(least.Value()))
-		if err != nil || seconds < minSession || seconds > maxSession {
-			return false, nil
-		}
-		req := a.req.Clone()
-		req.CSeq().SeqNo++
-		req.RemoveHeader("Via")
-		session{seconds: max(seconds, ourSession)}.ask(req, "")
-		a.req = req
-		a.tx, err = a.line.client.TransactionRequest(ctx, req, sipgo.ClientRequestAddVia)
-		return err == nil, unsent(err)
 	}
-	return false, nil
+	least, _ := strconv.Atoi(strings.TrimSpace(value(res, "Min-SE"))) // 0: it does not say
+	if res.StatusCode != statusTooSmall || least < minSession || least > maxSession {
+		return false, nil
+	}
+	a.req = a.req.Clone()
+	a.req.CSeq().SeqNo++
+	a.req.RemoveHeader("Via")
+	session{seconds: max(least, ourSession)}.ask(a.req, "")
+	a.tx, err = a.line.client.TransactionRequest(ctx, a.req, sipgo.ClientRequestAddVia)
+	return err == nil, unsent(err)
 }
 
 // answered makes a call of the answer.
