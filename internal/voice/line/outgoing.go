@@ -60,9 +60,9 @@ func (l *Line) Dial(ctx context.Context, o Outgoing) (*Call, error) {
 		return nil, &Failure{Why: Unreachable, Cause: errFull}
 	}
 	a := &attempt{line: l, release: func() { l.dialled.Add(-1); l.over.Done() }}
-	if err := a.begin(ctx, o); err != nil {
+	if failure := a.begin(ctx, o); failure != nil {
 		a.release()
-		return nil, &Failure{Why: Unreachable, Cause: err}
+		return nil, failure
 	}
 	l.counts.dialled.Add(1)
 	res, failure := a.wait(ctx, o)
@@ -78,8 +78,22 @@ func (l *Line) Dial(ctx context.Context, o Outgoing) (*Call, error) {
 	return a.answered(res, o)
 }
 
-// begin sends the INVITE.
-func (a *attempt) begin(ctx context.Context, o Outgoing) (err error) {
+// begin sends the INVITE as soon as the line listens.
+func (a *attempt) begin(ctx context.Context, o Outgoing) *Failure {
+	select {
+	case <-a.line.ready:
+	case <-ctx.Done():
+		return cancelled(ctx)
+	case <-a.line.closing:
+		return &Failure{Why: Cancelled, Cause: errClosing}
+	}
+	if err := a.send(ctx, o); err != nil {
+		return &Failure{Why: Unreachable, Cause: err}
+	}
+	return nil
+}
+
+func (a *attempt) send(ctx context.Context, o Outgoing) (err error) {
 	l := a.line
 	var to sip.Uri
 	var at string
