@@ -134,14 +134,14 @@ func (o *other) usage() (u struct {
 	peak int64
 }) {
 	dir := "/proc/" + strconv.Itoa(o.cmd.Process.Pid)
-	status, _ := os.ReadFile(dir + "/status") //nolint:errcheck,gosec // another system does not tell
+	status, _ := os.ReadFile(dir + "/status") //nolint:gosec // another system does not tell
 	for row := range strings.Lines(string(status)) {
 		if text, is := strings.CutPrefix(row, "VmHWM:"); is {
 			kib, _ := strconv.ParseInt(strings.Fields(text)[0], 10, 64)
 			u.peak = kib << 10
 		}
 	}
-	stat, _ := os.ReadFile(dir + "/stat") //nolint:errcheck,gosec // another system does not tell
+	stat, _ := os.ReadFile(dir + "/stat") //nolint:gosec // another system does not tell
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	if fields := strings.Fields(rest); len(fields) > 12 {
 		user, _ := strconv.ParseInt(fields[11], 10, 64)
@@ -153,7 +153,7 @@ func (o *other) usage() (u struct {
 
 // loadAverage is the system's, of the last minute.
 func loadAverage() float64 {
-	text, _ := os.ReadFile("/proc/loadavg") //nolint:errcheck // another system does not tell
+	text, _ := os.ReadFile("/proc/loadavg") // another system does not tell
 	first, _, _ := strings.Cut(string(text), " ")
 	average, _ := strconv.ParseFloat(first, 64)
 	return average
@@ -260,7 +260,9 @@ func (c *benchLineCmd) line(a *app, at netip.AddrPort) (*voice.Line, *media.Stre
 	}
 	say := func(key string) func(context.Context, *voice.Call) {
 		return func(ctx context.Context, c *voice.Call) {
-			for c.Say(ctx, key, nil) == nil { // until it is over
+			var over error
+			for over == nil {
+				over = c.Say(ctx, key, nil)
 			}
 		}
 	}

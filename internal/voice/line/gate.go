@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/emiago/sipgo/sip"
 )
@@ -29,6 +30,19 @@ func (l *Line) gate(from sip.TransportReadProps, data []byte) ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// ear is a socket that says when it is listened to.
+type ear struct {
+	*net.UDPConn
+	once      sync.Once
+	listening chan struct{} // closed then
+}
+
+// ReadFrom is net.PacketConn.
+func (e *ear) ReadFrom(b []byte) (int, net.Addr, error) {
+	e.once.Do(func() { close(e.listening) })
+	return e.UDPConn.ReadFrom(b)
 }
 
 // door is a listener that lets in only whom is known.

@@ -233,9 +233,9 @@ func TestHostile(t *testing.T) {
 
 // A call that is cancelled before it is answered never was one.
 func TestCancelled(t *testing.T) {
-	asked, go_ := make(chan struct{}), make(chan struct{})
+	asked, answered := make(chan struct{}), make(chan struct{})
 	r := newRig(t, func(cfg *Config) {
-		cfg.Number = func(string) (purchase.MSISDN, bool) { close(asked); <-go_; return 0, false }
+		cfg.Number = func(string) (purchase.MSISDN, bool) { close(asked); <-answered; return 0, false }
 		cfg.Serve = func(context.Context, *Call) { t.Error("served") }
 	})
 	x := r.raw()
@@ -244,7 +244,7 @@ func TestCancelled(t *testing.T) {
 	<-asked
 	x.request("CANCEL", 1, "i", "")
 	x.wants(200, "CANCEL")
-	close(go_)
+	close(answered)
 	x.wants(487, "INVITE")
 	x.request("ACK", 1, "i", "")
 	eventually(t, "over", func() bool { return r.line.Counts().Open == 0 })

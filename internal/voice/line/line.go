@@ -72,6 +72,7 @@ type Line struct {
 	open    atomic.Int64 // calls that are answered or about to be
 	dialled atomic.Int64 // the same of ours
 	counts  counts
+	ready   chan struct{} // closed when it listens
 	closing chan struct{} // closed when no more calls are taken
 	packets *net.UDPConn
 
@@ -108,7 +109,7 @@ func New(cfg Config) (*Line, error) {
 	if cfg.Address.Addr().IsUnspecified() {
 		return nil, errors.New("line: the address must be one that others can be told")
 	}
-	l := &Line{cfg: cfg, closing: make(chan struct{}), calls: map[string]*Call{}, peers: map[netip.Addr]int{}, registered: map[string]bool{}}
+	l := &Line{cfg: cfg, ready: make(chan struct{}), closing: make(chan struct{}), calls: map[string]*Call{}, peers: map[netip.Addr]int{}, registered: map[string]bool{}}
 	for _, t := range cfg.Trunks {
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("line: trunk %q: %w", t.Name, err)
@@ -202,7 +203,7 @@ func (l *Line) Run(ctx context.Context) error {
 	l.packets = packets
 	var serving sync.WaitGroup
 	failed := make(chan error, 2)
-	serving.Go(func() { failed <- l.server.ServeUDP(packets) })
+	serving.Go(func() { failed <- l.server.ServeUDP(&ear{UDPConn: packets, listening: l.ready}) })
 	serving.Go(func() { failed <- l.server.ServeTCP(door{streams, l}) })
 	for i := range l.cfg.Trunks {
 		if t := &l.cfg.Trunks[i]; t.Register {

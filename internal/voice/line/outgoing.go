@@ -60,9 +60,9 @@ func (l *Line) Dial(ctx context.Context, o Outgoing) (*Call, error) {
 		return nil, &Failure{Why: Unreachable, Cause: errFull}
 	}
 	a := &attempt{line: l, release: func() { l.dialled.Add(-1); l.over.Done() }}
-	if err := a.begin(ctx, o); err != nil {
+	if failure := a.begin(ctx, o); failure != nil {
 		a.release()
-		return nil, &Failure{Why: Unreachable, Cause: err}
+		return nil, failure
 	}
 	l.counts.dialled.Add(1)
 	res, failure := a.wait(ctx, o)
@@ -78,8 +78,22 @@ func (l *Line) Dial(ctx context.Context, o Outgoing) (*Call, error) {
 	return a.answered(res, o)
 }
 
-// begin sends the INVITE.
-func (a *attempt) begin(ctx context.Context, o Outgoing) (err error) {
+// begin sends the INVITE as soon as the line listens.
+func (a *attempt) begin(ctx context.Context, o Outgoing) *Failure {
+	select {
+	case <-a.line.ready:
+	case <-ctx.Done():
+		return cancelled(ctx)
+	case <-a.line.closing:
+		return &Failure{Why: Cancelled, Cause: errClosing}
+	}
+	if err := a.send(ctx, o); err != nil {
+		return &Failure{Why: Unreachable, Cause: err}
+	}
+	return nil
+}
+
+func (a *attempt) send(ctx context.Context, o Outgoing) (err error) {
 	l := a.line
 	var to sip.Uri
 	var at string
@@ -248,28 +262,20 @@ func (a *attempt) again(ctx context.Context, res *sip.Response) (bool, error) {
 	}
 	a.proofs++
 	var err error
-	switch {
-	case challenged(res, a.trunk):
+	if challenged(res, a.trunk) {
 		a.tx, a.req, err = a.line.prove(ctx, a.req, res, a.trunk)
 		return err == nil, err
-	case res.StatusCode == statusTooSmall:
-		least := res.GetHeader("Min-SE")
-		if least == nil {
-			return false, nil
-		}
-		seconds, err := strconv.Atoi(strings.TrimSpace(least.Value()))
-		if err != nil || seconds < minSession || seconds > maxSession {
-			return false, nil
-		}
-		req := a.req.Clone()
-		req.CSeq().SeqNo++
-		req.RemoveHeader("Via")
-		session{seconds: max(seconds, ourSession)}.ask(req, "")
-		a.req = req
-		a.tx, err = a.line.client.TransactionRequest(ctx, req, sipgo.ClientRequestAddVia)
-		return err == nil, unsent(err)
 	}
-	return false, nil
+	least, _ := strconv.Atoi(strings.TrimSpace(value(res, "Min-SE"))) // 0: it does not say
+	if res.StatusCode != statusTooSmall || least < minSession || least > maxSession {
+		return false, nil
+	}
+	a.req = a.req.Clone()
+	a.req.CSeq().SeqNo++
+	a.req.RemoveHeader("Via")
+	session{seconds: max(least, ourSession)}.ask(a.req, "")
+	a.tx, err = a.line.client.TransactionRequest(ctx, a.req, sipgo.ClientRequestAddVia)
+	return err == nil, unsent(err)
 }
 
 // answered makes a call of the answer.

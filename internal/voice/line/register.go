@@ -42,6 +42,11 @@ type registration struct {
 func (l *Line) register(t *Trunk) {
 	r := &registration{line: l, trunk: t, callID: rand.Text(), lasts: registerFor}
 	retry := firstRetry
+	select {
+	case <-l.ready:
+	case <-l.closing:
+		return
+	}
 	for {
 		lasts, err := r.tell(r.lasts)
 		l.note(t, err == nil)

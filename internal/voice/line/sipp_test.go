@@ -31,7 +31,7 @@ func sipp(t *testing.T, scenario, network, target string) (at netip.AddrPort, wa
 	if target != "" {
 		arguments = append(arguments, target)
 	}
-	cmd := exec.CommandContext(t.Context(), program, arguments...) //nolint:gosec // what was found on the PATH
+	cmd := exec.CommandContext(t.Context(), program, arguments...)
 	cmd.Dir = dir
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -40,8 +40,8 @@ func sipp(t *testing.T, scenario, network, target string) (at netip.AddrPort, wa
 	return at, func() {
 		t.Helper()
 		if err := cmd.Wait(); err != nil {
-			messages, _ := os.ReadFile(filepath.Join(dir, "messages")) //nolint:gosec // our own
-			failed, _ := os.ReadFile(filepath.Join(dir, "errors"))     //nolint:gosec // our own
+			messages, _ := os.ReadFile(filepath.Join(dir, "messages"))
+			failed, _ := os.ReadFile(filepath.Join(dir, "errors"))
 			t.Errorf("%s over %s: %v\n%s\n%s", scenario, network, err, failed, messages)
 		}
 	}

@@ -209,8 +209,7 @@ func TestSession(t *testing.T) {
 		{"theirs, forgotten", "100;refresher=uas", 200, errExpired},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var k *trunk
-			k = talks(t, c.session, func(req *sip.Request, tx sip.ServerTransaction) {
+			k := talks(t, c.session, func(req *sip.Request, tx sip.ServerTransaction) {
 				switch req.Method {
 				case sip.UPDATE:
 					answer(req, tx, c.code, sip.NewHeader("Session-Expires", c.session))

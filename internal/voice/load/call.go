@@ -75,18 +75,18 @@ func (on *call) talk(to netip.AddrPort) {
 	packet := make([]byte, headerSize+frameSize)
 	packet[0], packet[1] = 0x80, byte(sound.ALaw)
 	binary.BigEndian.PutUint32(packet[8:], uint32(to.Port()))
-	for i := range packet[headerSize:] {
-		packet[headerSize+i] = byte(i)
+	for i := headerSize; i < len(packet); i++ {
+		packet[i] = byte(i)
 	}
-	ticker := time.NewTicker(frame)
-	defer ticker.Stop()
+	next := on.clock.Now()
 	for n := uint32(0); ; n++ {
+		next = next.Add(frame)
 		select {
-		case <-ticker.C:
+		case <-on.clock.After(next.Sub(on.clock.Now())):
 		case <-on.over:
 			return
 		}
-		binary.BigEndian.PutUint16(packet[2:], uint16(n)) //nolint:gosec // it wraps around
+		binary.BigEndian.PutUint16(packet[2:], uint16(n))
 		binary.BigEndian.PutUint32(packet[4:], n*frameSize)
 		_, _ = on.socket.WriteToUDPAddrPort(packet, to) // as lossy as the network
 	}

@@ -70,8 +70,23 @@ func Open(cfg Config) (*Callers, error) {
 	server.OnBye(c.bye)
 	c.ua = &sipgo.DialogUA{Client: client, RewriteContact: true,
 		ContactHDR: sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: "caller", Host: at.IP.String(), Port: at.Port}}}
-	c.serving.Go(func() { _ = server.ServeUDP(packets) }) // ends when the packets do
+	e := &opening{UDPConn: packets, listening: make(chan struct{})}
+	c.serving.Go(func() { _ = server.ServeUDP(e) }) // ends when the packets do
+	<-e.listening
 	return c, nil
+}
+
+// opening is a socket that says when it is listened to.
+type opening struct {
+	*net.UDPConn
+	once      sync.Once
+	listening chan struct{} // closed then
+}
+
+// ReadFrom is net.PacketConn.
+func (o *opening) ReadFrom(b []byte) (int, net.Addr, error) {
+	o.once.Do(func() { close(o.listening) })
+	return o.UDPConn.ReadFrom(b)
 }
 
 // Close closes the telephones.

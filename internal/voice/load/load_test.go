@@ -77,7 +77,9 @@ func serve(t *testing.T, capacity, overflow int) netip.AddrPort {
 		t.Fatal(err)
 	}
 	talk := func(ctx context.Context, c *line.Call) {
-		for c.Say(ctx, "menu", nil) == nil { // until it is over
+		var over error
+		for over == nil {
+			over = c.Say(ctx, "menu", nil)
 		}
 	}
 	l, err := line.New(line.Config{Address: at, Identity: "121", Trunks: []line.Trunk{{Name: "load", Networks: []netip.Prefix{netip.PrefixFrom(at.Addr(), 8)}}},

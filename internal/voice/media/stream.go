@@ -41,6 +41,7 @@ type Stream struct {
 	agreed  bool
 	version uint64
 	source  netip.AddrPort // whose packets are taken, once one came
+	former  netip.AddrPort // whose were, before the call was moved
 	heard   purchase.Instant
 	gone    bool
 	out     rtp.Header
@@ -110,7 +111,7 @@ func (s *Stream) agree(body []byte) error {
 		return ErrCodec
 	}
 	if session.Peer != s.session.Peer {
-		s.source, s.pressed = netip.AddrPort{}, false
+		s.former, s.source, s.pressed = s.source, netip.AddrPort{}, false
 	}
 	s.session, s.agreed, s.heard = session, true, s.all.cfg.Clock.Now()
 	return nil
@@ -283,7 +284,7 @@ func (s *Stream) take(p *rtp.Packet, from netip.AddrPort) (to *Stream, law sound
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	peer := netip.AddrPortFrom(s.session.Peer.Addr().Unmap(), s.session.Peer.Port())
-	if !s.agreed || from.Addr() != peer.Addr() || s.source.IsValid() && from != s.source && from != peer {
+	if !s.agreed || from.Addr() != peer.Addr() || from != peer && (from == s.former || s.source.IsValid() && from != s.source) {
 		s.strangers.Add(1)
 		return nil, 0, nil
 	}
