@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,20 +17,20 @@ import (
 // full is a store that takes no calls for a while, and refuses some for good.
 type full struct {
 	*store.Memory
-	err    error
-	writes int
+	down   atomic.Bool
+	writes atomic.Int64
 }
 
 func (f *full) AddCalls(ctx context.Context, calls []centre.Call, refused []centre.Refused) error {
-	if f.err != nil {
-		return f.err
+	if f.down.Load() {
+		return purchase.ErrUnavailable
 	}
 	for i := range calls {
 		if calls[i].Trunk == "bad" {
 			return errors.New("rejected")
 		}
 	}
-	f.writes++
+	f.writes.Add(1)
 	return f.Memory.AddCalls(ctx, calls, refused)
 }
 
@@ -66,11 +67,11 @@ func TestCallsAreWrittenTogether(t *testing.T) {
 		}
 		r.Refuse(clock{}.Now())
 		time.Sleep(2 * time.Second)
-		if got := ofToday(t, s); got.Offered != 1201 || got.Refused != 1 || f.writes != 3 {
-			t.Errorf("%+v in %d writes", got, f.writes)
+		if got := ofToday(t, s); got.Offered != 1201 || got.Refused != 1 || f.writes.Load() != 3 {
+			t.Errorf("%+v in %d writes", got, f.writes.Load())
 		}
 		// While the store takes nothing, what comes is kept; what finds no room is counted.
-		f.err = purchase.ErrUnavailable
+		f.down.Store(true)
 		for i := range 2500 {
 			r.Add(brief(2000 + i))
 		}
@@ -81,7 +82,7 @@ func TestCallsAreWrittenTogether(t *testing.T) {
 		if r.Lost() != 500 {
 			t.Errorf("lost %d", r.Lost())
 		}
-		f.err = nil
+		f.down.Store(false)
 		time.Sleep(2 * time.Second)
 		if got := ofToday(t, s); got.Offered != 3206 || got.Refused != 6 {
 			t.Errorf("%+v", got)
@@ -110,7 +111,7 @@ func TestWhatIsRefusedKeepsNothingElseBack(t *testing.T) {
 			t.Errorf("%+v, lost %d", got, r.Lost())
 		}
 		// A store that does not answer at the end does not keep the process from ending.
-		f.err = purchase.ErrUnavailable
+		f.down.Store(true)
 		r.Add(brief(4))
 		synctest.Wait()
 		if stop(); r.Lost() != 2 {
