@@ -289,6 +289,7 @@ func TestConsole(t *testing.T) {
 		if err := n.Resume(t.Context(), 1); !errors.Is(err, centre.ErrExtension) {
 			t.Errorf("the telephone is somebody else's now: %v", err)
 		}
+		synctest.Wait()
 		var states []centre.State
 		for _, told := range n.told {
 			states = append(states, told.State)
@@ -398,6 +399,7 @@ func TestNodesShareAgents(t *testing.T) {
 		time.Sleep(time.Second)
 		b := one.want(waits, 1)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if last := two.told[len(two.told)-1]; last != b {
 			t.Errorf("the other node was told of %+v, not %+v", last, b)
 		}
