@@ -183,24 +183,25 @@ func stepAll(t *testing.T, d *regulator.Desk, now purchase.Instant) {
 const hour = 3_600_000_000
 
 // called adds calls of every kind that ended by an instant, as they come in: a few an hour, each once.
-func (in installation) called(ctx context.Context, to purchase.Instant) error {
+func (i installation) called(ctx context.Context, to purchase.Instant) error {
 	at := to - to%hour
 	var calls []centre.Call
-	for i, release := range centre.Releases {
-		second := purchase.Instant(1_000_000 * (1 + i*int(at/hour)%17))
-		c := centre.Call{ID: fmt.Sprintf("%d-%d", at/hour, i), Number: 22670000001, Language: "fr", Release: release,
-			At: at - 600_000_000, Answered: at - 600_000_000 + 2*second, Ended: at - purchase.Instant(i)}
-		switch release {
-		case centre.Spoken:
+	for n, release := range centre.Releases {
+		second := purchase.Instant(1_000_000 * (1 + n*int(at/hour)%17))
+		c := centre.Call{ID: fmt.Sprintf("%d-%d", at/hour, n), Number: 22670000001, Language: "fr", Release: release,
+			At: at - 600_000_000, Answered: at - 600_000_000 + 2*second, Ended: at - purchase.Instant(n)}
+		if release == centre.Spoken {
 			c.Queued, c.Taken, c.Staff = c.Answered+3*second, c.Answered+7*second, 1
-		case centre.Abandoned:
+		}
+		if release == centre.Abandoned {
 			c.Queued = c.Answered + second
-		case centre.Promised:
+		}
+		if release == centre.Promised {
 			c.Callback = 1 << 40 // of which there is nothing
 		}
 		calls = append(calls, c)
 	}
-	return in.AddCalls(ctx, calls, []centre.Refused{{Epoch: 1, Hour: at - hour, Count: int(at/hour) % 5}})
+	return i.AddCalls(ctx, calls, []centre.Refused{{Epoch: 1, Hour: at - hour, Count: int(at/hour) % 5}})
 }
 
 // played is July 2024, played in a database while its days are summed up as they end.

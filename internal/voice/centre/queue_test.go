@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -294,8 +295,9 @@ func TestConsole(t *testing.T) {
 		for _, told := range n.told {
 			states = append(states, told.State)
 		}
-		if want := "[ready ringing talking wrapping ready away ready]"; fmt.Sprint(states) != want {
-			t.Errorf("told of %v, not %s", states, want)
+		want := []centre.State{centre.Ready, centre.Ringing, centre.Talking, centre.Wrapping, centre.Ready, centre.Away, centre.Ready}
+		if !slices.Equal(states, want) {
+			t.Errorf("told of %v, not %v", states, want)
 		}
 	})
 }
