@@ -18,7 +18,7 @@ const (
 	Messages    Kind = "messages"    // the texts of notices and other messages to customers
 	Attachments Kind = "attachments" // files of cases that are over
 	Looks       Kind = "looks"       // which of the staff looked at what
-	Calls       Kind = "calls"       // to line 121; days' figures stay
+	Calls       Kind = "calls"       // whose the calls to line 121 were; what became of them stays
 	Statements  Kind = "statements"  // the lines of partners' statements; their sums stay
 )
 

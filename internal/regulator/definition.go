@@ -139,12 +139,13 @@ const (
 	fromJournal   = "posting, evidence"
 	fromCases     = "case_entry"
 	fromCallbacks = "callback, callback_attempt"
+	fromCalls     = "call"
 	fromIncidents = "incident_entry, incident_purchase"
 	fromPauses    = "sales_pause"
 )
 
 // Definitions are all figures, in the order in which they are shown.
-var Definitions = slices.Concat(ofPurchases, ofMoney, ofTimes, ofCare, ofIncidents)
+var Definitions = slices.Concat(ofPurchases, ofMoney, ofTimes, ofCare, ofCalls, ofIncidents)
 
 var ofPurchases = []Definition{
 	{"purchases", Count, "Achats", "Purchases", "Achats faits par des clients dans la période.", "Purchases that customers made in the period.", fromPurchases,
@@ -233,16 +234,51 @@ var ofCare = []Definition{
 	{"callbacks_broken", Count, "Rappels manqués", "Callbacks broken", "Promesses dont le créneau est passé dans la période sans que le client soit joint.", "Promises whose window passed in the period without the customer being spoken with.", fromCallbacks, count(func(f *Figures) int64 { return f.Broken })},
 	{"callbacks_cancelled", Count, "Rappels annulés par le client", "Callbacks cancelled by the customer", "Promesses que le client n'a plus voulues.", "Promises that the customer did not want any more.", fromCallbacks, count(func(f *Figures) int64 { return f.Cancelled })},
 	{"wait_mean", Duration, "Attente moyenne avant un rappel", "Mean wait for a callback", "De la promesse à la conversation, pour les rappels tenus dans la période.", "From the promise to the conversation, of the callbacks kept in the period.", fromCallbacks,
-		func(f *Figures, _ *Limits) Value {
-			n := f.Waited.Count()
-			if n == 0 {
-				return Value{Absent: true}
-			}
-			return Value{Took: time.Duration(f.WaitedInAll/n) * time.Microsecond}
-		}},
+		func(f *Figures, _ *Limits) Value { return mean(f.WaitedInAll, f.Waited.Count()) }},
 	{"wait_p95", Duration, "Attente avant un rappel, 95 % les plus rapides", "Wait for a callback, fastest 95 %", "Le même délai, pour 95 % au plus.", "The same time, for 95 % at most.", fromCallbacks, fastest(95, waited)},
 	{"wait_within", Share, "Rappels tenus dans la limite", "Callbacks kept within the limit", "Des rappels tenus, ceux dont l'attente n'excède pas la limite du profil.", "Of the callbacks kept, those whose wait does not exceed the profile's limit.", fromCallbacks,
 		within(func(l *Limits) time.Duration { return l.Call }, waited)},
+}
+
+// calls counts calls by how they ended.
+func calls(release string) func(*Figures, *Limits) Value {
+	return count(func(f *Figures) int64 { return f.Calls.Answered[release] })
+}
+
+// mean is an average of microseconds.
+func mean(inAll, n int64) Value {
+	if n == 0 {
+		return Value{Absent: true}
+	}
+	return Value{Took: time.Duration(inAll/n) * time.Microsecond}
+}
+
+// untilSpoken are the waits for an agent, by telephone or until the callback.
+func untilSpoken(f *Figures) (all Times) {
+	all.add(f.Calls.Agent)
+	all.add(f.Waited)
+	return all
+}
+
+var ofCalls = []Definition{
+	{"calls_offered", Count, "Appels offerts", "Calls offered", "Appels au centre d'appels qui ont pris fin ou ont été refusés dans la période.", "Calls to the call centre that ended, or were refused, in the period.", "call, call_refused",
+		count(func(f *Figures) int64 { return f.Calls.Offered() })},
+	{"calls_answered", Count, "Appels décrochés", "Calls answered", "De ces appels, ceux qui ont été décrochés, par la ligne elle-même ou par un agent ; les autres ont été refusés avec l'heure d'un nouvel essai.", "Of those calls, the ones that were answered, by the line itself or by an agent; the others were refused with the time to try again.", fromCalls,
+		count(func(f *Figures) int64 { return f.Calls.Answered.Count() })},
+	{"calls_informed", Count, "Appels réglés par l'information seule", "Calls released by information alone", "Appels dont le client a entendu ce qu'il y a à entendre, et n'a rien demandé de plus.", "Calls whose customer heard what there is to hear, and asked for nothing more.", fromCalls, calls("informed")},
+	{"calls_agent", Count, "Appels parlés avec un agent", "Calls to agents", "Appels dont le client a parlé avec un agent.", "Calls whose customer spoke with an agent.", fromCalls, calls("spoken")},
+	{"calls_abandoned", Count, "Appels abandonnés", "Calls abandoned", "Appels raccrochés pendant l'attente d'un agent, ou avant que tout soit dit.", "Calls hung up while waiting for an agent, or before all was said.", fromCalls, calls("abandoned")},
+	{"calls_prompt", Share, "Appels décrochés en 20 s", "Calls answered within 20 s", "Des appels offerts, ceux qui ont été décrochés en 20 s au plus ; pour qui voulait un agent, par l'agent (ETSI EG 202 057-1).", "Of the calls offered, those that were answered within 20 s; for whom wished for an agent, by the agent (ETSI EG 202 057-1).", "call, call_refused",
+		func(f *Figures, _ *Limits) Value {
+			return Value{N: f.Calls.Prompt, Of: f.Calls.Offered(), Absent: f.Calls.Offered() == 0}
+		}},
+	{"calls_answer_mean", Duration, "Délai moyen de décroché", "Average speed of answer", "De l'appel au décroché, par la ligne elle-même.", "From the call to its answer, by the line itself.", fromCalls,
+		func(f *Figures, _ *Limits) Value { return mean(f.Calls.AnswerInAll, f.Calls.Answered.Count()) }},
+	{"agent_wait_mean", Duration, "Attente moyenne d'un agent, rappels compris", "Mean wait for an agent, callbacks included", "Du souhait d'un agent à l'agent, ou de la promesse d'un rappel à la conversation.", "From the wish for an agent to the agent, or from the promise of a callback to the conversation.", "call, callback, callback_attempt",
+		func(f *Figures, _ *Limits) Value {
+			return mean(f.Calls.AgentInAll+f.WaitedInAll, f.Calls.Agent.Count()+f.Waited.Count())
+		}},
+	{"agent_wait_p95", Duration, "Attente d'un agent, rappels compris, 95 % les plus rapides", "Wait for an agent, callbacks included, fastest 95 %", "Le même délai, pour 95 % au plus.", "The same time, for 95 % at most.", "call, callback, callback_attempt", fastest(95, untilSpoken)},
 }
 
 var ofIncidents = []Definition{

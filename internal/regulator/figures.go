@@ -72,10 +72,33 @@ type Figures struct {
 	Cancelled   int64 `json:"cancelled"`     // by the customer
 	Waited      Times `json:"waited"`        // from the promise to the conversation
 	WaitedInAll int64 `json:"waited_in_all"` // microseconds
+	Calls       Calls `json:"calls"`         // to the line
 
 	Incidents []Incident `json:"incidents"` // that lasted in the time
 	Pauses    []Pause    `json:"pauses"`    // likewise
 }
+
+// Calls are calls to the line that ended in a time, or were refused in its hours.
+type Calls struct {
+	Answered    ByKey `json:"answered"` // by how they ended
+	Refused     int64 `json:"refused"`
+	Prompt      int64 `json:"prompt"`        // answered within 20 s; for those who wished for an agent, by the agent
+	AnswerInAll int64 `json:"answer_in_all"` // microseconds, from the offer to the answer
+	Agent       Times `json:"agent"`         // from the wish for an agent to the agent
+	AgentInAll  int64 `json:"agent_in_all"`  // microseconds
+}
+
+func (c *Calls) add(more *Calls) {
+	c.Answered.add(more.Answered)
+	c.Agent.add(more.Agent)
+	c.Refused += more.Refused
+	c.Prompt += more.Prompt
+	c.AnswerInAll += more.AnswerInAll
+	c.AgentInAll += more.AgentInAll
+}
+
+// Offered are those that were answered or refused.
+func (c *Calls) Offered() int64 { return c.Answered.Count() + c.Refused }
 
 // ByKey is counts by a code.
 type ByKey map[string]int64
@@ -144,6 +167,7 @@ func (f *Figures) Add(next *Figures) {
 	f.Broken += next.Broken
 	f.Cancelled += next.Cancelled
 	f.WaitedInAll += next.WaitedInAll
+	f.Calls.add(&next.Calls)
 	f.Failures = merged(f.Failures, next.Failures, compareFailures, func(into *Failure, more Failure) { into.add(more.Sum) })
 	f.Incidents = merged(f.Incidents, next.Incidents, func(a, b Incident) int { return cmp.Compare(a.ID, b.ID) }, func(into *Incident, more Incident) {
 		into.Lasted += more.Lasted

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"tenu/internal/sim"
 	"tenu/internal/store"
 	"tenu/internal/testpeer"
+	"tenu/internal/voice/centre"
 )
 
 func TestMain(m *testing.M) { os.Exit(testpeer.Main(m)) }
@@ -177,6 +179,31 @@ func stepAll(t *testing.T, d *regulator.Desk, now purchase.Instant) {
 	}
 }
 
+// hour is in microseconds.
+const hour = 3_600_000_000
+
+// called adds calls of every kind that ended by an instant, as they come in: a few an hour, each once.
+func (i installation) called(ctx context.Context, to purchase.Instant) error {
+	at := to - to%hour
+	var calls []centre.Call
+	for n, release := range centre.Releases {
+		second := purchase.Instant(1_000_000 * (1 + n*int(at/hour)%17))
+		c := centre.Call{ID: fmt.Sprintf("%d-%d", at/hour, n), Number: 22670000001, Language: "fr", Release: release,
+			At: at - 600_000_000, Answered: at - 600_000_000 + 2*second, Ended: at - purchase.Instant(n)}
+		if release == centre.Spoken {
+			c.Queued, c.Taken, c.Staff = c.Answered+3*second, c.Answered+7*second, 1
+		}
+		if release == centre.Abandoned {
+			c.Queued = c.Answered + second
+		}
+		if release == centre.Promised {
+			c.Callback = 1 << 40 // of which there is nothing
+		}
+		calls = append(calls, c)
+	}
+	return i.AddCalls(ctx, calls, []centre.Refused{{Epoch: 1, Hour: at - hour, Count: int(at/hour) % 5}})
+}
+
 // played is July 2024, played in a database while its days are summed up as they end.
 func played(t *testing.T, dsn string, ofThatDay, ofOthers int) (installation, *regulator.Desk, *settable) {
 	t.Helper()
@@ -186,6 +213,11 @@ func played(t *testing.T, dsn string, ofThatDay, ofOthers int) (installation, *r
 	desk := newDesk(t, in, clock)
 	due := purchase.Instant(0)
 	script.Pace = func(ctx context.Context, to purchase.Instant) (err error) {
+		if to/hour != clock.now/hour {
+			if err := in.called(ctx, to); err != nil {
+				return err
+			}
+		}
 		for clock.now = to; to >= due && err == nil; {
 			if due, err = desk.Step(ctx, to); due == to {
 				due = 0

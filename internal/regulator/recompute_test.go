@@ -57,6 +57,12 @@ var recomputed = map[string]string{ //nolint:gosec // SQL, and no secret
 	"callbacks_broken":    `SELECT count(*) FROM callback WHERE state = 4 AND closed_at >= F AND closed_at < T`,
 	"callbacks_cancelled": `SELECT count(*) FROM callback WHERE state = 3 AND closed_at >= F AND closed_at < T`,
 
+	"calls_offered":   `SELECT (SELECT count(*) FROM call WHERE ended_at >= F AND ended_at < T) + (SELECT CAST(coalesce(sum(refused), 0) AS BIGINT) FROM call_refused WHERE hour >= F AND hour < T)`,
+	"calls_answered":  `SELECT count(*) FROM call WHERE ended_at >= F AND ended_at < T`,
+	"calls_informed":  `SELECT count(*) FROM call WHERE release = 'informed' AND ended_at >= F AND ended_at < T`,
+	"calls_agent":     `SELECT count(*) FROM call WHERE release = 'spoken' AND ended_at >= F AND ended_at < T`,
+	"calls_abandoned": `SELECT count(*) FROM call WHERE release = 'abandoned' AND ended_at >= F AND ended_at < T`,
+
 	"customers_affected": `SELECT count(*) FROM (SELECT incident, number, min(at) AS first FROM incident_purchase GROUP BY incident, number) x WHERE first >= F AND first < T`,
 	"purchases_affected": `SELECT count(*) FROM incident_purchase WHERE at >= F AND at < T`,
 	"pauses":             `SELECT count(*) FROM sales_pause WHERE at < T AND (ended_at = 0 OR ended_at > F)`,
@@ -78,7 +84,10 @@ var durations = map[string]string{ //nolint:gosec // likewise
 	"resolution": `SELECT s.at - (SELECT min(x.at) FROM case_entry x WHERE x.case_id = s.case_id AND x.by_kind IN (3, 4, 5) AND x.event IN ('opened', 'reported') AND x.seq < s.seq)
 		FROM case_entry s WHERE s.event = 'settled' AND s.at >= F AND s.at < T
 		AND s.case_id IN (SELECT case_id FROM case_entry x WHERE x.by_kind IN (3, 4, 5) AND x.event IN ('opened', 'reported') AND x.seq < s.seq)`,
-	"wait": `SELECT a.at - k.at FROM callback k, callback_attempt a WHERE a.callback = k.id AND a.ring = 2 AND k.state = 2 AND k.closed_at >= F AND k.closed_at < T`,
+	"answer":   `SELECT answered_at - at FROM call WHERE ended_at >= F AND ended_at < T`,
+	"unwished": `SELECT answered_at - at FROM call WHERE callback = 0 AND queued_at = 0 AND ended_at >= F AND ended_at < T`,
+	"agent":    `SELECT taken_at - queued_at FROM call WHERE taken_at > 0 AND ended_at >= F AND ended_at < T`,
+	"wait":     `SELECT a.at - k.at FROM callback k, callback_attempt a WHERE a.callback = k.id AND a.ring = 2 AND k.state = 2 AND k.closed_at >= F AND k.closed_at < T`,
 	"held": `SELECT T - since FROM (SELECT m.purchase, min(CASE WHEN a.id = m.credit THEN m.at END) AS since FROM account a JOIN posting m ON a.id IN (m.debit, m.credit)
 		WHERE (a.name = 'held' OR a.name LIKE 'orphans/%') AND m.at < T AND m.purchase NOT IN (SELECT id FROM purchase WHERE payer = 'house')
 		GROUP BY m.purchase HAVING sum(CASE WHEN a.id = m.credit THEN m.amount ELSE -m.amount END) <> 0) x`,
@@ -248,15 +257,30 @@ func same(t *testing.T, db *sql.DB, s regulator.Span, f *regulator.Figures) (che
 	is("breaches", strconv.Itoa(all-inTime+settling-pending))
 	fresh, held := kept(24*time.Hour, "held")
 	is("held_late", strconv.Itoa(held-fresh))
-	mean := ""
-	if n := len(took["wait"]); n > 0 {
-		var sum time.Duration
-		for _, d := range took["wait"] {
-			sum += d
+	mean := func(figure string, of ...string) {
+		var sum, n time.Duration
+		for _, name := range of {
+			for _, d := range took[name] {
+				sum, n = sum+d, n+1
+			}
 		}
-		mean = strconv.FormatInt((sum / time.Duration(n)).Truncate(time.Microsecond).Milliseconds(), 10)
+		want := ""
+		if n > 0 {
+			want = strconv.FormatInt((sum / n).Truncate(time.Microsecond).Milliseconds(), 10)
+		}
+		is(figure, want)
 	}
-	is("wait_mean", mean)
+	mean("wait_mean", "wait")
+	mean("calls_answer_mean", "answer")
+	mean("agent_wait_mean", "agent", "wait")
+	took["spoken"] = slices.Sorted(slices.Values(slices.Concat(took["agent"], took["wait"])))
+	fastest("agent_wait_p95", "spoken", 95)
+	prompt, _ := kept(20*time.Second, "agent", "unwished")
+	offered := ""
+	if n := r.one(recomputed["calls_offered"]); n > 0 {
+		offered = fmt.Sprintf("%d/%d", prompt, n)
+	}
+	is("calls_prompt", offered)
 	checked += sameFailures(t, f, r.failed())
 	delete(values, "failed")
 	delete(values, "complaints_share") // of two that are checked
@@ -362,7 +386,7 @@ func sameOver(t *testing.T, in installation, desk *regulator.Desk, spans []regul
 
 // carried are the tables that figures are counted from, in an order in which they can be filled.
 var carried = []string{"account", "purchase", "attempt", "evidence", "posting", "notice", "care_case", "case_file", "case_entry", "callback", "callback_attempt", "incident", "incident_entry",
-	"incident_purchase", "sales_pause"}
+	"incident_purchase", "sales_pause", "call", "call_refused"}
 
 // carryOver copies what figures are counted from into another database.
 func carryOver(t *testing.T, from, to installation) {

@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tenu/internal/incident"
 	"tenu/internal/money"
 	"tenu/internal/purchase"
 	"tenu/internal/regulator"
+	"tenu/internal/voice/centre"
 )
 
 // tenths is a duration in microseconds as regulator.Times counts it.
@@ -53,7 +55,7 @@ func (s *Store) Flows(ctx context.Context, span regulator.Span, house string) (r
 	var f regulator.Figures
 	err := s.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		w := &flowing{ctx: ctx, tx: tx, span: span, arguments: []any{int64(span.From), int64(span.Till), house}}
-		for _, part := range []func() error{w.made, w.movements, w.times, w.declined, w.undelivered, w.undone, w.cases, w.callbacks, w.incidents, w.pauses} {
+		for _, part := range []func() error{w.made, w.movements, w.times, w.declined, w.undelivered, w.undone, w.cases, w.callbacks, w.calls, w.incidents, w.pauses} {
 			if err := part(); err != nil {
 				return err
 			}
@@ -250,6 +252,29 @@ func (w *flowing) callbacks() error {
 		return err
 	}
 	return w.each(into(&w.f.Waited), `SELECT `+tenths(`d`)+`, count(*) FROM (`+waited+`) x GROUP BY 1`)
+}
+
+// calls counts the calls that ended in the time, and those refused in its hours.
+func (w *flowing) calls() error {
+	c := &w.f.Calls
+	if err := w.tx.QueryRowContext(w.ctx, `SELECT CAST(coalesce(sum(refused), 0) AS BIGINT) FROM call_refused WHERE hour >= $1 AND hour < $2`, w.arguments[:2]...).Scan(&c.Refused); err != nil {
+		return err
+	}
+	const over = ` FROM call WHERE ended_at >= $1 AND ended_at < $2`
+	c.Answered = regulator.ByKey{}
+	prompt := strconv.FormatInt(centre.Prompt.Microseconds(), 10)
+	if err := w.each(func(rows *sql.Rows) error {
+		var release string
+		var n, prompt, answer, agent int64
+		err := rows.Scan(&release, &n, &prompt, &answer, &agent)
+		c.Answered[release] = n
+		c.Prompt, c.AnswerInAll, c.AgentInAll = c.Prompt+prompt, c.AnswerInAll+answer, c.AgentInAll+agent
+		return err
+	}, `SELECT release, count(*), sum(CASE WHEN taken_at <> 0 AND taken_at - queued_at <= `+prompt+` OR queued_at = 0 AND callback = 0 AND answered_at - at <= `+prompt+` THEN 1 ELSE 0 END),
+		CAST(sum(answered_at - at) AS BIGINT), CAST(sum(CASE WHEN taken_at <> 0 THEN taken_at - queued_at ELSE 0 END) AS BIGINT)`+over+` GROUP BY release`); err != nil {
+		return err
+	}
+	return w.each(into(&c.Agent), `SELECT `+tenths(`d`)+`, count(*) FROM (SELECT taken_at - queued_at AS d`+over+` AND taken_at <> 0) x GROUP BY 1`)
 }
 
 // dimensions are the words of what a series is of.

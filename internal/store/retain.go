@@ -45,7 +45,7 @@ var agedRows = []aged{
 	{person.Messages, "notice", "purchase fact to_number", `text <> '' AND sent_at <> 0 AND at < {t}`, `text = ''`},
 	{person.Messages, "care_message", "id", `text <> '' AND sent_at <> 0 AND at < {t}`, `text = ''`},
 	{person.Looks, "look", "id", `at < {t}`, ""},
-	{person.Calls, "call", "id", `at < {t}`, ""},
+	{person.Calls, "call", "id", `number <> 0 AND at < {t}`, `number = 0`},
 	{person.Statements, "statement_part", "statement seq", `EXISTS (SELECT 1 FROM statement s WHERE s.id = statement_part.statement AND s.to_at < {t})
 		AND NOT EXISTS (SELECT 1 FROM statement_break b WHERE b.statement = statement_part.statement AND b.status <> 4)`, ""},
 }

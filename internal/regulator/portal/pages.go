@@ -168,7 +168,7 @@ func (p *Portal) today(v *visit) (*nowPage, error) {
 	show := &nowPage{frame: v.frame("now"), Profile: p.cfg.Profile.Name[v.Lang], Failures: v.failures(day.Figures)}
 	show.Live = true
 	show.Tiles = v.some(day.Figures, limits, "purchases", "credited", "failed", "held_amount", "held_max", "refund_within", "settle_within", "breaches", "exposure_amount", "complaints",
-		"callbacks_kept", "callbacks_broken")
+		"calls_offered", "calls_prompt", "agent_wait_mean", "callbacks_kept", "callbacks_broken")
 	show.Month = v.some(so.Figures, limits, "purchases", "charged_amount", "credited_amount", "refunded_amount", "failed", "refund_within", "settle_within", "breaches", "complaints", "incident_time",
 		"customers_affected", "pause_time")
 	held := draw.Held(items, v.At, limits.Settle)

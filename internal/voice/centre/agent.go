@@ -195,18 +195,26 @@ func (q *Queue) Over(ctx context.Context, a Agent) error {
 }
 
 func (q *Queue) end(ctx context.Context, a Agent, wish State) error {
-	q.mu.Lock()
-	if h, ours := q.held[a.Staff]; ours && h.call == a.Call {
-		h.wish = wish
-		q.held[a.Staff] = h
-	}
-	q.mu.Unlock()
-	if err := q.take(ctx); err != nil {
-		return err
-	}
-	defer q.pass()
 	defer q.wakeUp()
-	return q.settle(ctx, a.Staff, a.Call, wish)
+	err := q.take(ctx)
+	if err == nil {
+		err = q.settle(ctx, a.Staff, a.Call, wish)
+		q.pass()
+	}
+	if err != nil && !errors.Is(err, ErrStale) {
+		q.wish(a.Staff, a.Call, wish)
+	}
+	return err
+}
+
+// wish lets Run tell the store what an agent is to be after a call.
+func (q *Queue) wish(staff auth.StaffID, call string, wish State) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if h, ours := q.held[staff]; ours && h.call == call {
+		h.wish = wish
+		q.held[staff] = h
+	}
 }
 
 // settle lets an agent be what is wished after a call: Away; Wrapping, when they talked; or Ready, when they did not.

@@ -122,13 +122,13 @@ type Figures struct {
 func (f *Figures) Answered() int { return f.Offered - f.Refused }
 
 var (
-	// ErrStale: somebody else changed it meanwhile; read it again.
+	// ErrStale says that somebody else changed it meanwhile.
 	ErrStale = errors.New("centre: changed meanwhile")
-	// ErrExtension: that is no telephone, or somebody else is at it.
+	// ErrExtension says that it is no telephone, or that somebody else is at it.
 	ErrExtension = errors.New("centre: the telephone is taken, or is none")
-	// ErrBusy: the agent has a call at hand.
+	// ErrBusy says that the agent has a call.
 	ErrBusy = errors.New("centre: the agent has a call")
-	// ErrFull: nobody more can wait.
+	// ErrFull says that nobody more can wait.
 	ErrFull = errors.New("centre: too many wait")
 )
 

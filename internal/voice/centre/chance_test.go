@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,11 +24,18 @@ import (
 // shaky is a store that does not answer now and then, with or without having done what it was told.
 type shaky struct {
 	centre.Store
+	share atomic.Int64 // of a hundred calls
+	mu    sync.Mutex
 	d     *rand.Rand
-	share int // of a hundred calls
 }
 
-func (s *shaky) fails() bool { return s.d.IntN(100) < s.share }
+func (s *shaky) chance(of int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.d.IntN(of)
+}
+
+func (s *shaky) fails() bool { return int64(s.chance(100)) < s.share.Load() }
 
 func (s *shaky) OnDuty(ctx context.Context, since purchase.Instant) ([]centre.Agent, error) {
 	if s.fails() {
@@ -46,9 +55,9 @@ func (s *shaky) MoveAgents(ctx context.Context, agents ...centre.Agent) (int, er
 	switch {
 	case !s.fails():
 		return s.Store.MoveAgents(ctx, agents...)
-	case s.d.IntN(3) == 0:
+	case s.chance(3) == 0:
 		return 0, purchase.ErrUnavailable
-	case s.d.IntN(2) == 0:
+	case s.chance(2) == 0:
 		return 0, purchase.ErrCommitUnknown
 	}
 	if _, err := s.Store.MoveAgents(ctx, agents...); err != nil {
@@ -283,7 +292,7 @@ func (d *day) crash() {
 
 // settle lets the store answer, all agents be there and answer: nobody who did not leave may be left waiting.
 func (d *day) settle() {
-	d.shaky.share = 0
+	d.shaky.share.Store(0)
 	for range 100 {
 		for id := auth.StaffID(1); id <= agents; id++ {
 			d.allow(d.nodes[0].Sign(d.ctx, id, fmt.Sprint("at-", id)), centre.ErrBusy)
@@ -320,7 +329,8 @@ func TestNobodyIsLost(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			memory := store.NewMemory()
 			seed := rapid.Uint64().Draw(rt, "seed")
-			d := &day{t: rt, ctx: ctx, store: memory, shaky: &shaky{Store: memory, d: rand.New(rand.NewPCG(seed, 0)), share: 15}} //nolint:gosec // replayable on purpose
+			d := &day{t: rt, ctx: ctx, store: memory, shaky: &shaky{Store: memory, d: rand.New(rand.NewPCG(seed, 0))}} //nolint:gosec // replayable on purpose
+			d.shaky.share.Store(15)
 			defer func() {
 				end()
 				synctest.Wait()

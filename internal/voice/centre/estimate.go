@@ -53,6 +53,7 @@ func (h *handled) see(a *Agent) {
 			h.ended = h.ended[max(0, len(h.ended)-most):]
 		}
 		delete(h.began, a.Staff)
+	case Wrapping: // is part of it
 	}
 }
 

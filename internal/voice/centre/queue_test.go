@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -289,12 +290,14 @@ func TestConsole(t *testing.T) {
 		if err := n.Resume(t.Context(), 1); !errors.Is(err, centre.ErrExtension) {
 			t.Errorf("the telephone is somebody else's now: %v", err)
 		}
+		synctest.Wait()
 		var states []centre.State
 		for _, told := range n.told {
 			states = append(states, told.State)
 		}
-		if want := "[ready ringing talking wrapping ready away ready]"; fmt.Sprint(states) != want {
-			t.Errorf("told of %v, not %s", states, want)
+		want := []centre.State{centre.Ready, centre.Ringing, centre.Talking, centre.Wrapping, centre.Ready, centre.Away, centre.Ready}
+		if !slices.Equal(states, want) {
+			t.Errorf("told of %v, not %v", states, want)
 		}
 	})
 }
@@ -398,6 +401,7 @@ func TestNodesShareAgents(t *testing.T) {
 		time.Sleep(time.Second)
 		b := one.want(waits, 1)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if last := two.told[len(two.told)-1]; last != b {
 			t.Errorf("the other node was told of %+v, not %+v", last, b)
 		}

@@ -46,6 +46,7 @@ CREATE TABLE call (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX call_number ON call (number, at);
 CREATE INDEX call_at ON call (at);
+CREATE INDEX call_ended ON call (ended_at);
 
 -- How many calls each process refused in an hour.
 CREATE TABLE call_refused (
