@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"tenu/internal/care"
 	"tenu/internal/purchase"
@@ -128,7 +130,7 @@ func (s *Store) putBreaks(ctx context.Context, tx *sql.Tx, k *breakPlan, stateme
 		rows = append(rows, append([]any{b.ID}, values...))
 		entry(b, "found")
 	}
-	if err := insertRows(ctx, tx, `statement_break (id, `+breakColumns+`)`, "", rows); err != nil {
+	if err := s.addRows(ctx, tx, `statement_break (id, `+breakColumns+`)`, rows); err != nil {
 		return err
 	}
 	for i := range k.changed {
@@ -148,7 +150,7 @@ func (s *Store) putBreaks(ctx context.Context, tx *sql.Tx, k *breakPlan, stateme
 			return err
 		}
 	}
-	if err := insertRows(ctx, tx, `statement_break_entry (`+breakEntryColumns+`)`, "", entries); err != nil {
+	if err := s.addRows(ctx, tx, `statement_break_entry (`+breakEntryColumns+`)`, entries); err != nil {
 		return err
 	}
 	return s.openBreaks(ctx, tx, slices.Concat(k.fresh, k.changed), at)
@@ -168,5 +170,21 @@ func (s *Store) openBreaks(ctx context.Context, tx *sql.Tx, all []reconcile.Brea
 	d := s.db.dialect()
 	_, err := change(ctx, tx, `INSERT INTO care_case (purchase, version, at, matter) SELECT id, version, $2, $3 FROM purchase WHERE id`+d.among+` ON CONFLICT DO NOTHING`,
 		d.list(purchases), int64(at), string(care.MatterBreak))
+	return err
+}
+
+// addRows adds rows of numbers and texts by one statement, as JSON: the driver of SQLite takes the square of the time for twice the parameters.
+func (s *Store) addRows(ctx context.Context, tx *sql.Tx, into string, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	columns := make([]string, len(rows[0]))
+	for i, v := range rows[0] {
+		columns[i] = `value ->> ` + strconv.Itoa(i)
+		if _, number := v.(int64); number {
+			columns[i] = `CAST(` + columns[i] + ` AS BIGINT)`
+		}
+	}
+	_, err := change(ctx, tx, `INSERT INTO `+into+` SELECT `+strings.Join(columns, `, `)+` FROM `+s.db.dialect().rows, jsonText(rows))
 	return err
 }
