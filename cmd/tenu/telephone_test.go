@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -53,6 +54,27 @@ func (e *exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// morning keeps calls of strangers, so that the board has figures to show.
+func (e *exchange) morning(t *testing.T) {
+	t.Helper()
+	now := e.site.app.clock.Now()
+	var calls []centre.Call
+	for release, n := range map[centre.Release]int{centre.Informed: 181, centre.Reported: 14, centre.Promised: 9, centre.Spoken: 22, centre.Abandoned: 6} {
+		for i := range n {
+			at := now.Add(-time.Duration(i+1) * 10 * time.Second)
+			c := centre.Call{ID: string(release) + strconv.Itoa(i), Trunk: "carrier", Language: "fr", At: at, Answered: at.Add(time.Second), Ended: at.Add(45 * time.Second), Release: release}
+			if release == centre.Spoken {
+				c.Queued, c.Taken, c.Staff = at.Add(8*time.Second), at.Add(time.Duration(12+2*i)*time.Second), 1
+				c.Ended = c.Taken.Add(2 * time.Minute)
+			}
+			calls = append(calls, c)
+		}
+	}
+	if err := e.site.node.store.AddCalls(t.Context(), calls, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestConsoleTelephone drives what agents see of the telephone line in a real browser: the bar, the customer on the line, the
 // board, with and without scripts.
 func TestConsoleTelephone(t *testing.T) {
@@ -87,5 +109,6 @@ func TestConsoleTelephone(t *testing.T) {
 		<-over
 	})
 	s.bought(t, "+22670112255", 1050)
+	e.morning(t)
 	browse(t, "telephone.js", map[string]any{"console": pages.URL, "line": line.URL, "password": s.password, "viewport": map[string]int{"width": 1440, "height": 900}})
 }

@@ -50,17 +50,19 @@ func cut(text string, most int) string {
 }
 
 // admit asks for a reason before anything of a customer is shown (invariant C5), and
-// reports whether one was given.
+// reports whether one was given, or the customer calls.
 func (v *visit) admit(number purchase.MSISDN) bool {
 	ok, err := v.looked(number)
-	if err != nil {
+	if err == nil && !ok && !v.who.Owns(number) {
+		ok, err = v.calling(number)
+	}
+	switch {
+	case err != nil:
 		v.fail(err)
 		return false
-	}
-	if ok {
+	case ok:
 		return true
-	}
-	if v.who.Owns(number) {
+	case v.who.Owns(number):
 		v.problem(http.StatusForbidden, "why_own_number")
 		return false
 	}

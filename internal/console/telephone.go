@@ -132,9 +132,6 @@ func (c *Console) atTelephone(v *visit) {
 		err = agents.Pause(ctx, v.who.ID)
 	case "done":
 		err = agents.Done(ctx, v.who.ID)
-	case "open":
-		v.openCaller()
-		return
 	default:
 		v.missing()
 		return
@@ -168,26 +165,17 @@ func (v *visit) moved(err error) {
 	}
 }
 
-// openCaller opens the customer on the line, for which the call is the reason (invariant C5).
-func (v *visit) openCaller() {
+// calling reports whether a number is on the line with whoever looks, or was until now, and takes that down as the reason
+// for the look (invariant C5).
+func (v *visit) calling(number purchase.MSISDN) (bool, error) {
+	if v.cfg.Line == nil || !v.may(auth.MakeCall) {
+		return false, nil
+	}
 	a, err := v.cfg.Line.Record.Agent(v.r.Context(), v.who.ID)
-	switch {
-	case err != nil:
-		v.fail(err)
-		return
-	case a.Number == 0:
-		v.problem(http.StatusConflict, "telephone_nobody")
-		return
-	case v.who.Owns(a.Number):
-		v.problem(http.StatusForbidden, "why_own_number")
-		return
+	if err != nil || a.Number != number {
+		return false, err
 	}
-	look := care.Look{At: v.Now, Staff: v.who.ID, Number: a.Number, Purchase: a.Purchase, Case: a.Case, Reason: lineReason}
-	if err := v.cfg.Store.AddLook(v.r.Context(), look); err != nil {
-		v.fail(err)
-		return
-	}
-	v.see("/customers/" + a.Number.String())
+	return true, v.cfg.Store.AddLook(v.r.Context(), care.Look{At: v.Now, Staff: v.who.ID, Number: number, Reason: lineReason})
 }
 
 // leaves takes whoever signs out from their telephone. A call at hand goes on; nothing else hinders them to go.

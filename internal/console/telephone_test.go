@@ -85,7 +85,6 @@ func TestTelephone(t *testing.T) {
 		shows(t, s.post("anna", "/telephone", "do", "sign", "extension", wrong), http.StatusConflict, "Ce poste est déjà pris, ou n'en est pas un")
 	}
 	shows(t, s.post("anna", "/telephone", "do", "fly"), http.StatusNotFound)
-	shows(t, s.post("anna", "/telephone", "do", "open"), http.StatusConflict, "Personne n'est en ligne avec vous")
 	s.picksUp("anna", "desk-17.b")
 	shows(t, s.bar("anna"), http.StatusOK, "Prêt", "poste desk-17.b", "depuis", `value="pause"`)
 	shows(t, s.post("mia", "/telephone", "do", "sign", "extension", "desk-17.b"), http.StatusConflict, "That extension is taken")
@@ -98,7 +97,7 @@ func TestTelephone(t *testing.T) {
 		t.Fatalf("%+v", agent)
 	}
 	bar := s.bar("anna")
-	shows(t, bar, http.StatusOK, "Ça sonne", "76 44 55 66", s.reference, s.rig.reference(&s.doubt), `data-caller="c-1"`, `value="open"`)
+	shows(t, bar, http.StatusOK, "Ça sonne", "76 44 55 66", s.reference, s.rig.reference(&s.doubt), `data-caller="c-1"`, `href="/customers/+22676445566"`)
 	if strings.Contains(bar.body, "data-pops") || strings.Contains(bar.body, `value="pause"`) {
 		t.Errorf("before the agent took the call: %s", bar.body)
 	}
@@ -107,7 +106,7 @@ func TestTelephone(t *testing.T) {
 	s.talks(agent)
 	shows(t, s.bar("anna"), http.StatusOK, "En communication", "data-pops")
 	s.over(agent)
-	shows(t, s.bar("anna"), http.StatusOK, "Après l'appel", `data-left="`, `value="done"`, `value="open"`)
+	shows(t, s.bar("anna"), http.StatusOK, "Après l'appel", `data-left="`, `value="done"`, `data-caller="c-1"`)
 	s.post("anna", "/telephone", "do", "done")
 	shows(t, s.bar("anna"), http.StatusOK, "Prêt")
 
@@ -126,18 +125,23 @@ func TestCallerIsLookedAt(t *testing.T) {
 	s.picksUp("mia", "21")
 	_, agent := s.rings(centre.Waiter{Call: "c-1", Number: adama, Purchase: s.doubt.ID})
 	page := "/customers/" + adama.String()
-	shows(t, s.get("mia", page), http.StatusOK, `name="reason"`)
-	shows(t, s.post("carol", "/telephone", "do", "open"), http.StatusConflict)
-	a := s.post("mia", "/telephone", "do", "open", "number", binta.String())
-	if to := a.header.Get("Location"); a.status != http.StatusSeeOther || to != page {
-		t.Fatalf("%d to %q: %s", a.status, to, a.main())
+	looks := func(login string) []care.Look {
+		return must[[]care.Look](t)(s.store.Looks(t.Context(), adama, s.staff[login].ID, 10))
 	}
-	looks := must[[]care.Look](t)(s.store.Looks(t.Context(), adama, s.staff["mia"].ID, 10))
-	if len(looks) != 1 || looks[0].Reason != lineReason || looks[0].Purchase != s.doubt.ID {
-		t.Errorf("looks %+v", looks)
+	shows(t, s.get("carol", page), http.StatusOK, `name="reason"`)
+	if all := looks("carol"); len(all) != 0 {
+		t.Errorf("somebody else's call is a reason: %+v", all)
 	}
+	shows(t, s.get("mia", "/customers/"+binta.String()), http.StatusOK, `name="reason"`)
 	shows(t, s.get("mia", page), http.StatusOK, s.rig.reference(&s.doubt))
+	if all := looks("mia"); len(all) != 1 || all[0].Reason != lineReason {
+		t.Errorf("looks %+v", all)
+	}
+	s.get("mia", page)
 	shows(t, s.get("mia", "/purchases/"+s.rig.reference(&s.doubt)+"?show=look"), http.StatusOK, "The customer calls 121")
+	if all := looks("mia"); len(all) != 2 || all[0].Purchase != s.doubt.ID || all[0].Reason != lineReason {
+		t.Errorf("looks %+v", all)
+	}
 	s.talks(agent)
 	s.over(agent)
 	s.post("mia", "/telephone", "do", "done")
@@ -145,15 +149,15 @@ func TestCallerIsLookedAt(t *testing.T) {
 	// Nobody is shown a number of their own, or a customer where nobody vouched for one.
 	own := s.staff["mia"].Numbers[0]
 	_, agent = s.rings(centre.Waiter{Call: "c-2", Number: own})
-	if bar := s.bar("mia"); strings.Contains(bar.body, `value="open"`) || !strings.Contains(bar.main(), "It is your number") {
+	if bar := s.bar("mia"); strings.Contains(bar.body, "data-caller") || !strings.Contains(bar.main(), "It is your number") {
 		t.Errorf("%s", bar.main())
 	}
-	shows(t, s.post("mia", "/telephone", "do", "open"), http.StatusForbidden)
+	shows(t, s.get("mia", "/customers/"+own.String()), http.StatusForbidden)
 	s.talks(agent)
 	s.over(agent)
 	s.post("mia", "/telephone", "do", "done")
 	_, agent = s.rings(centre.Waiter{Call: "c-3"})
-	if bar := s.bar("mia"); strings.Contains(bar.body, `value="open"`) || !strings.Contains(bar.main(), "Unknown number") {
+	if bar := s.bar("mia"); strings.Contains(bar.body, "data-caller") || !strings.Contains(bar.main(), "Unknown number") {
 		t.Errorf("%s", bar.main())
 	}
 	s.talks(agent)

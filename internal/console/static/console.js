@@ -53,15 +53,15 @@
   // looked at and where that loses nothing; otherwise by a key, beside what is being written.
   const writing = () => busy(document.body) || $(".note[role=alert]") !== null;
   const openCaller = () => {
-    const button = $("#telephone [data-caller] button");
-    if (button) button.click();
-    return button !== null;
+    const caller = $("#telephone [data-caller]");
+    if (caller) caller.click();
+    return caller !== null;
   };
   const pop = () => {
     const caller = $("#telephone [data-pops]");
     if (!caller || document.visibilityState !== "visible" || localStorage.getItem("caller") === caller.dataset.caller) return;
     localStorage.setItem("caller", caller.dataset.caller);
-    if (!writing() && decodeURIComponent(location.pathname) !== "/customers/" + caller.dataset.number) caller.requestSubmit($("button", caller));
+    if (!writing() && location.pathname !== caller.pathname) caller.click();
   };
   let ticking;
   const telephone = () => {
@@ -78,9 +78,12 @@
       e.preventDefault();
       htmx.ajax("POST", e.target.action, { source: "#moves", swap: "none", values: { ...Object.fromEntries(new FormData(e.target)), do: e.submitter.value } });
     }
-    if (!e.target.dataset.caller) return;
-    localStorage.setItem("caller", e.target.dataset.caller);
-    e.target.target = writing() ? "_blank" : "";
+  });
+  document.addEventListener("click", (e) => {
+    const caller = e.target.closest("[data-caller]");
+    if (!caller) return;
+    localStorage.setItem("caller", caller.dataset.caller);
+    caller.target = writing() ? "_blank" : "";
   });
   document.addEventListener("htmx:oobAfterSwap", (e) => {
     if (e.detail.target.id !== "telephone") return;

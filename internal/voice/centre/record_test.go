@@ -36,7 +36,7 @@ func (f *full) AddCalls(ctx context.Context, calls []centre.Call, refused []cent
 
 func record(t *testing.T, s centre.Store, room int) (r *centre.Recorder, stop func()) {
 	t.Helper()
-	r = centre.NewRecorder(centre.RecorderConfig{Store: s, Clock: clock{}, Epoch: 3, Room: room})
+	r = centre.NewRecorder(centre.RecorderConfig{Store: s, Clock: clock{}, Epoch: func() int64 { return 3 }, Room: room})
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
