@@ -101,7 +101,7 @@ func TestLines(t *testing.T) {
 	fails := func(r care.Ring) error { return &dial.Failure{Ring: r} }
 	down := &dial.Failure{Ring: care.Unreachable, Down: true}
 	for name, c := range map[string]struct {
-		agent, customer someone
+		agent, customer *someone
 		first, late     bool
 		asked           bool
 		clock           purchase.Clock
@@ -110,26 +110,26 @@ func TestLines(t *testing.T) {
 		down            bool
 		heard           []string // by the customer
 	}{
-		"they speak":                {someone{key: '1'}, someone{}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback"}},
-		"late":                      {someone{key: '1'}, someone{}, false, true, false, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback_late"}},
-		"asked for":                 {someone{}, someone{}, false, false, true, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback"}},
-		"the agent presses nothing": {someone{}, someone{}, false, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Undialled, false, nil},
-		"the agent hangs up":        {someone{leaves: "agent_call"}, someone{}, false, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Undialled, false, nil},
-		"the agent does not answer": {someone{err: fails(care.NoAnswer)}, someone{}, false, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Undialled, false, nil},
-		"the exchange is down":      {someone{err: down}, someone{}, false, false, false, soon{}, []dial.News{dial.Ended}, care.Undialled, true, nil},
-		"the trunk is down":         {someone{key: '1'}, someone{err: down}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Ended}, care.Undialled, true, nil},
-		"busy":                      {someone{key: '1'}, someone{err: fails(care.Busy)}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Ended}, care.Busy, false, nil},
-		"hangs up in the greeting":  {someone{key: '1'}, someone{leaves: "callback"}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Ended}, care.Declined, false, []string{"callback"}},
-		"hangs up at once":          {someone{key: '1'}, someone{quickly: true}, false, false, false, never{}, []dial.News{dial.Taken, dial.Ended}, care.Declined, false, []string{"callback"}},
-		"the agent does at once":    {someone{key: '1', quickly: true}, someone{}, false, false, false, never{}, []dial.News{dial.Taken, dial.Ended}, care.Lost, false, []string{"callback"}},
-		"customer first":            {someone{}, someone{}, true, false, false, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback"}},
-		"customer first, declined":  {someone{}, someone{err: fails(care.Declined)}, true, false, false, soon{}, []dial.News{dial.Ended}, care.Declined, false, nil},
-		"customer first, no agent":  {someone{err: fails(care.NoAnswer)}, someone{}, true, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Lost, false, []string{"callback", "busy"}},
-		"customer first, hangs up while the agent's phone rings": {someone{silent: true}, someone{leaves: "callback"}, true, false, false, soon{},
+		"they speak":                {&someone{key: '1'}, &someone{}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback"}},
+		"late":                      {&someone{key: '1'}, &someone{}, false, true, false, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback_late"}},
+		"asked for":                 {&someone{}, &someone{}, false, false, true, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback"}},
+		"the agent presses nothing": {&someone{}, &someone{}, false, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Undialled, false, nil},
+		"the agent hangs up":        {&someone{leaves: "agent_call"}, &someone{}, false, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Undialled, false, nil},
+		"the agent does not answer": {&someone{err: fails(care.NoAnswer)}, &someone{}, false, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Undialled, false, nil},
+		"the exchange is down":      {&someone{err: down}, &someone{}, false, false, false, soon{}, []dial.News{dial.Ended}, care.Undialled, true, nil},
+		"the trunk is down":         {&someone{key: '1'}, &someone{err: down}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Ended}, care.Undialled, true, nil},
+		"busy":                      {&someone{key: '1'}, &someone{err: fails(care.Busy)}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Ended}, care.Busy, false, nil},
+		"hangs up in the greeting":  {&someone{key: '1'}, &someone{leaves: "callback"}, false, false, false, soon{}, []dial.News{dial.Taken, dial.Ended}, care.Declined, false, []string{"callback"}},
+		"hangs up at once":          {&someone{key: '1'}, &someone{quickly: true}, false, false, false, never{}, []dial.News{dial.Taken, dial.Ended}, care.Declined, false, []string{"callback"}},
+		"the agent does at once":    {&someone{key: '1', quickly: true}, &someone{}, false, false, false, never{}, []dial.News{dial.Taken, dial.Ended}, care.Lost, false, []string{"callback"}},
+		"customer first":            {&someone{}, &someone{}, true, false, false, soon{}, []dial.News{dial.Taken, dial.Spoke, dial.Ended}, care.Lost, false, []string{"callback"}},
+		"customer first, declined":  {&someone{}, &someone{err: fails(care.Declined)}, true, false, false, soon{}, []dial.News{dial.Ended}, care.Declined, false, nil},
+		"customer first, no agent":  {&someone{err: fails(care.NoAnswer)}, &someone{}, true, false, false, soon{}, []dial.News{dial.Missed, dial.Ended}, care.Lost, false, []string{"callback", "busy"}},
+		"customer first, hangs up while the agent's phone rings": {&someone{silent: true}, &someone{leaves: "callback"}, true, false, false, soon{},
 			[]dial.News{dial.Ended}, care.Declined, false, []string{"callback"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			agent, customer := &c.agent, &c.customer
+			agent, customer := c.agent, c.customer
 			agent.gone, customer.gone = make(chan struct{}), make(chan struct{})
 			events := make(chan dial.Event, 10)
 			lines := dial.NewLines(wire{agent, customer}, c.clock, func(e dial.Event) {
