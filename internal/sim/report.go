@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 
+	"tenu/internal/care"
 	"tenu/internal/purchase"
 )
 
@@ -16,14 +17,18 @@ const (
 	matterCount = 32
 )
 
+// ringCount gives arrays the room to be indexed by what became of an attempt to call.
+const ringCount = int(care.Undialled) + 1
+
 // Tally counts what happened.
 type Tally struct {
 	Steps, Calls, Faulty, Crashes, Takeovers, Commits, Changes, Messages, Breaches, Unbooked int
 
 	// Of care: cases, those that were settled, by rules among them, requests, promises to call.
 	Cases, Settled, ByRule, Requests, Callbacks, Kept, Broken, Treatments int
-	Dialled                                                               int     // calls that telephones began
-	Rings                                                                 [10]int // what is said of attempts to call, by care.Ring
+
+	Dialled int            // calls that telephones began
+	Rings   [ringCount]int // what is said of attempts to call, by care.Ring
 
 	States    [stateCount]int
 	Reversals [kindCount]int             // evidence of reversals by its kind

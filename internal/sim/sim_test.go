@@ -108,9 +108,12 @@ func TestSimulationCare(t *testing.T) {
 	met := ""
 	for f := sim.CrashInCare; f <= sim.CrashInDial; f++ {
 		met += fmt.Sprintf(", %s %d", f, r.Hits[f])
+		if r.Hits[f] < 3 {
+			t.Errorf("met too rarely: %s", f)
+		}
 	}
 	t.Logf("%d calls were dialled, said to be %v%s", r.Dialled, r.Rings, met)
-	if r.Cases < r.Purchases/3 || r.Requests < r.Cases/10 || r.Kept < 20 || r.Broken < 10 || r.Hits[sim.CrashInCare] < 10 {
+	if r.Cases < r.Purchases/3 || r.Requests < r.Cases/10 || r.Kept < 20 || r.Broken < 10 || r.Dialled < 100 || r.Hits[sim.CrashInCare] < 10 {
 		t.Errorf("too little happens: %+v", r.Tally)
 	}
 }

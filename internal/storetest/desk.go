@@ -242,8 +242,10 @@ func figuresAddUp(t *testing.T, s DatabaseSubject) {
 	}
 	ask(t, s, refundOf(1))
 	broken := promised(t, s, promise(someone, 1))
-	broken.Version, broken.State, broken.ClosedAt, broken.DueAt, broken.Tries = 2, care.Broken, dawn+2*window, 0, 1
-	changeCallback(t, s, care.CallbackChange{Now: broken, Attempt: &care.Attempt{Try: 1, Staff: 2, At: dawn, EndedAt: dawn + 1, Ring: care.Answered}})
+	broken.Version, broken.Tries = 2, 1 // no call, as the customer's phone never rang
+	changeCallback(t, s, care.CallbackChange{Now: broken, Attempt: &care.Attempt{Try: 1, Staff: 2, At: dawn, EndedAt: dawn + 1, Ring: care.Undialled}})
+	broken.Version, broken.State, broken.ClosedAt, broken.DueAt, broken.Tries = 3, care.Broken, dawn+2*window, 0, 2
+	changeCallback(t, s, care.CallbackChange{Now: broken, Attempt: &care.Attempt{Try: 2, Staff: 2, At: dawn, EndedAt: dawn + 1, Ring: care.Answered}})
 	for at := range purchase.Instant(3) {
 		if err := s.AddLook(t.Context(), care.Look{At: dawn + at, Staff: 2}); err != nil {
 			t.Fatal(err)

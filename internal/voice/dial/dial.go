@@ -175,6 +175,16 @@ func (d *Dialler) Tend(ctx context.Context, now purchase.Instant) (next purchase
 	return d.due(now), errors.Join(errs...)
 }
 
+// Close hangs up the calls under way, and writes what became of them. It is for when Run has ended; what cannot be
+// written is given up by others.
+func (d *Dialler) Close(ctx context.Context) error {
+	for _, c := range d.underWay() {
+		d.giveUp(c)
+	}
+	_, err := d.Tend(ctx, d.cfg.Clock.Now())
+	return err
+}
+
 // begin begins the calls for which agents are free. It returns when it is time for another.
 func (d *Dialler) begin(ctx context.Context, now purchase.Instant) (next purchase.Instant, err error) {
 	if till := d.resting(); now < till {
@@ -275,8 +285,7 @@ func (d *Dialler) ring(ctx context.Context, c *call, at purchase.Instant) error 
 func (d *Dialler) tend(ctx context.Context, c *call, now purchase.Instant) error {
 	heard, ring := d.news(c)
 	if now >= c.till && heard == c.done {
-		d.cfg.Phones.HangUp(c.Name)
-		d.Heard(Event{Call: c.Name, News: Ended, Ring: care.Lost})
+		d.giveUp(c)
 		heard, ring = d.news(c)
 	}
 	if heard&Taken != 0 && c.done&Taken == 0 {
@@ -321,6 +330,12 @@ func (d *Dialler) tend(ctx context.Context, c *call, now purchase.Instant) error
 	defer d.mu.Unlock()
 	delete(d.calls, c.Name)
 	return nil
+}
+
+// giveUp hangs up a call, of which nothing more is waited for.
+func (d *Dialler) giveUp(c *call) {
+	d.cfg.Phones.HangUp(c.Name)
+	d.Heard(Event{Call: c.Name, News: Ended, Ring: care.Lost})
 }
 
 // moved is what became of an agent's change: one who was given to something else meanwhile is no more the call's.

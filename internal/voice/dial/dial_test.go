@@ -98,6 +98,22 @@ func TestNothingIsHeard(t *testing.T) {
 	}
 }
 
+// A process that ends in good order leaves no call, no agent and no attempt behind.
+func TestClose(t *testing.T) {
+	w := build(t, 2, false)
+	calls := w.promise(2)
+	w.step()
+	w.heard(w.calls[0].Name, taken, spoke)
+	if err := w.d.Close(t.Context()); err != nil || len(w.hungUp) != 2 {
+		t.Fatalf("%v, hung up %v", err, w.hungUp)
+	}
+	spoken, _ := w.stands(calls[0].ID)
+	_, attempts := w.stands(calls[1].ID)
+	if spoken.State != care.Kept || attempts[0].Ring != care.Lost || w.agent(0).State != centre.Ready || w.agent(1).State != centre.Ready {
+		t.Errorf("%+v, %+v, %+v, %+v", spoken, attempts, w.agent(0), w.agent(1))
+	}
+}
+
 // A broken promise goes first, and nobody's phone rings when nobody is free.
 func TestBrokenPromisesGoFirst(t *testing.T) {
 	w := build(t, 1, false)

@@ -165,7 +165,9 @@ func (x *conversation) customerFirst(ctx context.Context) Event {
 	<-greeted
 	if err != nil {
 		ring := gone(customer)
-		_ = customer.Say(ctx, "busy", x.Number) // they are not left with silence; if they are gone, they are
+		if present(customer) {
+			_ = customer.Say(ctx, "busy", x.Number) // who is gone meanwhile is
+		}
 		return x.unanswered(ctx, err, ring)
 	}
 	defer agent.HangUp()
