@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,13 +208,33 @@ func (p *place) Given() <-chan centre.Agent { return p.given }
 func (p *place) At() int                    { return p.at }
 func (p *place) Leave()                     { p.left++ }
 
-func newRig(t testing.TB, change func(*Config)) *rig {
+// fresh is the file of an empty database: a copy of one that was migrated once.
+func fresh(t testing.TB) string {
 	t.Helper()
-	dsn := "sqlite:" + filepath.Join(t.TempDir(), "tenu.db")
-	if _, _, err := store.Migrate(t.Context(), dsn, store.Options{}); err != nil {
+	path := filepath.Join(t.TempDir(), "tenu.db")
+	data := must[[]byte](t)(empty())
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	db := must[*store.Store](t)(store.Open(t.Context(), dsn, store.Options{}))
+	return path
+}
+
+var empty = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "talk")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "tenu.db")
+	if _, _, err := store.Migrate(context.Background(), "sqlite:"+path, store.Options{}); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func newRig(t testing.TB, change func(*Config)) *rig {
+	t.Helper()
+	db := must[*store.Store](t)(store.Open(t.Context(), "sqlite:"+fresh(t), store.Options{}))
 	t.Cleanup(func() { _ = db.Close() })
 	lease := must[purchase.Lease](t)(db.Acquire(t.Context(), "test"))
 	keys := must[*purchase.Keyring](t)(purchase.NewKeyring([]byte("a secret of the tests")))
