@@ -59,7 +59,7 @@ func (n *node) buildCentre() error {
 	if !v.has() {
 		return nil
 	}
-	n.queue = centre.New(centre.Config{Store: n.store, Clock: n.app.clock, Log: n.log, Hours: n.cfg.Callbacks.hours(n.parts.zone),
+	n.queue = centre.New(centre.Config{Store: n.store, Node: n.cfg.Node + "-" + uuid.NewString(), Clock: n.app.clock, Log: n.log, Hours: n.cfg.Callbacks.hours(n.parts.zone),
 		RingFor: v.Agents.RingFor.Duration, WrapFor: v.Agents.WrapFor.Duration, MaxWaiting: v.Agents.Waiting, Changed: n.agentChanged})
 	n.calls = centre.NewRecorder(centre.RecorderConfig{Store: n.store, Clock: n.app.clock, Log: n.log,
 		Epoch: func() int64 { return n.engine.Stats().Epoch }})

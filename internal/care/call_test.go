@@ -236,3 +236,28 @@ func TestForecast(t *testing.T) {
 		t.Errorf("nobody is there, and a call is promised at %v, %v", windows, err)
 	}
 }
+
+// A callback that was promised where nothing can be read is confirmed once, and no more once it is over.
+func TestCallbackIsConfirmed(t *testing.T) {
+	offices(t, func(t *testing.T, o *office) {
+		c := o.promise(t, payer, care.Case{})
+		for range 2 {
+			if err := o.Confirm(t.Context(), c.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if told := o.told(t, 0, c.ID); len(told) != 1 || !strings.Contains(told[0], "C'est promis") {
+			t.Errorf("told %q", told)
+		}
+		other := o.promise(t, recipient, care.Case{})
+		if _, err := o.Cancel(t.Context(), other.ID, recipient); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Confirm(t.Context(), other.ID); err != nil || len(o.told(t, 0, other.ID)) != 0 {
+			t.Errorf("cancelled, and confirmed: %v", err)
+		}
+		if err := o.Confirm(t.Context(), 99); !errors.Is(err, care.ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+	})
+}

@@ -74,7 +74,7 @@ func TestSay(t *testing.T) {
 	values := map[string]Value{"Amount": Amount{1050, money.XOF}, "Date": Date(bought), "Time": Clock(bought), "Till": Clock(bought.Add(15 * time.Minute))}
 	for language, want := range map[string]string{
 		"fr": "Votre achat de mille cinquante francs du neuf juillet à treize heures quarante-cinq est payé, pas encore crédité. Crédit ou remboursement avant quatorze heures",
-		"en": "Your purchase of one thousand and fifty francs made on the ninth of July at one forty-five p.m. is paid, not credited yet. Credit or refund before two p.m.",
+		"en": "Your purchase is paid, not credited yet: one thousand and fifty francs on the ninth of July at one forty-five p.m. Credit or refund before two p.m.",
 		"xx": "Votre achat de mille cinquante francs du neuf juillet à treize heures quarante-cinq est payé, pas encore crédité. Crédit ou remboursement avant quatorze heures",
 	} {
 		if got := v.Text(language, v.Say(language, "paid", values)); got != want {
