@@ -309,7 +309,7 @@ func TestAgent(t *testing.T) {
 	if record.Release != centre.Spoken || record.Staff != 8 || record.Queued != noon || record.Taken != noon.Add(time.Minute) || record.Unrecorded {
 		t.Errorf("%+v", record)
 	}
-	want := Waiter{Call: record.ID, Number: awa, Purchase: p.ID, Language: "fr", Since: noon}
+	want := centre.Waiter{Call: record.ID, Number: awa, Purchase: p.ID, Language: "fr", Since: noon}
 	if len(a.waiters) != 1 || a.waiters[0] != want || a.place.left == 0 {
 		t.Errorf("%+v, left %d times", a.waiters, a.place.left)
 	}
