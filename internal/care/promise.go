@@ -58,7 +58,8 @@ func (d *Desk) windows(now purchase.Instant) []purchase.Instant {
 // Promise promises a callback in the window that begins at c.WindowAt, and returns
 // the promise that stands: the number's open one, when there is one. It returns
 // ErrWindow for a window that is not offered, ErrFull for one that cannot take
-// another that would be kept. Durable on return.
+// another that would be kept. c.At may say since when the customer waits, who keeps that place; zero for now.
+// Durable on return.
 func (d *Desk) Promise(ctx context.Context, c Callback) (kept Callback, added bool, err error) {
 	now := d.clock.Now()
 	if !slices.Contains(d.windows(now), c.WindowAt) {
@@ -68,7 +69,10 @@ func (d *Desk) Promise(ctx context.Context, c Callback) (kept Callback, added bo
 	if err != nil {
 		return Callback{}, false, err
 	}
-	c.At, c.Reason, c.Follows = now, plain(c.Reason), 0
+	c.Reason, c.Follows = plain(c.Reason), 0
+	if c.At == 0 || c.At > now {
+		c.At = now
+	}
 	kept, added, err = d.store.AddCallback(ctx, begin(c), d.capacity(c.WindowAt, now, handling))
 	if err != nil {
 		return Callback{}, false, fmt.Errorf("promise a callback: %w", err)

@@ -69,7 +69,7 @@ func (c *conversation) promise(at purchase.Instant) (kept care.Callback, added b
 	ctx, done := c.act()
 	defer done()
 	kept, added, err = c.cfg.Care.Promise(ctx, care.Callback{Number: c.number, Purchase: c.call.Purchase, Case: c.call.Case, WindowAt: at,
-		Channel: channel, Language: c.call.Language})
+		Channel: channel, Language: c.call.Language, At: c.call.Queued}) // who waited keeps the place
 	if err != nil {
 		return kept, false, err
 	}

@@ -93,4 +93,3 @@ func TestTenSeconds(t *testing.T) {
 		}
 	}
 }
-

@@ -319,10 +319,13 @@ func TestAgent(t *testing.T) {
 func TestWaitingTakesCallback(t *testing.T) {
 	r := newRig(t, nil)
 	r.agents.most = 2 * time.Minute
-	heard, record := r.call(awa, "3.2.")
+	heard, record := r.talk(&caller{keys: "3.2.", on: func(string) { r.now = r.now.Add(time.Second) }}, awa, (*conversation).serve)
 	heard.follows("wait_short", "still_waiting", "promised", "more")
 	if record.Release != centre.Promised || record.Callback == 0 || r.agents.place.left == 0 || r.agents.waiters[0].First {
 		t.Errorf("%+v, %+v", record, r.agents)
+	}
+	if calls := must[[]care.Callback](t)(r.care.Callbacks(t.Context(), awa, 1)); calls[0].At != record.Queued || calls[0].At == r.now {
+		t.Errorf("%+v waits since %s", calls, record.Queued)
 	}
 	r.now = r.now.Add(time.Hour)
 	r.treat() // broken, and promised again
@@ -368,7 +371,7 @@ func TestConsent(t *testing.T) {
 		r.agents.takes = []purchase.Instant{noon}
 		r.agents.place.given <- centre.Agent{Staff: 7}
 		heard, record := r.call(awa, keys)
-		heard.follows("consent", "wait", "connecting")
+		heard.follows("consent", "connecting") // what is said of the wait ends at once
 		if record.Unrecorded != refuses || slices.Contains(heard.asked, "refused") != refuses || record.Release != centre.Spoken {
 			t.Errorf("%q: %q, %+v", keys, heard.asked, record)
 		}
