@@ -257,9 +257,6 @@ func (h *hotline) keepsItsWord(killed bool) {
 	if status, text := awa.get("/telephone"); status != http.StatusOK || !strings.Contains(text, "En communication") || !strings.Contains(strings.ReplaceAll(text, "\u00a0", " "), callerShort) {
 		t.Errorf("the console does not show the call: %d %s", status, text)
 	}
-	if status, text := awa.post("/telephone", url.Values{"do": {"open"}}); status != http.StatusSeeOther || text != "/customers/"+callerNumber {
-		t.Errorf("the customer is not opened: %d %s", status, text)
-	}
 	if status, text := awa.get("/customers/" + callerNumber); status != http.StatusOK || !strings.Contains(text, p.Reference) {
 		t.Errorf("the customer's page: %d", status)
 	}
