@@ -133,46 +133,27 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 		return n, err
 	}
 	centre = &countedCentre{centre, func(ok bool, at purchase.Instant) { n.signals.Delivered(ok, at) }, n.app.clock}
-	if err = n.buildSwitch(ctx); err != nil {
-		return n, err
+	for _, build := range []func() error{ // in the order in which one needs the other
+		func() error { return n.buildSwitch(ctx) },
+		func() error { return n.buildEngine(keys, centre) },
+		func() error { return n.buildPush(keys, secret) },
+		func() error { return n.buildLog(secret) },
+		n.buildCentre,
+		func() error { return n.buildCustomers(keys, secret, centre) },
+		n.buildTLS,
+		func() error { return n.buildTickets(keys) },
+		func() error { return n.buildIncidents(keys, secret, centre) },
+		func() error { return n.buildReconcile(keys) },
+		func() error { return n.buildConsole(keys, secret, centre) },
+		func() error { return n.buildLine(codeSender{n, centre}.send) },
+		func() error { return n.buildPortal(secret) },
+		func() error { return n.buildAPI(keys) },
+	} {
+		if err = build(); err != nil {
+			return n, err
+		}
 	}
-	if err = n.buildEngine(keys, centre); err != nil {
-		return n, err
-	}
-	if err = n.buildPush(keys, secret); err != nil {
-		return n, err
-	}
-	if err = n.buildLog(secret); err != nil {
-		return n, err
-	}
-	if err = n.buildCentre(); err != nil {
-		return n, err
-	}
-	if err = n.buildCustomers(keys, secret, centre); err != nil {
-		return n, err
-	}
-	if err = n.buildTLS(); err != nil {
-		return n, err
-	}
-	if err = n.buildTickets(keys); err != nil {
-		return n, err
-	}
-	if err = n.buildIncidents(keys, secret, centre); err != nil {
-		return n, err
-	}
-	if err = n.buildReconcile(keys); err != nil {
-		return n, err
-	}
-	if err = n.buildConsole(keys, secret, centre); err != nil {
-		return n, err
-	}
-	if err = n.buildLine(codeSender{n, centre}.send); err != nil {
-		return n, err
-	}
-	if err = n.buildPortal(secret); err != nil {
-		return n, err
-	}
-	return n, n.buildAPI(keys)
+	return n, nil
 }
 
 // shield makes a log write tokens in place of numbers.
@@ -280,6 +261,7 @@ func (n *node) buildAPI(keys *purchase.Keyring) (err error) {
 		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log,
 		Deployment: n.deployment(), Annexes: append(n.pbxAnnex(), n.annex(), n.figuresAnnex()), Receipts: n.receipts(), Proofs: n.prover})
 	n.metrics.Webhooks(n.webhookFigures)
+	n.measureCalls()
 	n.metrics.Log(n.logFigures)
 	return err
 }
@@ -353,17 +335,10 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	if n.smpp != nil {
 		binds.Go(func() { n.smpp.Run(bound) })
 	}
-	loops.Go(func() { n.outbox.Run(working) })
-	loops.Go(func() { n.sequencer.Run(working) })
-	loops.Go(func() { n.tidy(working) })
-	loops.Go(func() { n.retain(working) })
-	loops.Go(func() { n.tell(working) })
+	for _, loop := range []func(context.Context){n.outbox.Run, n.sequencer.Run, n.tidy, n.retain, n.tell, n.letters.Run, n.careFor, n.reconcile, n.console.Run, n.account} {
+		loops.Go(func() { loop(working) })
+	}
 	loops.Go(func() { n.deliver(working, n.crier, n.hearers) })
-	loops.Go(func() { n.letters.Run(working) })
-	loops.Go(func() { n.careFor(working) })
-	loops.Go(func() { n.reconcile(working) })
-	loops.Go(func() { n.console.Run(working) })
-	loops.Go(func() { n.account(working) })
 	n.runIncidents(working, &loops)
 	n.runTelephony(serving, working, stopServing, &loops)
 	if n.push != nil {

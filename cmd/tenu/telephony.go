@@ -22,6 +22,7 @@ import (
 	"tenu/internal/console"
 	"tenu/internal/incident"
 	"tenu/internal/purchase"
+	"tenu/internal/telemetry"
 	"tenu/internal/voice/centre"
 	"tenu/internal/voice/dial"
 	"tenu/internal/voice/line"
@@ -36,15 +37,16 @@ import (
 // telephony is a node's line 121, or what a telephone system of the operator's is told in its place. What there is
 // not is nil.
 type telephony struct {
-	codes   *auth.Codes
-	queue   *centre.Queue
-	calls   *centre.Recorder
-	board   *switchboard.Switchboard
-	dialler *dial.Dialler
-	lines   *dial.Lines
-	system  *pbx.PBX
-	media   *media.Streams
-	line    *line.Line
+	codes    *auth.Codes
+	queue    *centre.Queue
+	calls    *centre.Recorder
+	board    *switchboard.Switchboard
+	dialler  *dial.Dialler
+	lines    *dial.Lines
+	system   *pbx.PBX
+	media    *media.Streams
+	line     *line.Line
+	measured *telemetry.Calls
 }
 
 // has reports whether calls are known of at all.
@@ -62,7 +64,8 @@ func (n *node) buildCentre() error {
 	n.queue = centre.New(centre.Config{Store: n.store, Node: n.cfg.Node + "-" + uuid.NewString(), Clock: n.app.clock, Log: n.log, Hours: n.cfg.Callbacks.hours(n.parts.zone),
 		RingFor: v.Agents.RingFor.Duration, WrapFor: v.Agents.WrapFor.Duration, MaxWaiting: v.Agents.Waiting, Changed: n.agentChanged})
 	n.calls = centre.NewRecorder(centre.RecorderConfig{Store: n.store, Clock: n.app.clock, Log: n.log,
-		Epoch: func() int64 { return n.engine.Stats().Epoch }})
+		Epoch: func() int64 { return n.engine.Stats().Epoch },
+		Ended: n.callEnded})
 	if !v.dials() {
 		return nil
 	}
@@ -166,7 +169,7 @@ func (n *node) buildLine(send func(purchase.MSISDN, string, string) error) error
 	n.line, err = line.New(line.Config{Address: address, Identity: orElse(v.Identity, "121"), Trunks: trunks, Capacity: orElse(v.Capacity, voiceCapacity),
 		Overflow: orElse(v.Overflow, voiceOverflow), RetryAfter: orElse(v.RetryAfter.Duration, 10*time.Second), Language: voices.Known(v.Language),
 		Media: n.media, Sounds: sounds, Voices: voices, Clock: n.app.clock, Log: n.log, Number: n.dialled, Serve: talks.Serve, Overload: talks.Overload,
-		Refused: func() { n.calls.Refuse(n.app.clock.Now()) }})
+		Refused: n.callRefused})
 	if err != nil {
 		return usage(n.cfg.file.Errorf("voice", "%w", err))
 	}
@@ -222,6 +225,40 @@ func (n *node) telephones() *console.Line {
 	return &console.Line{Agents: n.queue, Record: n.store, Dials: n.cfg.Voice.dials()}
 }
 
+// measureCalls adds the line to the node's measures.
+func (n *node) measureCalls() {
+	if n.queue == nil {
+		return
+	}
+	releases := make([]string, 0, len(centre.Releases))
+	for _, r := range centre.Releases {
+		releases = append(releases, string(r))
+	}
+	n.measured = n.metrics.Calls(releases, func() telemetry.Line {
+		standing := n.queue.Standing()
+		l := telemetry.Line{Waiting: standing.Waiting, Agents: map[string]int{}, Lost: n.calls.Lost()}
+		for state, agents := range standing.Agents {
+			l.Agents[state.String()] = agents
+		}
+		return l
+	})
+}
+
+// callEnded measures a call that is over.
+func (n *node) callEnded(c centre.Call) {
+	agent := time.Duration(-1)
+	if c.Taken != 0 {
+		agent = c.Taken.Sub(c.Queued)
+	}
+	n.measured.Ended(string(c.Release), c.Answered.Sub(c.At), agent)
+}
+
+// callRefused counts a call that came when there were too many.
+func (n *node) callRefused() {
+	n.calls.Refuse(n.app.clock.Now())
+	n.measured.Refused()
+}
+
 // pbxAnnex is where a telephone system of the operator's tells its events.
 func (n *node) pbxAnnex() []api.Annex {
 	if n.system == nil {
@@ -237,35 +274,50 @@ func (n *node) pbxEvents(w http.ResponseWriter, r *http.Request, _ *auth.Client,
 	return nil
 }
 
-// runTelephony runs what there is of it: calls until serving ends, and what became of them until working does.
+// closeWithin is how long what became of the last calls may take to be written.
+const closeWithin = 5 * time.Second
+
+// runTelephony runs what there is of it: calls come in until serving ends, callbacks are dialled until working does, and
+// what became of the last ones is kept before the loops are over.
 func (n *node) runTelephony(serving, working context.Context, stopServing func(), loops *sync.WaitGroup) {
 	if n.queue == nil {
 		return
 	}
-	loops.Go(func() { n.queue.Run(working) })
-	loops.Go(func() { n.calls.Run(working) })
+	lasting, over := context.WithCancel(context.WithoutCancel(working)) // until the last call is over
+	loops.Go(func() { n.queue.Run(lasting) })
+	loops.Go(func() { n.calls.Run(lasting) })
+	var calls sync.WaitGroup
 	if n.line != nil {
-		loops.Go(func() { n.media.Run(working) })
-		loops.Go(func() {
+		loops.Go(func() { n.media.Run(lasting) })
+		calls.Go(func() {
 			if err := n.line.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
 				n.log.Error("line 121 ended", slog.Any("error", err))
 				stopServing()
 			}
 		})
 	}
-	if n.dialler == nil {
-		return
+	if n.dialler != nil {
+		calls.Go(func() { n.callBack(working) })
 	}
 	loops.Go(func() {
-		n.dialler.Run(working, n.standing, func(err error) { n.log.Warn("callbacks wait", slog.Any("error", err)) })
+		<-working.Done()
+		calls.Wait()
+		over()
 	})
-	loops.Go(func() {
-		<-serving.Done()
-		if n.lines != nil {
-			n.lines.Close()
-		}
-		if n.system != nil {
-			n.system.Close()
-		}
-	})
+}
+
+// callBack dials callbacks until ctx ends, and then ends those under way.
+func (n *node) callBack(ctx context.Context) {
+	n.dialler.Run(ctx, n.standing, func(err error) { n.log.Warn("callbacks wait", slog.Any("error", err)) })
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	defer cancel()
+	if err := n.dialler.Close(last); err != nil {
+		n.log.Warn("what became of a call is not kept", slog.Any("error", err))
+	}
+	if n.lines != nil {
+		n.lines.Close()
+	}
+	if n.system != nil {
+		n.system.Close()
+	}
 }
