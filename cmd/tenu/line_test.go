@@ -37,6 +37,7 @@ type hotline struct {
 	exchange *testpeer.Exchange
 	line     netip.AddrPort
 	window   time.Time // that callbacks are promised for first
+	open     bool      // agents answer already now
 	program  string
 	process  *peer.Process
 	voices   *speech.Voices
@@ -50,9 +51,9 @@ const (
 	extension    = "201"
 )
 
-func startHotline(t *testing.T, program string) *hotline {
+func startHotline(t *testing.T, program string, open bool) *hotline {
 	t.Helper()
-	h := &hotline{t: t, exchange: testpeer.NewExchange(t), program: program}
+	h := &hotline{t: t, exchange: testpeer.NewExchange(t), program: program, open: open}
 	var err error
 	if h.voices, err = speech.Load(); err != nil {
 		t.Fatal(err)
@@ -103,6 +104,9 @@ func (h *hotline) configured(text string) string {
 	h.window = now.Add(100 * time.Second).Truncate(time.Minute)
 	local := h.window.Add(time.Duration(12-now.Hour()) * time.Hour)
 	opens := time.Duration(local.Hour())*time.Hour + time.Duration(local.Minute())*time.Minute
+	if h.open {
+		opens = 0
+	}
 	text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 20m\n  resolve_within: 1h\n  timezone: "+zone, 1)
 	return text + fmt.Sprintf(`
 callbacks: {opens: %s, closes: 23h, lead: 1s}
@@ -195,44 +199,107 @@ func (h *hotline) zone() *time.Location {
 	return zone
 }
 
-// TestCallback: a purchase is stuck; its customer calls 121, hears so with the deadline, and asks to be called back. In the
-// window the agent's telephone rings, the customer's does, the console shows whose call it is, and the promise is kept. Then
-// the same with the node killed after the promise: still one call, inside the window.
-func TestCallback(t *testing.T) {
+// TestLine is line 121 over SIP, served by a process of its own.
+func TestLine(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "tenu")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	for name, killed := range map[string]bool{"kept": false, "killed": true} {
+	for name, test := range map[string]func(*testing.T, string){"callback": testCallback(false), "callback after a kill": testCallback(true), "agent": testAgent} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := startHotline(t, program)
-			h.keepsItsWord(killed)
+			test(t, program)
 		})
+	}
+}
+
+// testCallback: a purchase is stuck; its customer calls 121, hears so with the deadline, and asks to be called back. In the
+// window the agent's telephone rings, the customer's does, the console shows whose call it is, and the promise is kept. Then
+// the same with the node killed after the promise: still one call, inside the window.
+func testCallback(killed bool) func(*testing.T, string) {
+	return func(t *testing.T, program string) { startHotline(t, program, false).keepsItsWord(killed) }
+}
+
+// answers lets a telephone be answered whenever it rings, and returns its calls.
+func (h *hotline) answers(number string) <-chan *testpeer.Talk {
+	talks := make(chan *testpeer.Talk, 10)
+	h.exchange.Telephone(number, func(r *testpeer.Ring) {
+		talk, err := r.Answer()
+		if err != nil {
+			h.t.Errorf("answer: %v", err)
+			return
+		}
+		talks <- talk
+	})
+	return talks
+}
+
+// rings waits until a telephone was answered.
+func (h *hotline) rings(talks <-chan *testpeer.Talk) *testpeer.Talk {
+	h.t.Helper()
+	select {
+	case talk := <-talks:
+		return talk
+	case <-time.After(3 * time.Minute):
+		h.t.Fatalf("a telephone does not ring: %s", h.process.Tail())
+	}
+	return nil
+}
+
+// signedOn is awa at the console, who takes calls.
+func (h *hotline) signedOn() *clerk {
+	h.t.Helper()
+	awa := h.clerk(h.t, "awa")
+	if status, text := awa.post("/telephone", url.Values{"do": {"sign"}, "extension": {extension}}); status != http.StatusSeeOther {
+		h.t.Fatalf("awa is not at her telephone: %d %s", status, text)
+	}
+	return awa
+}
+
+// shows checks that the agent's console shows who is on the line, and opens the customer's page for the call.
+func (h *hotline) shows(awa *clerk, reference string) {
+	h.t.Helper()
+	if status, text := awa.get("/telephone"); status != http.StatusOK || !strings.Contains(text, "En communication") || !strings.Contains(strings.ReplaceAll(text, "\u00a0", " "), callerShort) {
+		h.t.Errorf("the console does not show the call: %d %s", status, text)
+	}
+	if status, text := awa.get("/customers/" + callerNumber); status != http.StatusOK || !strings.Contains(text, reference) {
+		h.t.Errorf("the customer's page: %d", status)
+	}
+}
+
+// testAgent: a customer wishes for an agent, whose telephone rings, and the two speak.
+func testAgent(t *testing.T, program string) {
+	h := startHotline(t, program, true)
+	agents := h.answers(extension)
+	awa := h.signedOn()
+	p := h.stuck()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	caller, err := h.exchange.Call(ctx, h.line, callerNumber)
+	if err != nil {
+		t.Fatalf("%v; the node said: %s", err, h.process.Tail())
+	}
+	h.hears(caller, "welcome", nil)
+	caller.Press("3") // who knows the menu need not wait for it
+	h.hears(caller, "connecting", nil)
+	agent := h.rings(agents)
+	h.converse(agent, caller)
+	h.converse(caller, agent)
+	h.shows(awa, p.Reference)
+	agent.HangUp()
+	<-caller.Over()
+	soon(t, "the call is kept", 30*time.Second, func() bool { return h.asked("SELECT count(*) FROM call WHERE release = 'spoken'") == 1 })
+	if status, text := awa.get("/telephone"); status != http.StatusOK || !strings.Contains(text, "Terminé, appel suivant") {
+		t.Errorf("after the call: %d %s", status, text)
 	}
 }
 
 // keepsItsWord has the callback made, after the node was killed or not.
 func (h *hotline) keepsItsWord(killed bool) {
 	t := h.t
-	agents, customers := make(chan *testpeer.Talk, 10), make(chan *testpeer.Talk, 10)
-	answer := func(talks chan *testpeer.Talk) func(*testpeer.Ring) {
-		return func(r *testpeer.Ring) {
-			talk, err := r.Answer()
-			if err != nil {
-				t.Errorf("answer: %v", err)
-				return
-			}
-			talks <- talk
-		}
-	}
-	h.exchange.Telephone(extension, answer(agents))
-	h.exchange.Telephone(callerNumber, answer(customers))
-	awa := h.clerk(t, "awa")
-	if status, text := awa.post("/telephone", url.Values{"do": {"sign"}, "extension": {extension}}); status != http.StatusSeeOther {
-		t.Fatalf("awa is not at her telephone: %d %s", status, text)
-	}
+	agents, customers := h.answers(extension), h.answers(callerNumber)
+	awa := h.signedOn()
 	p := h.stuck()
 	h.promised(p)
 	if killed {
@@ -240,26 +307,12 @@ func (h *hotline) keepsItsWord(killed bool) {
 		h.start()
 	}
 
-	var agent, customer *testpeer.Talk
-	select {
-	case agent = <-agents:
-	case <-time.After(3 * time.Minute):
-		t.Fatalf("the agent's telephone does not ring: %s", h.process.Tail())
-	}
+	agent := h.rings(agents)
 	h.hears(agent, "agent_call", map[string]speech.Value{"Number": speech.Digits(callerNumber[1:])})
 	agent.Press("1")
-	select {
-	case customer = <-customers:
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the customer's telephone does not ring: %s", h.process.Tail())
-	}
+	customer := h.rings(customers)
 	h.hears(customer, "callback", nil)
-	if status, text := awa.get("/telephone"); status != http.StatusOK || !strings.Contains(text, "En communication") || !strings.Contains(strings.ReplaceAll(text, "\u00a0", " "), callerShort) {
-		t.Errorf("the console does not show the call: %d %s", status, text)
-	}
-	if status, text := awa.get("/customers/" + callerNumber); status != http.StatusOK || !strings.Contains(text, p.Reference) {
-		t.Errorf("the customer's page: %d", status)
-	}
+	h.shows(awa, p.Reference)
 	h.converse(agent, customer)
 	h.converse(customer, agent)
 	soon(t, "the promise is kept", 30*time.Second, func() bool { return h.asked("SELECT count(*) FROM callback WHERE state = 2") == 1 })
