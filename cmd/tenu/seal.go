@@ -127,7 +127,23 @@ func (c *sealBase) tell(a *app, r *store.SealedRows, key int64) error {
 	return nil
 }
 
-type sealRowsCmd struct{ sealBase }
+// sealCompact is for commands that leave something behind in SQLite's files: what was plain, or a data key as a retired identity opens it.
+type sealCompact struct {
+	NoCompact bool `help:"Do not write a SQLite file anew: sales wait for that. What was before may still be in it, or in its write-ahead log."`
+}
+
+// compact writes the database anew.
+func (c *sealCompact) compact(ctx context.Context, s *store.Store) error {
+	if c.NoCompact {
+		return nil
+	}
+	return s.Compact(ctx)
+}
+
+type sealRowsCmd struct {
+	sealBase
+	sealCompact
+}
 
 // Run seals what is plain. It may be stopped, and goes on when it is called again.
 func (c *sealRowsCmd) Run(ctx context.Context, a *app) error {
@@ -139,12 +155,13 @@ func (c *sealRowsCmd) Run(ctx context.Context, a *app) error {
 		if !c.JSON {
 			a.printf("%d values were sealed.\n", r.Sealed)
 		}
-		return c.tell(a, &r, 0)
+		return errors.Join(c.tell(a, &r, 0), c.compact(ctx, s))
 	})
 }
 
 type sealRotateCmd struct {
 	sealBase
+	sealCompact
 	Reseal bool `help:"Seal everything again by the new key, in batches. If it is stopped, tenu seal rotate --resume goes on."`
 	Resume bool `help:"Make no new key: only go on to seal everything again by the newest."`
 }
@@ -171,7 +188,7 @@ func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
 				a.printf("%d values were sealed again.\n", r.Sealed)
 			}
 		}
-		return c.tell(a, &r, key)
+		return errors.Join(c.tell(a, &r, key), c.compact(ctx, s))
 	})
 }
 
