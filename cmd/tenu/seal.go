@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/schollz/progressbar/v3"
 
+	"tenu/internal/purchase"
 	"tenu/internal/seal"
 	"tenu/internal/store"
 )
@@ -168,7 +170,7 @@ type sealRotateCmd struct {
 
 // Run rotates, and seals again where that is asked for.
 func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
-	return withStore(ctx, a, c.Config, func(_ *config, s *store.Store) error {
+	return withStore(ctx, a, c.Config, func(cfg *config, s *store.Store) error {
 		var key int64
 		var r store.SealedRows
 		var err error
@@ -181,6 +183,9 @@ func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
 			}
 		}
 		if c.Reseal || c.Resume {
+			if err := c.settle(ctx, a, cfg, s); err != nil {
+				return err
+			}
 			if r, err = c.through(ctx, a, s, store.SealWork{Again: true}); err != nil {
 				return err
 			}
@@ -190,6 +195,25 @@ func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
 		}
 		return errors.Join(c.tell(a, &r, key), c.compact(ctx, s))
 	})
+}
+
+// settle waits until no node seals by an older key any more: each takes the newest up when it renews its lease, and who
+// does not renew it is out.
+func (c *sealRotateCmd) settle(ctx context.Context, a *app, cfg *config, s *store.Store) error {
+	leases, err := s.Leases(ctx)
+	if err != nil || !slices.ContainsFunc(leases, func(l purchase.Lease) bool { return !l.Fenced }) {
+		return err
+	}
+	wait := orElse(cfg.Store.Lease.Duration, purchase.DefaultLeaseTTL)
+	if !c.JSON {
+		a.printf("Nodes that run take it up within %s.\n", wait)
+	}
+	select {
+	case <-a.clock.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 type sealCheckCmd struct{ sealBase }
@@ -202,7 +226,7 @@ func (c *sealCheckCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if !c.JSON {
-			a.printf("%d sealed values were opened, %d are plain, %d cannot be read.\n", r.Opened, r.Plain, r.Lost)
+			a.printf("%d sealed values were opened, %d of them by an older data key, %d are plain, %d cannot be read.\n", r.Opened, r.Older, r.Plain, r.Lost)
 		}
 		return c.tell(a, &r, 0)
 	})

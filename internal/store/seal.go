@@ -153,6 +153,18 @@ func (s *Store) openBytes(data *[]byte, column string, key ...any) error {
 	return nil
 }
 
+// newest tells keyed of the newest data key where it is newer than those here.
+func (s *Store) newest(ctx context.Context, tx *sql.Tx) error {
+	if s.sealer.options == nil {
+		return nil
+	}
+	var id int64
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM sealing_key`).Scan(&id); err != nil {
+		return err
+	}
+	return s.newer(&seal.KeyError{ID: id})
+}
+
 // keyed makes a call again when it met a data key that another process made meanwhile.
 func (s *Store) keyed(ctx context.Context, call func() error) error {
 	for {

@@ -562,3 +562,45 @@ func TestRotation(t *testing.T) {
 		}
 	})
 }
+
+// A node that only sells reads nothing that is sealed: it takes a new key up when it renews its lease, so that what is sealed
+// again after that leaves nothing to an older one. One that cannot open it goes on.
+func TestRotationReachesWhoReadsNothing(t *testing.T) {
+	products(t, func(t *testing.T, kind, dsn string) {
+		old, _, oldFile := keeper(t)
+		newFile, recipient, err := seal.NewIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change, err := seal.NewKeeper([]string{recipient}, oldFile+newFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		retired, seller, operator := openSealed(t, dsn, old, &log), openSealed(t, dsn, change, nil), openSealed(t, dsn, change, nil)
+		if _, err := operator.RotateKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range []*store.Store{seller, retired} {
+			lease, err := s.Acquire(t.Context(), fmt.Sprint(i))
+			for range 2 {
+				err = errors.Join(err, s.Renew(t.Context(), lease.Epoch))
+			}
+			if err = errors.Join(err, s.Write(t.Context(), []care.Message{{To: gone, At: 1, Language: "fr", Text: "tamarin"}})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stored := valuesOf(t, behind(t, kind, dsn), change)["care_message.text"]
+		for i, id := range []int64{2, 1} {
+			if !bytes.HasPrefix(stored[i].stored, []byte(seal.Prefix[string](id))) {
+				t.Errorf("message %d is %q", i, stored[i].stored)
+			}
+		}
+		if n := strings.Count(log.String(), "a new data key cannot be opened here"); n != 1 {
+			t.Errorf("the node with the retired identity says so %d times: %s", n, log.String())
+		}
+		if r, err := operator.SealRows(t.Context(), store.SealWork{Check: true}); err != nil || r.Opened != 2 || r.Older != 1 {
+			t.Errorf("the check finds %+v, %v", r, err)
+		}
+	})
+}
