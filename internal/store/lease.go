@@ -45,7 +45,7 @@ func (s *Store) Renew(ctx context.Context, epoch int64) error {
 			return purchase.ErrFenced
 		}
 		if err == nil {
-			err = s.newest(ctx, tx)
+			_, err = s.heed(ctx, tx)
 		}
 		return err
 	})
