@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/schollz/progressbar/v3"
 
+	"tenu/internal/purchase"
 	"tenu/internal/seal"
 	"tenu/internal/store"
 )
@@ -127,7 +129,23 @@ func (c *sealBase) tell(a *app, r *store.SealedRows, key int64) error {
 	return nil
 }
 
-type sealRowsCmd struct{ sealBase }
+// sealCompact is for commands that leave something behind in SQLite's files: what was plain, or a data key as a retired identity opens it.
+type sealCompact struct {
+	NoCompact bool `help:"Do not write a SQLite file anew: sales wait for that. What was before may still be in it, or in its write-ahead log."`
+}
+
+// compact writes the database anew.
+func (c *sealCompact) compact(ctx context.Context, s *store.Store) error {
+	if c.NoCompact {
+		return nil
+	}
+	return s.Compact(ctx)
+}
+
+type sealRowsCmd struct {
+	sealBase
+	sealCompact
+}
 
 // Run seals what is plain. It may be stopped, and goes on when it is called again.
 func (c *sealRowsCmd) Run(ctx context.Context, a *app) error {
@@ -139,19 +157,20 @@ func (c *sealRowsCmd) Run(ctx context.Context, a *app) error {
 		if !c.JSON {
 			a.printf("%d values were sealed.\n", r.Sealed)
 		}
-		return c.tell(a, &r, 0)
+		return errors.Join(c.tell(a, &r, 0), c.compact(ctx, s))
 	})
 }
 
 type sealRotateCmd struct {
 	sealBase
+	sealCompact
 	Reseal bool `help:"Seal everything again by the new key, in batches. If it is stopped, tenu seal rotate --resume goes on."`
 	Resume bool `help:"Make no new key: only go on to seal everything again by the newest."`
 }
 
 // Run rotates, and seals again where that is asked for.
 func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
-	return withStore(ctx, a, c.Config, func(_ *config, s *store.Store) error {
+	return withStore(ctx, a, c.Config, func(cfg *config, s *store.Store) error {
 		var key int64
 		var r store.SealedRows
 		var err error
@@ -164,6 +183,9 @@ func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
 			}
 		}
 		if c.Reseal || c.Resume {
+			if err := c.settle(ctx, a, cfg, s); err != nil {
+				return err
+			}
 			if r, err = c.through(ctx, a, s, store.SealWork{Again: true}); err != nil {
 				return err
 			}
@@ -171,8 +193,27 @@ func (c *sealRotateCmd) Run(ctx context.Context, a *app) error {
 				a.printf("%d values were sealed again.\n", r.Sealed)
 			}
 		}
-		return c.tell(a, &r, key)
+		return errors.Join(c.tell(a, &r, key), c.compact(ctx, s))
 	})
+}
+
+// settle waits until no node seals by an older key any more: each takes the newest up when it renews its lease, and who
+// does not renew it is out.
+func (c *sealRotateCmd) settle(ctx context.Context, a *app, cfg *config, s *store.Store) error {
+	leases, err := s.Leases(ctx)
+	if err != nil || !slices.ContainsFunc(leases, func(l purchase.Lease) bool { return !l.Fenced }) {
+		return err
+	}
+	wait := orElse(cfg.Store.Lease.Duration, purchase.DefaultLeaseTTL)
+	if !c.JSON {
+		a.printf("Nodes that run take it up within %s.\n", wait)
+	}
+	select {
+	case <-a.clock.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 type sealCheckCmd struct{ sealBase }
@@ -185,7 +226,7 @@ func (c *sealCheckCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if !c.JSON {
-			a.printf("%d sealed values were opened, %d are plain, %d cannot be read.\n", r.Opened, r.Plain, r.Lost)
+			a.printf("%d sealed values were opened, %d of them by an older data key, %d are plain, %d cannot be read.\n", r.Opened, r.Older, r.Plain, r.Lost)
 		}
 		return c.tell(a, &r, 0)
 	})

@@ -17,7 +17,7 @@ var _ centre.Store = (*Store)(nil)
 const (
 	agentColumns  = `staff, ` + agentProgress
 	agentProgress = `version, since, till, number, purchase, case_id, callback, state, extension, call`
-	callColumns   = `id, number, purchase, case_id, callback, staff, at, answered_at, queued_at, taken_at, ended_at, trunk, language, incident, release`
+	callColumns   = `id, number, purchase, case_id, callback, staff, at, answered_at, queued_at, taken_at, ended_at, unrecorded, trunk, language, incident, release`
 )
 
 func scanAgent(row scanner, a *centre.Agent) error {
@@ -31,7 +31,7 @@ func agentValues(a *centre.Agent) []any {
 
 func scanCall(row scanner, c *centre.Call) error {
 	return row.Scan(&c.ID, &c.Number, &c.Purchase, &c.Case, &c.Callback, &c.Staff, &c.At, &c.Answered, &c.Queued, &c.Taken, &c.Ended,
-		&c.Trunk, &c.Language, &c.Incident, &c.Release)
+		&c.Unrecorded, &c.Trunk, &c.Language, &c.Incident, &c.Release)
 }
 
 // OnDuty is centre.Store.
@@ -97,23 +97,18 @@ func moveAgent(ctx context.Context, tx *sql.Tx, a *centre.Agent) (int, error) {
 
 // AddCalls is centre.Store.
 func (s *Store) AddCalls(ctx context.Context, calls []centre.Call, refused []centre.Refused) error {
-	rows := make([][15]any, len(calls))
+	rows := make([][]any, len(calls))
 	for i := range calls {
 		c := &calls[i]
-		rows[i] = [15]any{clean(c.ID), c.Number, c.Purchase, c.Case, c.Callback, c.Staff, c.At, c.Answered, c.Queued, c.Taken, c.Ended,
-			clean(c.Trunk), clean(string(c.Language)), clean(c.Incident), clean(string(c.Release))}
+		rows[i] = []any{clean(c.ID), int64(c.Number), int64(c.Purchase), int64(c.Case), c.Callback, int64(c.Staff), int64(c.At), int64(c.Answered),
+			int64(c.Queued), int64(c.Taken), int64(c.Ended), flag(c.Unrecorded), clean(c.Trunk), clean(string(c.Language)), clean(c.Incident), clean(string(c.Release))}
 	}
 	if len(calls)+len(refused) == 0 {
 		return nil
 	}
 	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if len(calls) > 0 {
-			if _, err := change(ctx, tx, `INSERT INTO call (`+callColumns+`) SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT),
-					CAST(value ->> 3 AS BIGINT), CAST(value ->> 4 AS BIGINT), CAST(value ->> 5 AS BIGINT), CAST(value ->> 6 AS BIGINT), CAST(value ->> 7 AS BIGINT),
-					CAST(value ->> 8 AS BIGINT), CAST(value ->> 9 AS BIGINT), CAST(value ->> 10 AS BIGINT), value ->> 11, value ->> 12, value ->> 13, value ->> 14
-				FROM `+s.db.dialect().rows+` WHERE true ON CONFLICT DO NOTHING`, jsonText(rows)); err != nil {
-				return err
-			}
+		if err := s.addRows(ctx, tx, `call (`+callColumns+`)`, ` ON CONFLICT DO NOTHING`, rows); err != nil {
+			return err
 		}
 		for _, r := range refused {
 			if _, err := change(ctx, tx, `INSERT INTO call_refused (hour, epoch, refused) VALUES ($1, $2, $3) ON CONFLICT (hour, epoch) DO UPDATE SET

@@ -68,6 +68,9 @@ func (s *Store) beginErasure(ctx context.Context, w *Wanted) (e person.Erasure, 
 	now := w.Now()
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		e = person.Erasure{}
+		if err := s.readsAll(ctx, tx); err != nil {
+			return err
+		}
 		err := scanErasure(tx.QueryRowContext(ctx, `SELECT `+erasureColumns+` FROM erasure WHERE number = $1 AND done_at = 0`, int64(w.Forms.Number)), &e)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err

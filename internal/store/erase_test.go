@@ -496,8 +496,8 @@ func everywhere(kind string, now purchase.Instant) []string {
 			partner, ref, party, currency, detail, correction, reason) VALUES (1, 0, 1, {n}, 0, 1, {at}, {at}, {at}, {at}, 1, 0, 0, 0, 0, 1, 1, 4, 0, 0, 'ocs', 'R{n}', 'ocs', 'XOF', 'of 70123456', '{"Ref":"{n}"}', 'he of 70 12 34 56')`,
 		`INSERT INTO statement_break_entry (break_id, seq, at, staff, event, text) VALUES (1, 1, {at}, 1, 'note', '70 12 34 56')`,
 		`INSERT INTO agent (staff, version, since, till, number, purchase, case_id, callback, state, extension, call) VALUES (1, 3, {at}, {at}, {n}, 0, 0, 0, 5, '2001', 'c1')`,
-		`INSERT INTO call (id, number, purchase, case_id, callback, staff, at, answered_at, queued_at, taken_at, ended_at, trunk, language, incident, release)
-			VALUES ('c1', {n}, ` + paid + `, 0, 0, 1, {at}, {at}, {at}, {at}, {at}, 'sbc', 'fr', '', 'spoken')`,
+		`INSERT INTO call (id, number, purchase, case_id, callback, staff, at, answered_at, queued_at, taken_at, ended_at, unrecorded, trunk, language, incident, release)
+			VALUES ('c1', {n}, ` + paid + `, 0, 0, 1, {at}, {at}, {at}, {at}, {at}, 1, 'sbc', 'fr', '', 'spoken')`,
 		`INSERT INTO regulator_question (at, staff, due_at, answered_at, answered_by, subject, text, answer) VALUES ({at}, 1, {at} + 1, {at}, 1, '70123456', 'what of 70 12 34 56?', '+226 70 12 34 56 was credited')`,
 	}
 	for i := range all {

@@ -223,7 +223,7 @@ func (s *Store) clearRow(ctx context.Context, tx *sql.Tx, f *found, forms *perso
 	return change(ctx, tx, `UPDATE `+h.table+` SET `+strings.Join(sets, `, `)+w.text.String(), w.arguments...)
 }
 
-// eachPart tells of the lines of every statement that was loaded until an instant, part by part.
+// eachPart tells of the lines of every statement that was loaded until an instant, part by part, but for those that nobody can read.
 func (s *Store) eachPart(ctx context.Context, cut purchase.Instant, tell func(statement int64, seq int, lines []byte) error) error {
 	statement, seq := int64(0), -1
 	for {
@@ -236,10 +236,13 @@ func (s *Store) eachPart(ctx context.Context, cut purchase.Instant, tell func(st
 			}
 			return s.openBytes(&lines, "statement_part.lines", statement, int64(seq))
 		})
-		if errors.Is(err, sql.ErrNoRows) {
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
 			return nil
-		}
-		if err == nil {
+		case errors.Is(err, care.ErrUnreadable):
+			s.log.Error("a sealed value cannot be read", "err", err)
+			continue
+		case err == nil:
 			err = tell(statement, seq, lines)
 		}
 		if err != nil {
@@ -321,6 +324,9 @@ func (s *Store) endErasure(ctx context.Context, e person.Erasure, forms *person.
 		return e, fmt.Errorf("look through statements: %w", err)
 	}
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.readsAll(ctx, tx); err != nil { // it would be over with texts that nobody looked into
+			return err
+		}
 		e.Version, e.DoneAt = 2, max(now(), e.At)
 		n, err := change(ctx, tx, `UPDATE erasure SET version = 2, done_at = $2, number = 0, changed = $3 WHERE id = $1 AND version = 1`, e.ID, int64(e.DoneAt), e.Counts.Rows)
 		if err != nil || n == 0 { // another process ended it meanwhile

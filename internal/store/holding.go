@@ -153,7 +153,7 @@ var holdings = []holding{
 	// An agent has a number for as long as a call.
 	{table: "agent", key: "staff", mine: "number=N purchase=P", at: "since", number: "number", plain: "staff version since till purchase case_id callback state extension call"},
 	{table: "call", key: "id", mine: "number=N purchase=P", at: "at", number: "number",
-		plain: "id purchase case_id callback staff at answered_at queued_at taken_at ended_at trunk language incident release"},
+		plain: "id purchase case_id callback staff at answered_at queued_at taken_at ended_at unrecorded trunk language incident release"},
 	{table: "call_refused", key: "hour epoch", plain: "hour epoch refused"},
 	{table: "sealing_key", key: "id", plain: "id at recipients wrapped"},
 	{table: "erasure", key: "id", text: "reason by_name", own: "number", plain: "id version at done_at instead purchases commitments cases changed cause"},

@@ -37,12 +37,15 @@ func (s *Store) Acquire(ctx context.Context, node string) (purchase.Lease, error
 	return lease, nil
 }
 
-// Renew is purchase.Store.
+// Renew is purchase.Store. A data key that another process made is taken up with it: who only sells would never meet a value that it sealed.
 func (s *Store) Renew(ctx context.Context, epoch int64) error {
 	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		n, err := change(ctx, tx, `UPDATE lease SET renewals = renewals + 1 WHERE epoch = $1 AND fenced = 0`, epoch)
 		if err == nil && n == 0 {
 			return purchase.ErrFenced
+		}
+		if err == nil {
+			_, err = s.heed(ctx, tx)
 		}
 		return err
 	})

@@ -153,6 +153,23 @@ func (s *Store) openBytes(data *[]byte, column string, key ...any) error {
 	return nil
 }
 
+// heed takes the newest data key up, where this process can open it, and returns its number.
+func (s *Store) heed(ctx context.Context, tx *sql.Tx) (id int64, err error) {
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM sealing_key`).Scan(&id); err != nil {
+		return 0, err
+	}
+	return id, s.newer(&seal.KeyError{ID: id})
+}
+
+// readsAll refuses what must see every text where others seal by a data key that this process cannot open.
+func (s *Store) readsAll(ctx context.Context, tx *sql.Tx) error {
+	id, err := s.heed(ctx, tx)
+	if err == nil && id > s.sealer.ring.Load().Last() {
+		err = own(fmt.Errorf("%w: no identity here opens data key %d: begin again with one that does", care.ErrUnreadable, id))
+	}
+	return err
+}
+
 // keyed makes a call again when it met a data key that another process made meanwhile.
 func (s *Store) keyed(ctx context.Context, call func() error) error {
 	for {

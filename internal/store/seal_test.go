@@ -562,3 +562,97 @@ func TestRotation(t *testing.T) {
 		}
 	})
 }
+
+// A node that only sells reads nothing that is sealed: it takes a new key up when it renews its lease, so that what is sealed
+// again after that leaves nothing to an older one. One that cannot open it goes on.
+func TestRotationReachesWhoReadsNothing(t *testing.T) {
+	products(t, func(t *testing.T, kind, dsn string) {
+		old, _, oldFile := keeper(t)
+		newFile, recipient, err := seal.NewIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change, err := seal.NewKeeper([]string{recipient}, oldFile+newFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		retired, seller, operator := openSealed(t, dsn, old, &log), openSealed(t, dsn, change, nil), openSealed(t, dsn, change, nil)
+		if _, err := operator.RotateKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range []*store.Store{seller, retired} {
+			lease, err := s.Acquire(t.Context(), fmt.Sprint(i))
+			for range 2 {
+				err = errors.Join(err, s.Renew(t.Context(), lease.Epoch))
+			}
+			if err = errors.Join(err, s.Write(t.Context(), []care.Message{{To: gone, At: 1, Language: "fr", Text: "tamarin"}})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stored := valuesOf(t, behind(t, kind, dsn), change)["care_message.text"]
+		for i, id := range []int64{2, 1} {
+			if !bytes.HasPrefix(stored[i].stored, []byte(seal.Prefix[string](id))) {
+				t.Errorf("message %d is %q", i, stored[i].stored)
+			}
+		}
+		if n := strings.Count(log.String(), "a new data key cannot be opened here"); n != 1 {
+			t.Errorf("the node with the retired identity says so %d times: %s", n, log.String())
+		}
+		if r, err := operator.SealRows(t.Context(), store.SealWork{Check: true}); err != nil || r.Opened != 2 || r.Older != 1 {
+			t.Errorf("the check finds %+v, %v", r, err)
+		}
+	})
+}
+
+// What nobody can read keeps no number from being erased; what another can read, and this process cannot, does.
+func TestErasureBesideWhatCannotBeRead(t *testing.T) {
+	products(t, func(t *testing.T, kind, dsn string) {
+		plain := open(t, dsn)
+		day := storetest.NewDay(t, plain)
+		day.SellTo(12, gone)
+		for _, statement := range slices.Concat(everywhere(kind, day.Now()), settled) {
+			execute(t, kind, dsn, statement)
+		}
+		old, _, oldFile := keeper(t)
+		var log bytes.Buffer
+		retired := openSealed(t, dsn, old, &log)
+		if _, err := retired.SealRows(t.Context(), store.SealWork{}); err != nil {
+			t.Fatal(err)
+		}
+		newFile, recipient, err := seal.NewIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change, err := seal.NewKeeper([]string{recipient}, oldFile+newFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := openSealed(t, dsn, change, &log)
+		if _, err := s.RotateKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wanted := store.Wanted{Forms: person.NewForms(gone, "226"), Instead: instead, Now: day.Now, By: "the officer", Reason: "asked"}
+		for name, behind := range map[string]*store.Store{"a retired identity": retired, "no identity": plain} {
+			if _, err := behind.Erase(t.Context(), wanted); !errors.Is(err, care.ErrUnreadable) || !strings.Contains(err.Error(), "data key 2") {
+				t.Errorf("%s erases: %v", name, err)
+			}
+		}
+		db := behind(t, kind, dsn)
+		if _, err := db.ExecContext(t.Context(), `UPDATE statement_part SET lines = $1`, append(seal.Prefix[[]byte](1), make([]byte, 90)...)); err != nil {
+			t.Fatal(err)
+		}
+		if x, err := s.ExportOf(t.Context(), wanted.Forms, day.Now()); err != nil || len(x.Sections) == 0 {
+			t.Errorf("the export is %+v, %v", x, err)
+		}
+		if e, err := s.Erase(t.Context(), wanted); err != nil || e.DoneAt == 0 {
+			t.Errorf("the erasure is %+v, %v", e, err)
+		}
+		if left := traces(t, kind, db, gone); len(left) > 0 {
+			t.Errorf("left in %v", left)
+		}
+		if !strings.Contains(log.String(), "statement_part.lines(") {
+			t.Errorf("the log names nothing: %s", log.String())
+		}
+	})
+}

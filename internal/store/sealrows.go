@@ -28,6 +28,7 @@ type SealedRows struct {
 	Sealed int64 `json:"sealed"` // values that are sealed by the newest data key since
 	Plain  int64 `json:"plain"`  // values that are not sealed, of a check
 	Opened int64 `json:"opened"` // values that a check opened
+	Older  int64 `json:"older"`  // values of these that are not sealed by the newest data key
 	Lost   int64 `json:"lost"`   // values that cannot be read
 	// Places name the first of those, with why.
 	Places []string `json:"places"`
@@ -162,6 +163,7 @@ func (s *Store) sealBatch(ctx context.Context, h *holding, w *SealWork, batch []
 		return err
 	}
 	r.Sealed, r.Plain, r.Opened, r.Lost = r.Sealed+done.Sealed, r.Plain+done.Plain, r.Opened+done.Opened, r.Lost+done.Lost
+	r.Older += done.Older
 	r.Places = append(r.Places, done.Places[:min(len(done.Places), placesTold-len(r.Places))]...)
 	return nil
 }
@@ -186,6 +188,9 @@ func (s *Store) sealValue(ctx context.Context, tx *sql.Tx, h *holding, w *SealWo
 		return nil
 	case w.Check && sealed:
 		done.Opened++
+		if !same {
+			done.Older++
+		}
 		return nil
 	case w.Check && !same:
 		done.Plain++
@@ -203,7 +208,8 @@ func (s *Store) sealValue(ctx context.Context, tx *sql.Tx, h *holding, w *SealWo
 	return err
 }
 
-// sealedAgain is a stored value as it is to be. sealed says that it is sealed already, same that nothing is to be done.
+// sealedAgain is a stored value as it is to be. sealed says that it is sealed already, same that nothing is to be done, or to a check that the
+// newest data key sealed it.
 func sealedAgain[T string | []byte](e *sealer, v T, w *SealWork, column string, key []any, open func(*seal.Ring, string, T) (T, error),
 	shut func(*seal.Ring, string, T) T) (now T, sealed, same bool, err error) {
 	ring, place := e.ring.Load(), seal.Where(column, key...)
@@ -214,7 +220,7 @@ func sealedAgain[T string | []byte](e *sealer, v T, w *SealWork, column string, 
 	}
 	plain, err := open(ring, place, v)
 	if err != nil || w.Check {
-		return v, sealed, false, err
+		return v, sealed, strings.HasPrefix(string(v), string(newest)), err
 	}
 	return shut(ring, place, plain), sealed, false, nil
 }

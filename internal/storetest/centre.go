@@ -170,6 +170,7 @@ func callsAreWrittenWhole(t *testing.T, s CentreSubject) {
 		t.Errorf("keep nothing: %v", err)
 	}
 	first, second, other := ended("c-1", dawn), ended("c-2", dawn), ended("c-3", dawn)
+	first.Unrecorded = true
 	second.Trunk, second.Language, second.Incident, other.Number = hostile, hostile, hostile, 0
 	if err := s.AddCalls(t.Context(), []centre.Call{first, second, other}, nil); err != nil {
 		t.Fatal(err)

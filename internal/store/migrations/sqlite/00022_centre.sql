@@ -34,6 +34,7 @@ CREATE TABLE call (
     queued_at   INTEGER NOT NULL, -- 0: asked for no agent
     taken_at    INTEGER NOT NULL, -- 0: got none
     ended_at    INTEGER NOT NULL,
+    unrecorded  INTEGER NOT NULL, -- 1: the caller refused to be recorded
     trunk       TEXT    NOT NULL,
     language    TEXT    NOT NULL,
     incident    TEXT    NOT NULL,
@@ -42,7 +43,8 @@ CREATE TABLE call (
     CONSTRAINT call_times CHECK (id <> '' AND at > 0 AND answered_at >= at AND ended_at >= answered_at AND (queued_at = 0 OR queued_at >= answered_at)),
     CONSTRAINT call_taken CHECK ((taken_at = 0) = (staff = 0) AND (taken_at = 0 OR queued_at <> 0 AND taken_at >= queued_at)),
     CONSTRAINT call_release CHECK (release IN ('informed', 'reported', 'promised', 'spoken', 'abandoned', 'overload', 'failed')
-        AND (release <> 'spoken' OR taken_at <> 0))
+        AND (release <> 'spoken' OR taken_at <> 0)),
+    CONSTRAINT call_unrecorded CHECK (unrecorded IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX call_number ON call (number, at);
 CREATE INDEX call_at ON call (at);
