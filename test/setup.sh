@@ -59,8 +59,9 @@ kannel() {
     [ -x /usr/lib/kannel/test/drive_smpp ] || RUNLEVEL=1 debian kannel-extras || lacking Kannel "as root, 'apt-get install kannel-extras'"
 }
 
-# SIPp, which makes telephone calls.
+# SIPp, which makes telephone calls, and Python for the manual's telephone system.
 telephones() {
+    command -v python3 >/dev/null || debian python3 || lacking Python "as root, 'apt-get install python3'"
     command -v sipp >/dev/null || debian sip-tester || lacking SIPp "as root, 'apt-get install sip-tester'"
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ type demoCmd struct {
 	Port   int    `default:"8480" help:"Port of the API; the others take some of the next twenty. 0: any free ones."`
 	Number string `default:"70 11 22 33" help:"The customer's number."`
 	Amount int64  `default:"1050" help:"What the customer pays, in F CFA."`
+	SIP    string `name:"sip" placeholder:"HOST:PORT" help:"An exchange at which line 121 calls agents and customers; its calls are taken, too. Without one agents dial by hand."`
 	Once   bool   `help:"Stop after the sale."`
 	Pauses bool   `default:"true" negatable:"" help:"Pause what fails by itself; with --no-pauses it is sold whatever the partners do."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -45,6 +47,7 @@ type demo struct {
 	sandbox *sandboxPartners
 	node    *node
 	at      listeners
+	line    netip.AddrPort // 121
 	remote  remote
 	// password signs in at the console, whoever of the staff it is.
 	password string
@@ -110,6 +113,9 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("%w (choose other ports with --port)", err)
 		}
 	}
+	if err := d.findLine(ctx); err != nil {
+		return err
+	}
 	key, err := keptSecret(filepath.Join(d.Dir, "api-key"), func() (string, error) { return auth.NewKey("demo", d.app.random) })
 	if err != nil {
 		return err
@@ -129,7 +135,7 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	}
 	d.regulatorKey = string(regulatorKey)
 	d.remote = remote{URL: "http://" + d.at.api.Addr().String(), Key: string(key)}
-	cfg, err := d.configure()
+	cfg, err := d.configure(ctx)
 	if err != nil {
 		return err
 	}
@@ -149,13 +155,17 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 
 // configure writes the configuration that the demonstration runs under, for
 // `tenu serve`, `tenu verify` and readers, and reads it back.
-func (d *demo) configure() (*config, error) {
+func (d *demo) configure(ctx context.Context) (*config, error) {
+	voice, err := d.voice(ctx)
+	if err != nil {
+		return nil, err
+	}
 	at := d.sandbox.addresses()
 	path := filepath.Join(d.Dir, "tenu.yaml")
 	text := strings.NewReplacer(
 		"{api}", d.at.api.Addr().String(), "{admin}", d.at.admin.Addr().String(), "{app}", d.at.app.Addr().String(), "{ussd}", d.at.ussd.Addr().String(), "{console}", d.at.console.Addr().String(), "{status}", d.at.status.Addr().String(), "{regulator}", d.at.regulator.Addr().String(), "{wallet}", at.Wallet,
 		"{charging}", at.Charging, "{sms}", at.SMS, "{callback}", d.remote.URL+"/callbacks/wallet",
-		"{regulator-hash}", auth.HashKey(d.regulatorKey).String(), "{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig)
+		"{regulator-hash}", auth.HashKey(d.regulatorKey).String(), "{hash}", auth.HashKey(d.remote.Key).String()).Replace(demoConfig) + voice
 	if !d.Pauses {
 		text += "\nincidents:\n  enabled: false\n"
 	}
@@ -194,9 +204,10 @@ func (d *demo) sell(ctx context.Context) error {
 			Purchase *api.Purchase    `json:"purchase"`
 			SMS      []string         `json:"sms"`
 			API      string           `json:"api"`
+			Line     string           `json:"line"`
 			Key      string           `json:"key_file"`
 			Sandbox  sandboxAddresses `json:"sandbox"`
-		}{p, texts, d.remote.URL, filepath.Join(d.Dir, "api-key"), d.sandbox.addresses()})
+		}{p, texts, d.remote.URL, d.lineURI(), filepath.Join(d.Dir, "api-key"), d.sandbox.addresses()})
 	}
 	d.app.show(p)
 	d.hints(p, texts)
@@ -276,6 +287,7 @@ func (d *demo) hints(p *api.Purchase, texts []string) {
 	a.printf("\nNow you:\n\n")
 	a.printf("  buy as a customer   http://%s (the code comes to the phone below)\n", d.at.app.Addr())
 	a.printf("  work as an agent    http://%s (awa or moussa; fatou leads, issa keeps the accounts; password %s)\n", d.at.console.Addr(), d.password)
+	d.hintLine(p)
 	a.printf("  pause sales         http://%s/incidents, as fatou: open an incident, pause, resume, see the banner on awa's pages\n", d.at.console.Addr())
 	a.printf("  see how it is       http://%s, the public status page\n", d.at.status.Addr())
 	a.printf("  see what is owed    http://%s, the regulator's portal (ines asks, issa answers; the same password)\n", d.at.regulator.Addr())

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +33,6 @@ type hotline struct {
 	*site
 	t        *testing.T
 	exchange *testpeer.Exchange
-	line     netip.AddrPort
 	window   time.Time // that callbacks are promised for first
 	open     bool      // agents answer already now
 	program  string
@@ -53,22 +50,10 @@ const (
 
 func startHotline(t *testing.T, program string, open bool) *hotline {
 	t.Helper()
-	h := &hotline{t: t, exchange: testpeer.NewExchange(t), program: program, open: open}
-	var err error
-	if h.voices, err = speech.Load(); err != nil {
-		t.Fatal(err)
-	}
-	if h.sounds, err = sound.Load(nil); err != nil {
-		t.Fatal(err)
-	}
-	probe, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.line = netip.MustParseAddrPort(probe.Addr().String())
-	_ = probe.Close()
-	d := &demo{demoCmd: &demoCmd{Dir: filepath.Join(t.TempDir(), "site"), Host: "127.0.0.1"}, app: &app{out: io.Discard, err: io.Discard, env: noEnv, clock: newSteady(), random: rand.Reader},
-		adapt: h.configured}
+	h := newHotline(t)
+	h.program, h.open = program, open
+	d := &demo{demoCmd: &demoCmd{Dir: filepath.Join(t.TempDir(), "site"), Host: "127.0.0.1", SIP: h.exchange.Address().String()},
+		app: &app{out: io.Discard, err: io.Discard, env: noEnv, clock: newSteady(), random: rand.Reader}, adapt: h.configured}
 	if err := d.open(t.Context(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +81,7 @@ func startHotline(t *testing.T, program string, open bool) *hotline {
 	return h
 }
 
-// configured adds the line to the demonstration's configuration. It is noon where the customer is, and callbacks are
+// configured adapts the demonstration's configuration. It is noon where the customer is, and callbacks are
 // made from the next minute on that leaves time to promise one.
 func (h *hotline) configured(text string) string {
 	now := time.Now().UTC()
@@ -108,15 +93,8 @@ func (h *hotline) configured(text string) string {
 		opens = 0
 	}
 	text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 20m\n  resolve_within: 1h\n  timezone: "+zone, 1)
-	return text + fmt.Sprintf(`
-callbacks: {opens: %s, closes: 23h, lead: 1s}
-voice:
-  listen: %q
-  media: {from: 30000, to: 31999}
-  trunks: [{name: core, networks: [127.0.0.1], asserts_identity: true, address: %q}]
-  agents: {trunk: core, wrap_for: 5m}
-  dial: {trunk: core, first: agent}
-`, opens, h.line, h.exchange.Address())
+	text = strings.Replace(text, "agents: {trunk: softphone}", "agents: {trunk: softphone, wrap_for: 5m}", 1)
+	return text + fmt.Sprintf("callbacks: {opens: %s, closes: 23h, lead: 1s}\n", opens)
 }
 
 // start starts the node, as it was configured.

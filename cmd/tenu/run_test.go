@@ -70,6 +70,7 @@ type sold struct {
 	Purchase api.Purchase
 	SMS      []string
 	API      string
+	Line     string
 	KeyFile  string `json:"key_file"`
 	Sandbox  sandboxAddresses
 }
