@@ -24,6 +24,8 @@ type Outgoing struct {
 	Language string // that the call begins in; empty for the line's
 	// Within is how long it may take until it is answered.
 	Within time.Duration
+	// Unrecorded says that the call is not to be recorded by whoever is called.
+	Unrecorded bool
 	// Ringing, when it is not nil, is called once when the telephone rings.
 	Ringing func()
 }
@@ -121,6 +123,9 @@ func (a *attempt) send(ctx context.Context, o Outgoing) (err error) {
 	a.req.AppendHeader(sip.NewHeader("Min-SE", strconv.Itoa(minSession)))
 	session{seconds: ourSession}.ask(a.req, "")
 	a.req.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+	if o.Unrecorded {
+		a.stream.Unrecord()
+	}
 	a.req.SetBody(a.stream.Offer())
 	if a.tx, err = l.client.TransactionRequest(ctx, a.req, sipgo.ClientRequestAddVia); err != nil {
 		a.stream.Close()

@@ -346,3 +346,21 @@ func BenchmarkStreams(b *testing.B) {
 	b.ReportMetric(float64(all.Sent()-before)/float64(b.N), "packets/op")
 	b.ReportMetric(float64(all.Late().Microseconds())/1000, "ms-late")
 }
+
+// Whoever records is told by each description that this call is not to be.
+func TestUnrecorded(t *testing.T) {
+	s, err := streams(t, time.Minute).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if strings.Contains(string(s.Offer()), "recordpref") {
+		t.Error("nobody refused")
+	}
+	s.Unrecord()
+	for range 2 {
+		if offer := string(s.Offer()); !strings.HasSuffix(offer, "\r\na=recordpref:off\r\n") {
+			t.Errorf("%s", offer)
+		}
+	}
+}

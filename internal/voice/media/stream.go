@@ -36,26 +36,27 @@ type Stream struct {
 	closed    chan struct{} // when receive is over
 	strangers atomic.Int64
 
-	mu      sync.Mutex
-	session Session
-	agreed  bool
-	version uint64
-	source  netip.AddrPort // whose packets are taken, once one came
-	former  netip.AddrPort // whose were, before the call was moved
-	heard   purchase.Instant
-	gone    bool
-	out     rtp.Header
-	playing [][]byte
-	at      int           // in the first of them
-	done    chan struct{} // closed when what plays is over
-	bridge  *Stream
-	relay   []byte // of the bridge's other side, in our law
-	flowing bool
-	event   uint32 // the timestamp of the last key, of that SSRC
-	ssrc    uint32
-	pressed bool
-	gap     uint32
-	packet  [rtpHeader + frameBytes]byte
+	mu         sync.Mutex
+	session    Session
+	agreed     bool
+	version    uint64
+	unrecorded bool
+	source     netip.AddrPort // whose packets are taken, once one came
+	former     netip.AddrPort // whose were, before the call was moved
+	heard      purchase.Instant
+	gone       bool
+	out        rtp.Header
+	playing    [][]byte
+	at         int           // in the first of them
+	done       chan struct{} // closed when what plays is over
+	bridge     *Stream
+	relay      []byte // of the bridge's other side, in our law
+	flowing    bool
+	event      uint32 // the timestamp of the last key, of that SSRC
+	ssrc       uint32
+	pressed    bool
+	gap        uint32
+	packet     [rtpHeader + frameBytes]byte
 }
 
 // Local is where the stream listens.
@@ -75,8 +76,24 @@ func (s *Stream) Strangers() int64 { return s.strangers.Load() }
 func (s *Stream) Offer() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.describe(nil)
+}
+
+// Unrecord tells the other end from now on, in each description, that this call is not to be recorded
+// (RFC 7866, section 8.1.2).
+func (s *Stream) Unrecord() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unrecorded = true
+}
+
+func (s *Stream) describe(agreed *Session) []byte {
 	s.version++
-	return Describe(s.local, s.id, s.version, nil)
+	body := Describe(s.local, s.id, s.version, agreed)
+	if s.unrecorded {
+		body = append(body, "a=recordpref:off\r\n"...)
+	}
+	return body
 }
 
 // Answer takes an offer, or a new one in the middle of a call, and returns our answer. The law
@@ -87,8 +104,7 @@ func (s *Stream) Answer(offer []byte) ([]byte, error) {
 	if err := s.agree(offer); err != nil {
 		return nil, err
 	}
-	s.version++
-	return Describe(s.local, s.id, s.version, &s.session), nil
+	return s.describe(&s.session), nil
 }
 
 // Answered takes the answer to our offer.
