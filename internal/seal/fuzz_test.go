@@ -13,7 +13,7 @@ import (
 // long, and gives nothing out that was not sealed for the place.
 func FuzzOpen(f *testing.F) {
 	k, _, _ := keeperOf(f)
-	r := ringOf(f, k, keyOf(f, k, 1))
+	r := ringOf(f, k, keyOf(f, k))
 	where := seal.Where("case_entry.text", int64(5), int64(3))
 	f.Add([]byte(r.Text(where, words)))
 	f.Add(r.Bytes(where, []byte(words)))

@@ -3,7 +3,9 @@ package seal
 import (
 	"bytes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,7 +20,11 @@ import (
 // MaxWrapped bounds the bytes of a wrapped data key.
 const MaxWrapped = 64 << 10
 
-// Key is a data key as it is stored: encrypted by age for its recipients, with its number inside.
+// contentSize is what a wrapped data key has inside: its number, the key, its proof.
+const contentSize = 8 + keySize + sha256.Size
+
+// Key is a data key as it is stored: encrypted by age for its recipients, with its number inside, and what proves that
+// whoever made it had the key before it, as anybody can encrypt for a recipient.
 type Key struct {
 	ID         int64 // from 1 on
 	Recipients string
@@ -89,23 +95,42 @@ func NewKeeper(recipients []string, identities string) (*Keeper, error) {
 // Recipients are those of new data keys, sorted, with blanks between them.
 func (k *Keeper) Recipients() string { return k.names }
 
-// Make makes a fresh data key of a number.
-func (k *Keeper) Make(id int64) (Key, error) {
-	secret := make([]byte, keySize)
-	_, _ = rand.Read(secret) // it never fails
-	return k.wrap(id, secret)
+// Make makes the data key that follows another, the first after none.
+func (k *Keeper) Make(after Key) (Key, error) {
+	var before secret
+	var err error
+	if after.ID > 0 {
+		if before, err = k.unwrap(after); err != nil {
+			return Key{}, err
+		}
+	}
+	fresh := secret{key: make([]byte, keySize)}
+	_, _ = rand.Read(fresh.key) // it never fails
+	fresh.proof = prove(before.key, after.ID+1, fresh.key)
+	return k.wrap(after.ID+1, fresh)
+}
+
+// secret is what a data key has inside.
+type secret struct{ key, proof []byte }
+
+// prove shows that whoever made a data key knew the one before it.
+func prove(before []byte, id int64, key []byte) []byte {
+	h := hmac.New(sha256.New, before)
+	h.Write(binary.BigEndian.AppendUint64([]byte("tenu data key"), uint64(id))) //nolint:gosec // the same number each time
+	h.Write(key)
+	return h.Sum(nil)
 }
 
 // Again wraps a data key for the recipients of now.
 func (k *Keeper) Again(key Key) (Key, error) {
-	secret, err := k.unwrap(key)
+	content, err := k.unwrap(key)
 	if err != nil {
 		return Key{}, err
 	}
-	return k.wrap(key.ID, secret)
+	return k.wrap(key.ID, content)
 }
 
-func (k *Keeper) wrap(id int64, secret []byte) (Key, error) {
+func (k *Keeper) wrap(id int64, content secret) (Key, error) {
 	to := make([]age.Recipient, len(k.recipients))
 	for i, r := range k.recipients {
 		to[i] = r
@@ -113,7 +138,7 @@ func (k *Keeper) wrap(id int64, secret []byte) (Key, error) {
 	var out bytes.Buffer
 	w, err := age.Encrypt(&out, to...)
 	if err == nil {
-		_, err = w.Write(append(binary.BigEndian.AppendUint64(nil, uint64(id)), secret...)) //nolint:gosec // read back alike
+		_, err = w.Write(slices.Concat(binary.BigEndian.AppendUint64(nil, uint64(id)), content.key, content.proof)) //nolint:gosec // read back alike
 	}
 	if err == nil {
 		err = w.Close()
@@ -124,40 +149,46 @@ func (k *Keeper) wrap(id int64, secret []byte) (Key, error) {
 	return Key{id, k.names, out.Bytes()}, nil
 }
 
-func (k *Keeper) unwrap(key Key) ([]byte, error) {
+func (k *Keeper) unwrap(key Key) (secret, error) {
 	if len(key.Wrapped) > MaxWrapped {
-		return nil, fmt.Errorf("open data key %d: it is longer than %d bytes", key.ID, MaxWrapped)
+		return secret{}, fmt.Errorf("open data key %d: it is longer than %d bytes", key.ID, MaxWrapped)
 	}
 	r, err := age.Decrypt(bytes.NewReader(key.Wrapped), k.identities...)
 	var none *age.NoIdentityMatchError
 	if errors.As(err, &none) {
-		return nil, fmt.Errorf("open data key %d: it is for %s, and no identity here is one of these", key.ID, key.Recipients)
+		return secret{}, fmt.Errorf("open data key %d: it is for %s, and no identity here is one of these", key.ID, key.Recipients)
 	}
 	var content []byte
 	if err == nil {
-		content, err = io.ReadAll(io.LimitReader(r, 8+keySize+1))
+		content, err = io.ReadAll(io.LimitReader(r, contentSize+1))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open data key %d: %w", key.ID, err)
+		return secret{}, fmt.Errorf("open data key %d: %w", key.ID, err)
 	}
-	if len(content) != 8+keySize || binary.BigEndian.Uint64(content) != uint64(key.ID) { //nolint:gosec // written alike
-		return nil, fmt.Errorf("open data key %d: it is another's", key.ID)
+	if len(content) != contentSize || binary.BigEndian.Uint64(content) != uint64(key.ID) { //nolint:gosec // written alike
+		return secret{}, fmt.Errorf("open data key %d: it is another's", key.ID)
 	}
-	return content[8:], nil
+	return secret{content[8 : 8+keySize], content[8+keySize:]}, nil
 }
 
-// Ring opens data keys. The one of the highest number seals.
+// Ring opens data keys, all from the first on in order. The last seals. One that was not made after the one before it is refused.
 func (k *Keeper) Ring(keys []Key) (*Ring, error) {
 	r := &Ring{keys: map[int64]cipher.AEAD{}}
-	for _, key := range keys {
-		secret, err := k.unwrap(key)
+	for i, key := range keys {
+		if key.ID != int64(i)+1 {
+			return nil, fmt.Errorf("data key %d is not there", i+1)
+		}
+		content, err := k.unwrap(key)
 		if err != nil {
 			return nil, err
 		}
-		if r.keys[key.ID], err = chacha20poly1305.NewX(secret); err != nil {
+		if !hmac.Equal(content.proof, prove(r.secret, key.ID, content.key)) {
+			return nil, fmt.Errorf("data key %d was not made by who has the one before it: somebody else put it there", key.ID)
+		}
+		if r.keys[key.ID], err = chacha20poly1305.NewX(content.key); err != nil {
 			return nil, fmt.Errorf("open data key %d: %w", key.ID, err)
 		}
-		r.last = max(r.last, key.ID)
+		r.last, r.secret, r.proofs = key.ID, content.key, append(r.proofs, content.proof)
 	}
 	return r, nil
 }

@@ -6,11 +6,13 @@ package seal
 import (
 	"bytes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,8 +93,15 @@ func Prefix[T string | []byte](id int64) T {
 // Ring is the data keys of a store. The zero Ring, and nil, have none: then values stay plain. It does not change, and is safe for
 // concurrent use.
 type Ring struct {
-	keys map[int64]cipher.AEAD
-	last int64 // by which values are sealed
+	keys   map[int64]cipher.AEAD
+	last   int64    // by which values are sealed
+	secret []byte   // of the last
+	proofs [][]byte // of each, in order
+}
+
+// Follows reports whether a ring has the data keys of another, and perhaps more.
+func (r *Ring) Follows(other *Ring) bool {
+	return other.Last() <= r.Last() && (other == nil || slices.EqualFunc(other.proofs, r.proofs[:other.Last()], hmac.Equal))
 }
 
 // Last is the number of the data key by which values are sealed, 0 for none.

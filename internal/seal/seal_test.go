@@ -32,21 +32,28 @@ func ringOf(t testing.TB, k *seal.Keeper, keys ...seal.Key) *seal.Ring {
 	return r
 }
 
-func keyOf(t testing.TB, k *seal.Keeper, id int64) seal.Key {
+// keysOf makes data keys that follow each other.
+func keysOf(t testing.TB, k *seal.Keeper, n int) (keys []seal.Key) {
 	t.Helper()
-	key, err := k.Make(id)
-	if err != nil {
-		t.Fatal(err)
+	var last seal.Key
+	for range n {
+		var err error
+		if last, err = k.Make(last); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, last)
 	}
-	return key
+	return keys
 }
+
+func keyOf(t testing.TB, k *seal.Keeper) seal.Key { return keysOf(t, k, 1)[0] }
 
 const words = "il dit que le 70 12 34 56 n'a rien reçu"
 
 func TestSealedOpensWhereItStands(t *testing.T) {
 	k, _, _ := keeperOf(t)
-	old := keyOf(t, k, 1)
-	before, after := ringOf(t, k, old), ringOf(t, k, old, keyOf(t, k, 2))
+	keys := keysOf(t, k, 2)
+	before, after := ringOf(t, k, keys[0]), ringOf(t, k, keys...)
 	where := seal.Where("case_entry.text", int64(5), int64(3))
 	text, data := before.Text(where, words), before.Bytes(where, []byte(words))
 	if !seal.Sealed(text) || !seal.Sealed(data) || strings.Contains(text, "70 12") || bytes.Contains(data, []byte("70 12")) || text == before.Text(where, words) {
@@ -82,7 +89,7 @@ func TestSealedOpensWhereItStands(t *testing.T) {
 // Each bit of what is stored counts: what one less is of is refused or, where it no longer looks sealed, shown as it stands.
 func TestFlippedBitIsFound(t *testing.T) {
 	k, _, _ := keeperOf(t)
-	r := ringOf(t, k, keyOf(t, k, 1))
+	r := ringOf(t, k, keyOf(t, k))
 	where := seal.Where("attachment.data", int64(7))
 	text, data := r.Text(where, words), r.Bytes(where, []byte(words))
 	for bit := range len(data) * 8 {
@@ -120,7 +127,7 @@ func TestPlainStaysPlain(t *testing.T) {
 		}
 	}
 	k, _, _ := keeperOf(t)
-	r := ringOf(t, k, keyOf(t, k, 1))
+	r := ringOf(t, k, keyOf(t, k))
 	if r.Text("a.b(1)", "") != "" || len(r.Bytes("a.b(1)", nil)) != 0 {
 		t.Error("what is empty did not stay so")
 	}
@@ -132,7 +139,7 @@ func TestPlainStaysPlain(t *testing.T) {
 // A data key that was wrapped again is closed to who is no recipient any more, and what it sealed opens as before.
 func TestRetiredIdentityOpensNothing(t *testing.T) {
 	old, first, oldFile := keeperOf(t)
-	key := keyOf(t, old, 1)
+	key := keyOf(t, old)
 	text := ringOf(t, old, key).Text("a.b(1)", words)
 	newFile, second, err := seal.NewIdentity()
 	if err != nil {
@@ -175,6 +182,28 @@ func TestRetiredIdentityOpensNothing(t *testing.T) {
 	}
 }
 
+// A data key is taken only behind the one that it was made after: anybody can encrypt for a recipient.
+func TestForeignKeyIsRefused(t *testing.T) {
+	k, _, _ := keeperOf(t)
+	ours, theirs := keysOf(t, k, 3), keysOf(t, k, 3)
+	for name, keys := range map[string][]seal.Key{
+		"another's second": {ours[0], theirs[1]}, "another's third": {ours[0], ours[1], theirs[2]}, "another's first": {theirs[0], ours[1]},
+		"none between": {ours[0], ours[2]}, "no first": {ours[1]}, "twice": {ours[0], ours[0]},
+	} {
+		if _, err := k.Ring(keys); err == nil || !strings.Contains(err.Error(), "data key ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	before, after := ringOf(t, k, ours[:2]...), ringOf(t, k, ours...)
+	if !after.Follows(before) || !before.Follows(nil) || before.Follows(after) || ringOf(t, k, theirs...).Follows(before) {
+		t.Error("which ring follows which is wrong")
+	}
+	again, err := k.Again(ours[1])
+	if err != nil || !ringOf(t, k, ours[0], again, ours[2]).Follows(after) {
+		t.Errorf("wrapped again it is another: %v", err)
+	}
+}
+
 func TestKeeperIsStrict(t *testing.T) {
 	file, recipient, err := seal.NewIdentity()
 	if err != nil {
@@ -207,7 +236,7 @@ func TestKeeperIsStrict(t *testing.T) {
 
 func BenchmarkText(b *testing.B) {
 	k, _, _ := keeperOf(b)
-	r := ringOf(b, k, keyOf(b, k, 1))
+	r := ringOf(b, k, keyOf(b, k))
 	text := strings.Repeat("x", 160)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -217,7 +246,7 @@ func BenchmarkText(b *testing.B) {
 
 func BenchmarkOpenText(b *testing.B) {
 	k, _, _ := keeperOf(b)
-	r := ringOf(b, k, keyOf(b, k, 1))
+	r := ringOf(b, k, keyOf(b, k))
 	where := seal.Where("notice.text", int64(123456789), int64(1), int64(22670123456))
 	sealed := r.Text(where, strings.Repeat("x", 160))
 	b.ReportAllocs()

@@ -195,6 +195,9 @@ func (s *Store) loadKeys(ctx context.Context, wanted int64) error {
 		return err
 	}
 	ring, err := s.sealer.options.Keeper.Ring(keys)
+	if err == nil && !ring.Follows(s.sealer.ring.Load()) {
+		err = errors.New("those that were there are others now")
+	}
 	if err != nil {
 		return fmt.Errorf("read the data keys: %w", err)
 	}
@@ -222,7 +225,7 @@ func (s *Store) unlock(ctx context.Context, blind bool) error {
 	case s.sealer.options == nil:
 		return nil
 	case len(keys) == 0:
-		first, err := s.sealer.options.Keeper.Make(1)
+		first, err := s.sealer.options.Keeper.Make(seal.Key{})
 		if err == nil {
 			err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.addKey(ctx, tx, first) })
 		}

@@ -87,7 +87,7 @@ type value struct {
 // valuesOf reads every value of the columns that holdings name as sealed, behind the store's back, and opens it.
 func valuesOf(t testing.TB, db *sql.DB, k *seal.Keeper) (all map[string][]value) {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), `SELECT id, recipients, wrapped FROM sealing_key`)
+	rows, err := db.QueryContext(t.Context(), `SELECT id, recipients, wrapped FROM sealing_key ORDER BY id`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -653,6 +653,56 @@ func TestErasureBesideWhatCannotBeRead(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), "statement_part.lines(") {
 			t.Errorf("the log names nothing: %s", log.String())
+		}
+	})
+}
+
+// Anybody can encrypt for a recipient. A data key that somebody else put into the database is not taken up, by a node that
+// runs or by one that starts: it would seal from then on what its maker can read.
+func TestForeignDataKeyIsRefused(t *testing.T) {
+	products(t, func(t *testing.T, kind, dsn string) {
+		k, _, _ := keeper(t)
+		var log bytes.Buffer
+		s := openSealed(t, dsn, k, &log)
+		foreign, err := k.Make(seal.Key{})
+		if err == nil {
+			foreign, err = k.Make(foreign)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := behind(t, kind, dsn)
+		if _, err := db.ExecContext(t.Context(), `INSERT INTO sealing_key (id, at, recipients, wrapped) VALUES (2, 1, $1, $2)`, foreign.Recipients, foreign.Wrapped); err != nil {
+			t.Fatal(err)
+		}
+		lease, err := s.Acquire(t.Context(), "node")
+		err = errors.Join(err, s.Renew(t.Context(), lease.Epoch), s.Write(t.Context(), []care.Message{{To: gone, At: 1, Language: "fr", Text: "tamarin"}}))
+		var stored string
+		if err == nil {
+			err = db.QueryRowContext(t.Context(), `SELECT text FROM care_message`).Scan(&stored)
+		}
+		if err != nil || !strings.HasPrefix(stored, seal.Prefix[string](1)) || !strings.Contains(log.String(), "data key 2") {
+			t.Errorf("a node that runs writes %q, %v: %s", stored, err, log.String())
+		}
+		if again, err := store.Open(t.Context(), dsn, store.Options{Sealing: &store.Sealing{Keeper: k}}); err == nil || !strings.Contains(err.Error(), "data key 2") {
+			t.Errorf("a node that starts: %v, %v", again, err)
+		}
+		if _, err := s.RotateKeys(t.Context()); err == nil || !strings.Contains(err.Error(), "data key 2") {
+			t.Errorf("a rotation: %v", err)
+		}
+		// All of them are exchanged for others, that follow each other.
+		_, err = db.ExecContext(t.Context(), `DELETE FROM sealing_key`)
+		for key := (seal.Key{}); err == nil && key.ID < 3; {
+			if key, err = k.Make(key); err == nil {
+				_, err = db.ExecContext(t.Context(), `INSERT INTO sealing_key (id, at, recipients, wrapped) VALUES ($1, 1, $2, $3)`, key.ID, key.Recipients, key.Wrapped)
+			}
+		}
+		err = errors.Join(err, s.Renew(t.Context(), lease.Epoch), s.AddLook(t.Context(), care.Look{At: 1, Staff: 1, Number: gone, Reason: "tamarin"}))
+		if err == nil {
+			err = db.QueryRowContext(t.Context(), `SELECT reason FROM look`).Scan(&stored)
+		}
+		if err != nil || !strings.HasPrefix(stored, seal.Prefix[string](1)) || !strings.Contains(log.String(), "others now") {
+			t.Errorf("after an exchange of all it writes %q, %v: %s", stored, err, log.String())
 		}
 	})
 }

@@ -241,20 +241,23 @@ func (s *Store) RotateKeys(ctx context.Context) (id int64, err error) {
 		if err != nil {
 			return err
 		}
+		if _, err := keeper.Ring(keys); err != nil { // what somebody else put there gets no proof from us
+			return own(err)
+		}
+		var last seal.Key
 		for _, k := range keys {
-			id = k.ID
-			if k, err = keeper.Again(k); err != nil {
+			if last, err = keeper.Again(k); err != nil {
 				return own(err)
 			}
-			if _, err := change(ctx, tx, `UPDATE sealing_key SET recipients = $2, wrapped = $3 WHERE id = $1`, k.ID, k.Recipients, k.Wrapped); err != nil {
+			if _, err := change(ctx, tx, `UPDATE sealing_key SET recipients = $2, wrapped = $3 WHERE id = $1`, last.ID, last.Recipients, last.Wrapped); err != nil {
 				return err
 			}
 		}
-		id++
-		fresh, err := keeper.Make(id)
+		fresh, err := keeper.Make(last)
 		if err != nil {
 			return own(err)
 		}
+		id = fresh.ID
 		return s.addKey(ctx, tx, fresh)
 	})
 	if err == nil {
