@@ -31,7 +31,7 @@ func (d *demo) findLine(ctx context.Context) (err error) {
 		return nil
 	}
 	for range lineTries {
-		if d.line, err = free(ctx, d.Host, linesFrom+int(d.app.uint64()%linesMany)); err == nil { //nolint:gosec // below linesMany
+		if d.line, err = free(ctx, d.Host, linesFrom+int(d.app.uint64()%linesMany)); err == nil {
 			return nil
 		}
 	}
@@ -90,7 +90,7 @@ func (d *demo) hintLine(p *api.Purchase) {
 	a := d.app
 	a.printf("  call line 121       %s with any softphone on this machine (G.711, no registration): it asks for the number\n", d.lineURI())
 	a.printf("                        and for the code that comes to the phone below, and says where the purchase stands.\n")
-	a.printf("                        A call with the header  P-Asserted-Identity: <sip:%s@%s>  hears it at once\n", p.Recipient.Number, d.line.Addr())
+	a.printf("                        A call with the header  P-Asserted-Identity: <sip:%s@%s>  hears it at once\n", p.Recipient.Number, d.line)
 	if d.SIP != "" {
 		a.printf("                        Agents' extensions and customers are called at %s\n", d.SIP)
 	}
