@@ -31,7 +31,7 @@ func (d *demo) findLine(ctx context.Context) (err error) {
 		return nil
 	}
 	for range lineTries {
-		if d.line, err = free(ctx, d.Host, linesFrom+int(d.app.uint64()%linesMany)); err == nil { //nolint:gosec // below linesMany
+		if d.line, err = free(ctx, d.Host, linesFrom+int(d.app.uint64()%linesMany)); err == nil {
 			return nil
 		}
 	}
@@ -60,11 +60,21 @@ func free(ctx context.Context, host string, port int) (netip.AddrPort, error) {
 	return netip.ParseAddrPort(at)
 }
 
-// voice is the line's part of the configuration. Softphones of this machine are believed what number they call from.
+// voice is the line's part of the configuration. Softphones of this machine are believed what number they call from:
+// they call from any of its addresses, whichever they call.
 func (d *demo) voice(ctx context.Context) (string, error) {
-	networks := []string{strconv.Quote(d.line.Addr().String())}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", fmt.Errorf("this machine's addresses: %w", err)
+	}
+	networks := []netip.Addr{d.line.Addr()}
+	for _, each := range own {
+		if prefix, err := netip.ParsePrefix(each.String()); err == nil {
+			networks = append(networks, prefix.Addr())
+		}
+	}
 	if d.SIP == "" {
-		return fmt.Sprintf(demoVoice, d.line, networks[0], "", ""), nil
+		return fmt.Sprintf(demoVoice, d.line, d.quoted(networks), "", ""), nil
 	}
 	host, _, err := net.SplitHostPort(d.SIP)
 	if err != nil {
@@ -74,12 +84,19 @@ func (d *demo) voice(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", usage(fmt.Errorf("--sip: %w", err))
 	}
-	for _, address := range addresses {
-		if text := strconv.Quote(address.Unmap().String()); !slices.Contains(networks, text) {
-			networks = append(networks, text)
+	return fmt.Sprintf(demoVoice, d.line, d.quoted(append(networks, addresses...)), fmt.Sprintf(", address: %q", d.SIP), demoDial), nil
+}
+
+// quoted are those of some addresses that the line can be called from, for YAML.
+func (d *demo) quoted(addresses []netip.Addr) string {
+	var all []string
+	for _, each := range addresses {
+		text := strconv.Quote(each.Unmap().String())
+		if each.Unmap().Is4() == d.line.Addr().Is4() && !slices.Contains(all, text) {
+			all = append(all, text)
 		}
 	}
-	return fmt.Sprintf(demoVoice, d.line, strings.Join(networks, ", "), fmt.Sprintf(", address: %q", d.SIP), demoDial), nil
+	return strings.Join(all, ", ")
 }
 
 // lineURI is what to call.
@@ -90,7 +107,7 @@ func (d *demo) hintLine(p *api.Purchase) {
 	a := d.app
 	a.printf("  call line 121       %s with any softphone on this machine (G.711, no registration): it asks for the number\n", d.lineURI())
 	a.printf("                        and for the code that comes to the phone below, and says where the purchase stands.\n")
-	a.printf("                        A call with the header  P-Asserted-Identity: <sip:%s@%s>  hears it at once\n", p.Recipient.Number, d.line.Addr())
+	a.printf("                        A call with the header  P-Asserted-Identity: <sip:%s@%s>  hears it at once\n", p.Recipient.Number, d.line)
 	if d.SIP != "" {
 		a.printf("                        Agents' extensions and customers are called at %s\n", d.SIP)
 	}

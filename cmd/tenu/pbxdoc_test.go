@@ -48,12 +48,12 @@ func TestManualWithCurl(t *testing.T) {
 	s := startSite(t, func(text string) string {
 		return text + fmt.Sprintf("  pbx: {url: 'http://127.0.0.1:9/', secrets: ['file:%s']}\n", kept)
 	})
-	script := exec.CommandContext(t.Context(), "bash", "-euc", manual(t, "### With curl", "sh")) //nolint:gosec // the manual's
+	script := exec.CommandContext(t.Context(), "bash", "-euc", manual(t, "### With curl", "sh"))
 	script.Env = append(os.Environ(), "TENU_PBX_SECRET="+pbxSecret, "TENU_URL="+s.remote.URL)
 	if text, err := script.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, text)
 	}
-	script = exec.CommandContext(t.Context(), "bash", "-euc", manual(t, "### With curl", "sh")) //nolint:gosec // the manual's
+	script = exec.CommandContext(t.Context(), "bash", "-euc", manual(t, "### With curl", "sh"))
 	script.Env = append(os.Environ(), "TENU_PBX_SECRET=another", "TENU_URL="+s.remote.URL)
 	if text, err := script.CombinedOutput(); err == nil || !strings.Contains(string(text), "401") {
 		t.Errorf("signed by a stranger: %v: %s", err, text)
