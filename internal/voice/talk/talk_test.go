@@ -315,6 +315,27 @@ func TestAgent(t *testing.T) {
 	}
 }
 
+// When agents cannot be called any more nobody waits for them: at once a callback is offered.
+func TestAgentsAreDown(t *testing.T) {
+	r := newRig(t, nil)
+	a := r.agents
+	a.takes, a.down = []purchase.Instant{0}, true
+	a.place.given <- centre.Agent{Staff: 7}
+	c := &caller{keys: "3~"}
+	c.on = func(key string) {
+		if key == "connecting" {
+			c.keys = "1."
+		}
+	}
+	heard, record := r.talk(c, awa, (*conversation).serve)
+	if heard.follows("menu", "connecting", "nobody", "windows", "promised"); record.Release != centre.Promised || a.place.left == 0 {
+		t.Errorf("%+v, left %d times", record, a.place.left)
+	}
+	if slices.Contains(heard.asked, "still_waiting") {
+		t.Errorf("%q", heard.asked)
+	}
+}
+
 // A caller who waits takes a callback instead, in the first window; one to whom a promise was broken goes first.
 func TestWaitingTakesCallback(t *testing.T) {
 	r := newRig(t, nil)
