@@ -194,6 +194,10 @@ func (q *Queue) Over(ctx context.Context, a Agent) error {
 	return q.end(ctx, a, Wrapping)
 }
 
+// Back notes that the two did not come to speak, by nobody's fault: the agent is what they were before, and the caller waits
+// again, where they were. Otherwise it is as Over.
+func (q *Queue) Back(ctx context.Context, a Agent) error { return q.end(ctx, a, Wrapping) }
+
 func (q *Queue) end(ctx context.Context, a Agent, wish State) error {
 	defer q.wakeUp()
 	err := q.take(ctx)

@@ -155,6 +155,9 @@ func (q *Queue) noted(a Agent) (visible bool) {
 		q.comeBack(h.call, a.Staff)
 		ours = false
 	}
+	if a.State == Wrapping { // for a caller who is not connected: that the call was taken was not known
+		q.comeBack(a.Call, a.Staff)
+	}
 	// A claim whose outcome was not known: it was made.
 	if p := q.places[a.Call]; p != nil && !ours && p.agent == 0 && a.State == Ringing {
 		q.give(p, a, Agent{State: Ready, Since: a.Since})

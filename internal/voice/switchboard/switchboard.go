@@ -62,8 +62,8 @@ func (s *Switchboard) Enter(w centre.Waiter) (talk.Place, error) { return s.cfg.
 
 // Connect lets an agent's telephone ring for a caller and, once it is answered, the two speak until one of them hangs
 // up. It returns when the agent took the call, zero for one who did not, and what the two are told of that
-// matters to nobody else: an agent who does not answer is away, and the caller waits on; an exchange that is not reached is no
-// agent's fault.
+// matters to nobody else. An agent who does not answer is away; an exchange that is not reached, or a store, is no agent's
+// fault. In each case the caller waits on.
 func (s *Switchboard) Connect(ctx context.Context, c *line.Call, a centre.Agent) (purchase.Instant, error) {
 	calm, calmed := context.WithCancel(ctx)
 	over := make(chan struct{})
@@ -75,14 +75,15 @@ func (s *Switchboard) Connect(ctx context.Context, c *line.Call, a centre.Agent)
 		return 0, errors.Join(err, s.missed(ctx, a, err))
 	}
 	defer agent.HangUp()
-	a, err = s.cfg.Queue.Take(ctx, a)
-	if err != nil {
-		return 0, errors.Join(err, s.end(ctx, a, s.cfg.Queue.Over))
+	if _, err = s.cfg.Queue.Take(ctx, a); err != nil {
+		agent.HangUp()
+		return 0, errors.Join(err, s.unmet(ctx, a))
 	}
 	taken := s.cfg.Clock.Now()
 	speaking, stop := context.WithTimeout(ctx, speakFor)
 	defer stop()
 	err = c.Bridge(speaking, agent)
+	agent.HangUp() // before the store is told, which may take a while
 	return taken, errors.Join(err, s.end(ctx, a, s.cfg.Queue.Over))
 }
 
@@ -102,12 +103,18 @@ func (s *Switchboard) calm(ctx context.Context, c *line.Call) {
 
 // missed notes of an agent whose telephone was not answered what follows from why.
 func (s *Switchboard) missed(ctx context.Context, a centre.Agent, why error) error {
-	switch {
-	case s.down(why) || ctx.Err() != nil:
-		return s.end(ctx, a, s.cfg.Queue.Over) // as they were
-	default:
-		return s.end(ctx, a, s.cfg.Queue.Miss)
+	if s.down(why) || ctx.Err() != nil {
+		return s.unmet(ctx, a)
 	}
+	return s.end(ctx, a, s.cfg.Queue.Miss)
+}
+
+// unmet lets an agent be as before who did not come to speak, by no fault of theirs. A caller who is still there waits on.
+func (s *Switchboard) unmet(ctx context.Context, a centre.Agent) error {
+	if ctx.Err() != nil {
+		return s.end(ctx, a, s.cfg.Queue.Over)
+	}
+	return s.end(ctx, a, s.cfg.Queue.Back)
 }
 
 // down reports whether a failure would be everybody's, and then nobody is connected for a while.

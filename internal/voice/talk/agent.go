@@ -83,13 +83,12 @@ func (c *conversation) wait(place Place, least, most time.Duration) error {
 	key, v := estimated(least, most)
 	for {
 		a, pressed, err := c.hold(place, key, v)
+		if a != nil {
+			err = c.speakWith(a)
+		}
 		switch {
 		case err != nil:
 			return err
-		case a != nil:
-			if err := c.speakWith(a); err != nil {
-				return err
-			}
 		case pressed == '2' && c.number != 0:
 			place.Leave()
 			return c.first()

@@ -38,7 +38,7 @@ func (r *rig) answers(x *Talk, sounds *sound.Library) netip.AddrPort {
 	_ = probe.Close()
 	random := rand.New(rand.NewPCG(1, uint64(at.Port()))) //nolint:gosec // a test's
 	streams := must[*media.Streams](r.t)(media.New(media.Config{Address: at.Addr(), From: 30_000, To: 39_999, Patience: time.Minute, Clock: machine{}, Random: random.Uint64}))
-	l := must[*line.Line](r.t)(line.New(line.Config{Address: at, Capacity: 5, RetryAfter: time.Second, Language: "fr", Media: streams, Sounds: sounds, Voices: r.cfg.Voices,
+	l := must[*line.Line](r.t)(line.New(line.Config{Address: at, Identity: "121", Refused: func() {}, Capacity: 5, RetryAfter: time.Second, Language: "fr", Media: streams, Sounds: sounds, Voices: r.cfg.Voices,
 		Trunks: []line.Trunk{{Name: "sbc", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Asserts: true}},
 		Clock:  machine{}, Log: slog.New(slog.DiscardHandler), Serve: x.Serve, Overload: x.Overload,
 		Number: func(text string) (purchase.MSISDN, bool) {

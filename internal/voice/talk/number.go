@@ -94,6 +94,9 @@ func (c *conversation) prove(number purchase.MSISDN) error {
 	if hidden {
 		c.call.Number = number
 	}
+	if number != c.number { // what was spoken of is another's
+		c.call.Purchase, c.call.Case = 0, 0
+	}
 	c.number = number
 	c.lookAgain()
 	if hidden {
@@ -129,12 +132,12 @@ func (c *conversation) byCode(number purchase.MSISDN) (bool, error) {
 }
 
 // newCode makes a code. A call sends a few, whatever the numbers: the limits of the numbers, of the caller's
-// own one and of all together are the app's.
+// own one (of a hidden one's trunk) and of all together are the app's.
 func (c *conversation) newCode(number purchase.MSISDN) (string, error) {
 	if c.codes++; c.codes > maxCodes {
 		return "", auth.ErrTooMany
 	}
-	source := "" // nobody is known who could be bound
+	source := channel + "/" + c.call.Trunk // all together who are hidden: they are not to use up everybody's codes
 	if c.call.Number != 0 {
 		source = channel + "/" + c.call.Number.String()
 	}

@@ -171,6 +171,7 @@ type agents struct {
 	place       *place
 	takes       []purchase.Instant // when those take a call who are given one after the other
 	rang        []centre.Agent
+	down        bool // once one was called
 }
 
 func (a *agents) Open() bool { return a.open }
@@ -193,6 +194,7 @@ func (a *agents) Connect(ctx context.Context, _ *line.Call, given centre.Agent) 
 	}
 	taken := a.takes[len(a.rang)-1]
 	if taken == 0 {
+		a.open = !a.down
 		return 0, errors.New("nobody took it")
 	}
 	return taken, nil

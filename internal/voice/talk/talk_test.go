@@ -315,6 +315,27 @@ func TestAgent(t *testing.T) {
 	}
 }
 
+// When agents cannot be called any more nobody waits for them: at once a callback is offered.
+func TestAgentsAreDown(t *testing.T) {
+	r := newRig(t, nil)
+	a := r.agents
+	a.takes, a.down = []purchase.Instant{0}, true
+	a.place.given <- centre.Agent{Staff: 7}
+	c := &caller{keys: "3~"}
+	c.on = func(key string) {
+		if key == "connecting" {
+			c.keys = "1."
+		}
+	}
+	heard, record := r.talk(c, awa, (*conversation).serve)
+	if heard.follows("menu", "connecting", "nobody", "windows", "promised"); record.Release != centre.Promised || a.place.left == 0 {
+		t.Errorf("%+v, left %d times", record, a.place.left)
+	}
+	if slices.Contains(heard.asked, "still_waiting") {
+		t.Errorf("%q", heard.asked)
+	}
+}
+
 // A caller who waits takes a callback instead, in the first window; one to whom a promise was broken goes first.
 func TestWaitingTakesCallback(t *testing.T) {
 	r := newRig(t, nil)
@@ -424,6 +445,40 @@ func TestAnotherNumber(t *testing.T) {
 	heard.follows("other_stopped", "menu", "other_number", "too_many", "menu")
 	heard, _ = r.call(omar, "4...")
 	heard.follows("other_number", "silent", "other_number", "silent", "other_number", "silent", "menu")
+}
+
+// What is promised to another number, and what an agent is shown of it, is not about the caller's own purchase.
+func TestAnotherNumberIsAnothers(t *testing.T) {
+	r := newRig(t, nil)
+	r.sell(awa, charged, silence)
+	r.agents.takes = []purchase.Instant{0}
+	heard, _ := r.call(awa, "4"+"70445566#C#"+"32.")
+	heard.follows("paid", "menu", "other_number", "nothing", "menu", "wait", "promised")
+	calls := must[[]care.Callback](t)(r.care.Callbacks(t.Context(), omar, 9))
+	if len(calls) != 1 || calls[0].Purchase != 0 || calls[0].Case != 0 {
+		t.Errorf("promised %+v", calls)
+	}
+	if w := r.agents.waiters; len(w) != 1 || w[0].Number != omar || w[0].Purchase != 0 || w[0].Case != 0 {
+		t.Errorf("waited as %+v", w)
+	}
+}
+
+// Hidden callers together use up the codes of their trunk, and not everybody's.
+func TestHiddenCallersAreBound(t *testing.T) {
+	r := newRig(t, nil)
+	sent := 0
+	for n := range 40 {
+		heard, _ := r.call(0, fmt.Sprintf("704455%02d#", n))
+		if slices.Contains(heard.asked, "other_type") {
+			sent++
+			<-r.codes
+		}
+	}
+	if sent != 30 {
+		t.Errorf("%d codes", sent)
+	}
+	heard, _ := r.call(omar, "4"+"70112233#C#")
+	heard.follows("other_type", "nothing")
 }
 
 // Wrong keys and silence are answered, three times in a row; nobody goes round in circles for ever.
