@@ -116,7 +116,7 @@ func (r *Ring) Answer() (*Talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	talk.callee = r.dialog
+	talk.callee, talk.offer = r.dialog, string(r.offer)
 	if talk.to, err = heardAt(r.offer); err != nil {
 		return nil, errors.Join(err, talk.sound.Close())
 	}
@@ -216,6 +216,7 @@ type Talk struct {
 	sound  *net.UDPConn
 	caller *sipgo.DialogClientSession
 	callee *sipgo.DialogServerSession
+	offer  string
 	over   chan struct{}
 	once   sync.Once
 
@@ -256,6 +257,9 @@ func heardAt(sdp []byte) (netip.AddrPort, error) {
 	}
 	return netip.ParseAddrPort(net.JoinHostPort(host, port))
 }
+
+// Offer is the session's description that whoever called came with; "" where it is the exchange that called.
+func (t *Talk) Offer() string { return t.offer }
 
 // listen keeps what is heard.
 func (t *Talk) listen() {

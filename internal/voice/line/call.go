@@ -36,7 +36,9 @@ type Call struct {
 	Caller   purchase.MSISDN // 0: nobody vouches for a number, or it is a call of ours
 	Trunk    string
 	Language string // may be changed by whoever serves it
-	At       purchase.Instant
+	// Unrecorded says that the caller refused to be recorded, once whoever serves the call knows.
+	Unrecorded bool
+	At         purchase.Instant
 
 	line      *Line
 	stream    *media.Stream

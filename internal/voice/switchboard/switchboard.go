@@ -68,7 +68,7 @@ func (s *Switchboard) Connect(ctx context.Context, c *line.Call, a centre.Agent)
 	calm, calmed := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() { defer close(over); s.calm(calm, c) }()
-	agent, err := s.line.Dial(ctx, line.Outgoing{Trunk: s.cfg.Agents, To: a.Extension, Language: c.Language, Within: s.cfg.RingFor})
+	agent, err := s.line.Dial(ctx, line.Outgoing{Trunk: s.cfg.Agents, To: a.Extension, Language: c.Language, Within: s.cfg.RingFor, Unrecorded: c.Unrecorded})
 	calmed()
 	<-over
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,8 +40,12 @@ func TestConnect(t *testing.T) {
 			talks := r.answers(extension)
 			caller, c := r.call()
 			place, a := r.enter()
+			c.Unrecorded = who == "caller"
 			go func() {
 				agent := <-talks
+				if got := strings.Contains(agent.Offer(), "a=recordpref:off"); got != c.Unrecorded {
+					t.Errorf("who records the agent's calls is told %s", agent.Offer())
+				}
 				r.converse(caller, agent)
 				if now := r.agent(); now.State != centre.Talking || now.Number != 22670112233 {
 					t.Errorf("speaks as %+v", now)

@@ -120,6 +120,7 @@ func (t *Talk) over(ctx context.Context, c *line.Call) *conversation {
 	v := t.begin(ctx, c, centre.Call{Trunk: c.Trunk, Number: c.Caller, Language: purchase.Language(c.Language), At: c.At})
 	v.speak = func(language string) { c.Language = language }
 	v.connect = func(ctx context.Context, a centre.Agent) (purchase.Instant, error) {
+		c.Unrecorded = v.call.Unrecorded
 		return t.cfg.Agents.Connect(ctx, c, a)
 	}
 	return v
