@@ -199,7 +199,6 @@ func (h *hotline) zone() *time.Location {
 // window the agent's telephone rings, the customer's does, the console shows whose call it is, and the promise is kept. Then
 // the same with the node killed after the promise: still one call, inside the window.
 func TestCallback(t *testing.T) {
-	t.Parallel()
 	program := filepath.Join(t.TempDir(), "tenu")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
 	if text, err := build.CombinedOutput(); err != nil {
