@@ -45,17 +45,22 @@ export -f target
 cache=$(go env GOCACHE)
 export work time cache
 
-# One instrumented binary for each package, however many targets it has.
-: >"$work/targets"
-while read -r folder; do
-    names=$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(f \*testing\.F\).*/\1/p' "$folder"/*_test.go | grep -E -- "$wanted" || true)
-    [ -n "$names" ] || continue
-    binary=$work/${folder//\//_}.test
-    go test -c -fuzz . -o "$binary" "./$folder"
-    import=$(go list "./$folder")
-    for name in $names; do printf '%s\n' "$name" "$binary" "$folder" "$import" >>"$work/targets"; done
-done < <(grep -rlE --include='*_test.go' '^func Fuzz' "$package" | xargs -n 1 dirname | sed 's#^\./##' | sort -u)
+# binaries: builds one instrumented binary for each package, however many targets it
+# has, without what only debuggers read, and names its targets as soon as it is there.
+binaries() {
+    local folder names binary import name
+    while read -r folder; do
+        names=$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(f \*testing\.F\).*/\1/p' "$folder"/*_test.go | grep -E -- "$wanted" || true)
+        [ -n "$names" ] || continue
+        binary=$work/${folder//\//_}.test
+        go test -c -fuzz . -ldflags '-s -w' -o "$binary" "./$folder" || return 1
+        import=$(go list "./$folder")
+        : >"$work/found"
+        for name in $names; do printf '%s\n' "$name" "$binary" "$folder" "$import"; done
+    done < <(grep -rlE --include='*_test.go' '^func Fuzz' "$package" | xargs -n 1 dirname | sed 's#^\./##' | sort -u)
+}
 
-[ -s "$work/targets" ] || { printf 'no fuzz target matches\n' >&2; exit 1; }
-xargs -d '\n' -n 4 -P "$(nproc)" bash -c 'target "$@" || exit 1' target <"$work/targets" ||
+# The targets of one package run while the next is built.
+binaries | xargs -r -d '\n' -n 4 -P "$(nproc)" bash -c 'target "$@" || exit 1' target ||
     { printf 'A fuzz target failed.\n' >&2; exit 1; }
+[ -e "$work/found" ] || { printf 'no fuzz target matches\n' >&2; exit 1; }

@@ -88,6 +88,7 @@ func whole(day time.Time, amount int) [][]string {
 // TestBreaks drives the pages of breaks in a real browser: a lie of the charging system is found, a maker asks for its
 // correction, a checker accepts it, and the customer is refunded; days are settled on an account and closed.
 func TestBreaks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if code, stdout, stderr := tenu(t, noEnv, "reconcile", "key", "tenu.example", "--file", filepath.Join(dir, "close-key")); code != 0 {
 		t.Fatalf("key: %d\n%s%s", code, stdout, stderr)

@@ -81,6 +81,7 @@ func browse(t *testing.T, script string, at map[string]any) {
 
 // TestApp drives the customers' pages in a real browser.
 func TestApp(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, func(text string) string {
 		// As short as a test may take; the rest is the demonstration's.
 		text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 4s\n  resolve_within: 16s\n  resolve_margin: 6s\n  retry_first: 500ms", 1)
@@ -93,6 +94,7 @@ func TestApp(t *testing.T) {
 // TestConsole drives the agents' console in a real browser, with two agents, a
 // supervisor, an administrator and a customer; and the books are right afterwards.
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, func(text string) string {
 		text = strings.Replace(text, "deliver_within: 20s", "deliver_within: 4s\n  resolve_within: 1h\n  retry_first: 500ms", 1)
 		text = strings.Replace(text, "retry_most: 15s", "retry_most: 2s", 1)
@@ -110,6 +112,7 @@ func TestConsole(t *testing.T) {
 // TestReceipts downloads receipts in a real browser and checks them with the page that was
 // kept, from the disk and without a network; and by the command, which agrees.
 func TestReceipts(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, func(text string) string {
 		return text + "\napp: {cancel_for: 1s, codes: {number: 100, number_daily: 100, source: 1000}}\n"
 	})

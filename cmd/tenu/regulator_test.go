@@ -156,6 +156,7 @@ func TestRegulatorPortal(t *testing.T) {
 
 // TestRegulator drives the regulator's portal in a real browser.
 func TestRegulator(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, func(text string) string { // what is lost stays unknown for as long as the test
 		return strings.Replace(text, "lateness: 1m", "lateness: 2h", 1)
 	})

@@ -78,6 +78,7 @@ func (e *exchange) morning(t *testing.T) {
 // TestConsoleTelephone drives what agents see of the telephone line in a real browser: the bar, the customer on the line, the
 // board, with and without scripts.
 func TestConsoleTelephone(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, nil)
 	secret, err := secret(t.Context(), s.app, s.node.store)
 	if err != nil {

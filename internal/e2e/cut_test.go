@@ -70,6 +70,7 @@ func (c *cuts) again(rate float64, most int, as passage) (all <-chan struct{}) {
 // hundred times, half of them before the server was asked and half before it is
 // heard; on a slow network; and so that nobody is told of the cut.
 func TestCommitCut(t *testing.T) {
+	t.Parallel()
 	address, at := overTCP(t, testpeer.Postgres(t))
 	half := count(50)
 	bar := start(t, 2*half)
@@ -107,6 +108,7 @@ func TestCommitCut(t *testing.T) {
 // them with the connection, half in silence. What the partners did is found out
 // and adopted.
 func TestRepliesLost(t *testing.T) {
+	t.Parallel()
 	random := seeded(t)
 	var mu sync.Mutex
 	lost := map[string]int{}

@@ -78,6 +78,7 @@ func fault(t *testing.T, partner string, f sandbox.Fault) {
 // a fifth of the partners' calls are faulty: requests and replies lost, late
 // execution, duplicates. That is enough to pause their sales, which is not what is tested here.
 func TestFaultyPartners(t *testing.T) {
+	t.Parallel()
 	n, partners := demo(t, "--no-pauses")
 	for _, each := range []struct {
 		partner string

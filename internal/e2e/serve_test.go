@@ -18,6 +18,7 @@ func databases(t *testing.T, test func(*testing.T, string)) {
 // in flight, and lets it go on after every call has timed out. What it then
 // executes late is known, and nothing is credited twice or told untruly.
 func TestChargingSystemStopped(t *testing.T) {
+	t.Parallel()
 	databases(t, func(t *testing.T, dsn string) {
 		r := newRig(t, dsn)
 		n := r.node("n1", "  deliver_within: 6s\n  retry_first: 500ms\n  retry_most: 2s")
@@ -48,6 +49,7 @@ func TestChargingSystemStopped(t *testing.T) {
 // nobody took over, so it renews the lease before it sends anything more, and
 // loses nothing.
 func TestNodeSuspended(t *testing.T) {
+	t.Parallel()
 	databases(t, func(t *testing.T, dsn string) {
 		random := seeded(t)
 		r := newSandboxRig(t, dsn)

@@ -90,6 +90,7 @@ func (r *rig) load(n *node, partner, file string, more ...string) (l loaded) {
 // statements show it in one cycle, whoever did it answers for it, and the
 // corrections go through the table of states.
 func TestLyingPartners(t *testing.T) {
+	t.Parallel()
 	for name, dsn := range map[string]func(*testing.T) string{"sqlite": func(*testing.T) string { return "" },
 		"postgres": func(t *testing.T) string { return testpeer.Postgres(t) }} {
 		t.Run(name, func(t *testing.T) { lyingPartners(t, newSandboxRig(t, dsn(t))) })
@@ -222,6 +223,7 @@ func (r *rig) closeDay(n *node) {
 
 // A node takes in what is put into a folder: what is sound is loaded, what is not is refused and said.
 func TestStatementsAreFetched(t *testing.T) {
+	t.Parallel()
 	r := newSandboxRig(t, "")
 	inbox := filepath.Join(r.dir, "inbox")
 	if err := os.Mkdir(inbox, 0o700); err != nil {
@@ -260,6 +262,7 @@ func TestStatementsAreFetched(t *testing.T) {
 
 // The records of a real charging system are its statement: what it recorded matches, and what it lost is missed.
 func TestChargingSystemStatement(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "")
 	r.partners = func(n *node) string { return r.realPartners(n) + fmt.Sprintf(reconciling, "cgrates", "2s") }
 	r.tenu(true, "reconcile", "key", "e2e.example", "--file", filepath.Join(r.dir, "close-key"))
