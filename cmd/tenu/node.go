@@ -365,7 +365,8 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	loops.Go(func() { n.console.Run(working) })
 	loops.Go(func() { n.account(working) })
 	n.runIncidents(working, &loops)
-	n.runTelephony(serving, working, stopServing, &loops)
+	var hushed error
+	n.runTelephony(serving, func(err error) { hushed = err; stopServing() }, &loops)
 	if n.push != nil {
 		loops.Go(func() { n.push.Run(working) })
 	}
@@ -406,7 +407,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	stopWorking()
 	err = errors.Join(<-engine, err)
 	loops.Wait()
-	return errors.Join(damage, err)
+	return errors.Join(damage, hushed, err)
 }
 
 // tidyEvery is how often what is of no more use is forgotten.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -237,35 +236,73 @@ func (n *node) pbxEvents(w http.ResponseWriter, r *http.Request, _ *auth.Client,
 	return nil
 }
 
-// runTelephony runs what there is of it: calls until serving ends, and what became of them until working does.
-func (n *node) runTelephony(serving, working context.Context, stopServing func(), loops *sync.WaitGroup) {
+// runTelephony runs what there is of it: calls until serving ends, and then, until it is written, what became of them. It
+// tells failed of a line that cannot go on.
+func (n *node) runTelephony(serving context.Context, failed func(error), loops *sync.WaitGroup) {
 	if n.queue == nil {
 		return
 	}
-	loops.Go(func() { n.queue.Run(working) })
-	loops.Go(func() { n.calls.Run(working) })
+	calling, hangUp := context.WithCancel(context.WithoutCancel(serving))
+	noting, noted := context.WithCancel(context.WithoutCancel(serving))
+	var calls, notes sync.WaitGroup
+	notes.Go(func() { n.queue.Run(noting) })
+	notes.Go(func() { n.calls.Run(noting) })
 	if n.line != nil {
-		loops.Go(func() { n.media.Run(working) })
-		loops.Go(func() {
-			if err := n.line.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
-				n.log.Error("line 121 ended", slog.Any("error", err))
-				stopServing()
+		notes.Go(func() { n.media.Run(noting) })
+		calls.Go(func() {
+			if err := n.line.Run(calling); err != nil {
+				failed(fmt.Errorf("line 121: %w", err))
 			}
 		})
 	}
-	if n.dialler == nil {
-		return
+	if n.dialler != nil {
+		notes.Go(func() {
+			n.dialler.Run(noting, n.begins(serving), func(err error) { n.log.Warn("callbacks wait", slog.Any("error", err)) })
+		})
 	}
 	loops.Go(func() {
-		n.dialler.Run(working, n.standing, func(err error) { n.log.Warn("callbacks wait", slog.Any("error", err)) })
-	})
-	loops.Go(func() {
 		<-serving.Done()
-		if n.lines != nil {
-			n.lines.Close()
-		}
-		if n.system != nil {
-			n.system.Close()
-		}
+		n.endCalls() // before the line, which would end them as if agents had missed them
+		hangUp()
+		calls.Wait()
+		noted()
+		notes.Wait()
+		n.noteCalls()
 	})
 }
+
+// begins says whether this node begins callbacks, as long as it serves.
+func (n *node) begins(serving context.Context) func(context.Context) (ours, alone bool, err error) {
+	return func(ctx context.Context) (ours, alone bool, err error) {
+		if serving.Err() != nil {
+			return false, false, nil
+		}
+		return n.standing(ctx)
+	}
+}
+
+// endCalls lets the telephones of callbacks ring no more. Calls that the operator's telephone system makes go on.
+func (n *node) endCalls() {
+	if n.lines != nil {
+		n.lines.Close()
+	}
+	if n.system != nil {
+		n.system.Close()
+	}
+}
+
+// noteCalls writes what became of the callbacks that endCalls ended. Those of a telephone system go on, and are no more
+// dialled than after a crash.
+func (n *node) noteCalls() {
+	if n.lines == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), noteWithin)
+	defer cancel()
+	if err := n.dialler.Close(ctx); err != nil {
+		n.log.Warn("what became of callbacks is not written", slog.Any("error", err))
+	}
+}
+
+// noteWithin is for how long the store is waited for at the end.
+const noteWithin = 5 * time.Second
