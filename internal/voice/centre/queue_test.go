@@ -255,7 +255,7 @@ func TestOpenInHours(t *testing.T) {
 func TestConsole(t *testing.T) {
 	in(t, func(t *testing.T, s *store.Memory) {
 		n := run(t, s, nil)
-		for _, extension := range []string{"", "-1", ".1", "20 01", "sip:2001@x", "é", string(make([]byte, 65))} {
+		for _, extension := range []string{"", "-1", ".1", "20 01", "sip:2001@x", "é", string(make([]byte, 65)), "0022670112233", "00-882-13.555", "2260001"} {
 			if err := n.Sign(t.Context(), 1, extension); !errors.Is(err, centre.ErrExtension) {
 				t.Errorf("%q: %v", extension, err)
 			}
