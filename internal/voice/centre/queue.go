@@ -31,8 +31,6 @@ type Config struct {
 	MaxWaiting int
 	// Changed is told, without waiting, of agents that changed, here or elsewhere; nil: nobody is.
 	Changed func(Agent)
-	// Watched reports whether somebody here wants to be told at once of what other nodes do; nil: nobody does.
-	Watched func() bool
 }
 
 func (c *Config) fill() {

@@ -384,9 +384,9 @@ func TestOwnCalls(t *testing.T) {
 
 func TestNodesShareAgents(t *testing.T) {
 	in(t, func(t *testing.T, s *store.Memory) {
-		one, two := run(t, s, nil), run(t, s, func(c *centre.Config) { c.Watched = func() bool { return true } })
+		one, two := run(t, s, nil), run(t, s, nil)
 		one.sign(1)
-		time.Sleep(time.Second)
+		time.Sleep(5 * time.Second)
 		if !two.Open() || two.OnDuty() != 1 {
 			t.Error("the other node does not know of the agent")
 		}
@@ -400,7 +400,7 @@ func TestNodesShareAgents(t *testing.T) {
 		two.must(two.Done(t.Context(), 1))
 		time.Sleep(time.Second)
 		b := one.want(waits, 1)
-		time.Sleep(time.Second)
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if last := two.told[len(two.told)-1]; last != b {
 			t.Errorf("the other node was told of %+v, not %+v", last, b)
