@@ -362,6 +362,36 @@ func TestCallersGoBeforeCallbacks(t *testing.T) {
 	})
 }
 
+// What a telephone system says of its own calls may come twice, and in any order.
+func TestObserve(t *testing.T) {
+	in(t, func(t *testing.T, s *store.Memory) {
+		n := run(t, s, nil)
+		n.sign(1)
+		observe := func(call string, state centre.State) {
+			n.must(n.Observe(t.Context(), "2001", call, 22670000001, state))
+		}
+		observe("x", centre.Talking)
+		if a := n.is(1, centre.Talking); a.Call != "x" || a.Number != 22670000001 {
+			t.Errorf("talks as %+v", a)
+		}
+		observe("another", centre.Wrapping)
+		n.is(1, centre.Talking)
+		observe("x", centre.Wrapping)
+		n.is(1, centre.Wrapping)
+		n.must(n.Done(t.Context(), 1))
+		observe("x", centre.Talking) // told again
+		n.is(1, centre.Ready)
+		observe("y", centre.Wrapping) // told before it began
+		observe("y", centre.Talking)
+		n.is(1, centre.Ready)
+		observe("z", centre.Talking)
+		n.is(1, centre.Talking)
+		if err := n.Observe(t.Context(), "2002", "q", 0, centre.Talking); !errors.Is(err, centre.ErrExtension) {
+			t.Errorf("nobody's telephone: %v", err)
+		}
+	})
+}
+
 func TestOwnCalls(t *testing.T) {
 	in(t, func(t *testing.T, s *store.Memory) {
 		n := run(t, s, nil)
