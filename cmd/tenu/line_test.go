@@ -115,6 +115,7 @@ func (h *hotline) configured(text string) string {
 callbacks: {opens: %s, closes: 23h, lead: 1s}
 voice:
   listen: %q
+  capacity: 100
   media: {from: 30000, to: 31999}
   trunks: [{name: core, networks: [127.0.0.1], asserts_identity: true, address: %q}]
   agents: {trunk: core, wrap_for: 5m}
@@ -292,7 +293,8 @@ func withLine(at netip.AddrPort, exchange string) func(string) string {
 callbacks: {opens: 0h, closes: 24h}
 voice:
   listen: %q
-  media: {from: 32000, to: 33999}
+  capacity: 100
+  media: {from: 31000, to: 31999}
   trunks: [{name: core, networks: [127.0.0.1], asserts_identity: true, address: %q}]
   agents: {trunk: core}
 `, at, exchange)
