@@ -144,11 +144,15 @@ func TestConfigErrors(t *testing.T) {
 		"no such interface":  {"sources: []", "sources: [{dir: x, url: \"\"}, {api: false}]", "reconcile.statements[0].sources[1]: exactly one of dir, url, sftp and api"},
 		"line's address":     {`listen: ""              # 10.0.0.5`, "listen: 10.0.0.5 # ", "voice.listen: \"10.0.0.5\" is not an address and port"},
 		"sound to nowhere":   {`listen: ""              # 10.0.0.5`, "listen: 0.0.0.0:5060 # ", "voice.media.address: the address is needed"},
-		"no trunk":           {`listen: ""              # 10.0.0.5`, "listen: 10.0.0.5:5060 # ", "voice.trunks: at least one is needed"},
-		"trunk's network":    {"trunks: []", "trunks: [{name: core, networks: [all]}]", "voice.trunks[0]: \"all\" is not a network"},
-		"receipts' key":      {`  key: ""                 # ${TENU_RECEIPT`, `  key: hunter2 # ${TENU_RECEIPT`, "receipts.key: a secret does not stand here"},
-		"receipts' secret":   {`  key: ""                 # ${TENU_RECEIPT`, `  key: ${TENU_WALLET_API_KEY} # `, "receipts: not a secret key"},
-		"receipts' page":     {`  page: ""`, `  page: https://tenu.example/receipts`, "receipts.key: a key is needed to sign with"},
+		"few ports": {`listen: ""              # 10.0.0.5:5060, over UDP and TCP; "": there is no line
+  media:
+    address: ""           # that callers' sound is sent to; "": that of listen
+    from: 20000 `, "listen: 10.0.0.5:5060\n  media:\n    from: 28000 ", "voice.media: two ports are needed for each of 1050 calls: 28000 to 29999 are too few"},
+		"no trunk":         {`listen: ""              # 10.0.0.5`, "listen: 10.0.0.5:5060 # ", "voice.trunks: at least one is needed"},
+		"trunk's network":  {"trunks: []", "trunks: [{name: core, networks: [all]}]", "voice.trunks[0]: \"all\" is not a network"},
+		"receipts' key":    {`  key: ""                 # ${TENU_RECEIPT`, `  key: hunter2 # ${TENU_RECEIPT`, "receipts.key: a secret does not stand here"},
+		"receipts' secret": {`  key: ""                 # ${TENU_RECEIPT`, `  key: ${TENU_WALLET_API_KEY} # `, "receipts: not a secret key"},
+		"receipts' page":   {`  page: ""`, `  page: https://tenu.example/receipts`, "receipts.key: a key is needed to sign with"},
 		"receipts' known": {`  key: ""                 # ${TENU_RECEIPT_KEY} or file:receipt-key; "": there are no receipts
   page: ""                # where everybody reaches the app's page that checks them: https://app.tenu.example/receipts
   known: []`, "  key: ${TENU_WALLET_API_KEY}\n  known: [hunter]", "receipts.known[0]: not a public key"},

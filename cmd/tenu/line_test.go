@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"tenu/internal/api"
+	"tenu/internal/auth"
 	"tenu/internal/care"
 	"tenu/internal/money"
 	"tenu/internal/peer"
@@ -79,6 +82,17 @@ func startHotline(t *testing.T, program string, open bool) *hotline {
 	h.start()
 	t.Cleanup(h.halt)
 	return h
+}
+
+// freePort is where a line may listen.
+func freePort(t *testing.T) netip.AddrPort {
+	t.Helper()
+	probe, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = probe.Close() }()
+	return netip.MustParseAddrPort(probe.Addr().String())
 }
 
 // configured adapts the demonstration's configuration. It is noon where the customer is, and callbacks are
@@ -306,6 +320,80 @@ func (h *hotline) keepsItsWord(killed bool) {
 	}
 	if n := h.asked("SELECT count(*) FROM callback_attempt"); n != 1 {
 		t.Errorf("%d attempts", n)
+	}
+}
+
+// withLine puts a line in the place of the demonstration's, whose agents answer now.
+func withLine(at netip.AddrPort, exchange string) func(string) string {
+	return func(text string) string {
+		text, _, _ = strings.Cut(text, "\nvoice:") // which is the last section
+		return text + fmt.Sprintf(`
+callbacks: {opens: 0h, closes: 24h}
+voice:
+  listen: %q
+  capacity: 100
+  media: {from: 31000, to: 31999}
+  trunks: [{name: core, networks: [127.0.0.1], asserts_identity: true, address: %q}]
+  agents: {trunk: core}
+`, at, exchange)
+	}
+}
+
+// TestLineEnds: a node that ends in good order while an agent's telephone rings for a caller leaves the agent ready, and
+// the call in the record.
+func TestLineEnds(t *testing.T) {
+	exchange, at := testpeer.NewExchange(t), freePort(t)
+	s := startSite(t, withLine(at, exchange.Address().String()))
+	rings := make(chan *testpeer.Ring, 1)
+	exchange.Telephone(extension, func(r *testpeer.Ring) { rings <- r })
+	h := &hotline{site: s, t: t}
+	if err := s.node.queue.Sign(t.Context(), auth.StaffID(h.asked("SELECT id FROM staff WHERE login = 'awa'")), extension); err != nil {
+		t.Fatal(err)
+	}
+	talk, err := exchange.Call(t.Context(), at, callerNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pressing := make(chan struct{})
+	go func() {
+		defer close(pressing)
+		for len(rings) == 0 && t.Context().Err() == nil {
+			talk.Press("3")
+			time.Sleep(time.Second)
+		}
+	}()
+	select {
+	case <-pressing:
+	case <-time.After(time.Minute):
+		t.Fatal("no agent's telephone rings")
+	}
+	s.halt()
+	if n := h.asked("SELECT count(*) FROM agent WHERE state = 2 AND extension = '201'"); n != 1 {
+		t.Errorf("the agent is in state %d", h.asked("SELECT state FROM agent"))
+	}
+	if n := s.count(t, "call"); n != 1 {
+		t.Errorf("%d calls are kept", n)
+	}
+}
+
+// TestLinePortTaken: a node whose line cannot listen ends, and says why.
+func TestLinePortTaken(t *testing.T) {
+	at := freePort(t)
+	other, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	a := &app{out: io.Discard, err: io.Discard, env: noEnv, clock: newSteady(), random: rand.Reader}
+	d := &demo{demoCmd: &demoCmd{Dir: filepath.Join(t.TempDir(), "site"), Host: "127.0.0.1", Pauses: true}, app: a, adapt: withLine(at, "127.0.0.1:5060")}
+	if err := d.open(t.Context(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.node.run(t.Context(), d.at); err == nil || !strings.Contains(err.Error(), "line 121") {
+		t.Errorf("ended with %v", err)
+	}
+	if err := d.close(); err != nil {
+		t.Error(err)
 	}
 }
 

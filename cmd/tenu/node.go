@@ -340,7 +340,8 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	}
 	loops.Go(func() { n.deliver(working, n.crier, n.hearers) })
 	n.runIncidents(working, &loops)
-	n.runTelephony(serving, working, stopServing, &loops)
+	var hushed error
+	n.runTelephony(serving, func(err error) { hushed = err; stopServing() }, &loops)
 	if n.push != nil {
 		loops.Go(func() { n.push.Run(working) })
 	}
@@ -381,7 +382,7 @@ func (n *node) run(ctx context.Context, at listeners) error {
 	stopWorking()
 	err = errors.Join(<-engine, err)
 	loops.Wait()
-	return errors.Join(damage, err)
+	return errors.Join(damage, hushed, err)
 }
 
 // tidyEvery is how often what is of no more use is forgotten.

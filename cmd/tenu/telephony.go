@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -274,46 +273,53 @@ func (n *node) pbxEvents(w http.ResponseWriter, r *http.Request, _ *auth.Client,
 	return nil
 }
 
-// closeWithin is how long what became of the last calls may take to be written.
-const closeWithin = 5 * time.Second
-
-// runTelephony runs what there is of it: calls come in until serving ends, callbacks are dialled until working does, and
-// what became of the last ones is kept before the loops are over.
-func (n *node) runTelephony(serving, working context.Context, stopServing func(), loops *sync.WaitGroup) {
+// runTelephony runs what there is of it: calls until serving ends, and then, until it is written, what became of them. It
+// tells failed of a line that cannot go on.
+func (n *node) runTelephony(serving context.Context, failed func(error), loops *sync.WaitGroup) {
 	if n.queue == nil {
 		return
 	}
-	lasting, over := context.WithCancel(context.WithoutCancel(working)) // until the last call is over
-	loops.Go(func() { n.queue.Run(lasting) })
-	loops.Go(func() { n.calls.Run(lasting) })
-	var calls sync.WaitGroup
+	calling, hangUp := context.WithCancel(context.WithoutCancel(serving))
+	noting, noted := context.WithCancel(context.WithoutCancel(serving))
+	var calls, notes sync.WaitGroup
+	notes.Go(func() { n.queue.Run(noting) })
+	notes.Go(func() { n.calls.Run(noting) })
 	if n.line != nil {
-		loops.Go(func() { n.media.Run(lasting) })
+		notes.Go(func() { n.media.Run(noting) })
 		calls.Go(func() {
-			if err := n.line.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
-				n.log.Error("line 121 ended", slog.Any("error", err))
-				stopServing()
+			if err := n.line.Run(calling); err != nil {
+				failed(fmt.Errorf("line 121: %w", err))
 			}
 		})
 	}
 	if n.dialler != nil {
-		calls.Go(func() { n.callBack(working) })
+		notes.Go(func() {
+			n.dialler.Run(noting, n.begins(serving), func(err error) { n.log.Warn("callbacks wait", slog.Any("error", err)) })
+		})
 	}
 	loops.Go(func() {
-		<-working.Done()
+		<-serving.Done()
+		n.endCalls() // before the line, which would end them as if agents had missed them
+		hangUp()
 		calls.Wait()
-		over()
+		noted()
+		notes.Wait()
+		n.noteCalls()
 	})
 }
 
-// callBack dials callbacks until ctx ends, and then ends those under way.
-func (n *node) callBack(ctx context.Context) {
-	n.dialler.Run(ctx, n.standing, func(err error) { n.log.Warn("callbacks wait", slog.Any("error", err)) })
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
-	defer cancel()
-	if err := n.dialler.Close(last); err != nil {
-		n.log.Warn("what became of a call is not kept", slog.Any("error", err))
+// begins says whether this node begins callbacks, as long as it serves.
+func (n *node) begins(serving context.Context) func(context.Context) (ours, alone bool, err error) {
+	return func(ctx context.Context) (ours, alone bool, err error) {
+		if serving.Err() != nil {
+			return false, false, nil
+		}
+		return n.standing(ctx)
 	}
+}
+
+// endCalls lets the telephones of callbacks ring no more. Calls that the operator's telephone system makes go on.
+func (n *node) endCalls() {
 	if n.lines != nil {
 		n.lines.Close()
 	}
@@ -321,3 +327,19 @@ func (n *node) callBack(ctx context.Context) {
 		n.system.Close()
 	}
 }
+
+// noteCalls writes what became of the callbacks that endCalls ended. Those of a telephone system go on, and are no more
+// dialled than after a crash.
+func (n *node) noteCalls() {
+	if n.lines == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), noteWithin)
+	defer cancel()
+	if err := n.dialler.Close(ctx); err != nil {
+		n.log.Warn("what became of callbacks is not written", slog.Any("error", err))
+	}
+}
+
+// noteWithin is for how long the store is waited for at the end.
+const noteWithin = 5 * time.Second

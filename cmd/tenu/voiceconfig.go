@@ -97,13 +97,13 @@ func (c *config) checkVoice() error {
 	if address, err := v.Media.address(v.Listen); err != nil || address.IsUnspecified() {
 		return c.file.Errorf("voice.media.address", "the address is needed that callers' sound is to be sent to, not %q", v.Media.Address)
 	}
-	from, to := v.Media.ports()
-	if to < from || int(to-from)/2 < orElse(v.Capacity, voiceCapacity)+orElse(v.Overflow, voiceOverflow) {
-		return c.file.Errorf("voice.media", "two ports are needed for each of %d calls: %d to %d are too few",
-			orElse(v.Capacity, voiceCapacity)+orElse(v.Overflow, voiceOverflow), from, to)
-	}
 	if v.Capacity < 0 || v.Overflow < 0 || v.Agents.Waiting < 0 {
 		return c.file.Errorf("voice", "capacity, overflow and agents.waiting must not be negative")
+	}
+	// As many calls may be made as are served: to agents, and to customers.
+	most := 2*orElse(v.Capacity, voiceCapacity) + orElse(v.Overflow, voiceOverflow)
+	if from, to := v.Media.ports(); to < from || (int(to)-int(from)+1)/2 < most {
+		return c.file.Errorf("voice.media", "two ports are needed for each of %d calls: %d to %d are too few", most, from, to)
 	}
 	if len(v.Trunks) == 0 {
 		return c.file.Errorf("voice.trunks", "at least one is needed: calls are taken from nobody else")

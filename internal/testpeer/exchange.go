@@ -105,7 +105,9 @@ type Ring struct {
 }
 
 // Refuse answers by a code of SIP: 486 busy, 603 declined, 480 unreachable.
-func (r *Ring) Refuse(code int) { _ = r.dialog.Respond(code, "No", nil) }
+func (r *Ring) Refuse(code int, headers ...sip.Header) {
+	_ = r.dialog.Respond(code, "No", nil, headers...)
+}
 
 // Over is closed when it rings no more.
 func (r *Ring) Over() <-chan struct{} { return r.over }

@@ -30,15 +30,24 @@ func (q *Queue) Sign(ctx context.Context, staff auth.StaffID, extension string) 
 	})
 }
 
+// mostDigits is how many an extension of digits alone has at most: what is longer is a number of the public network, and
+// whoever signs on there would have every caller's call, and the bill for it, go where they like.
+const mostDigits = 6
+
 func isExtension(s string) bool {
+	digits, named := 0, false
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', i > 0 && (c == '.' || c == '-'):
+		case c >= '0' && c <= '9':
+			digits++
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			named = true
+		case i > 0 && (c == '.' || c == '-'):
 		default:
 			return false
 		}
 	}
-	return s != "" && len(s) <= 64
+	return s != "" && len(s) <= 64 && (named || digits <= mostDigits)
 }
 
 // Resume is Sign at the telephone of before.

@@ -34,7 +34,7 @@ func (s State) String() string { return stateNames[s] }
 type Agent struct {
 	Staff     auth.StaffID
 	Version   int64  // counts changes, from 1
-	Extension string // of the telephone: letters, digits, dots and hyphens
+	Extension string // of the telephone: letters, digits, dots and hyphens; without letters at most six digits
 	State     State
 	Since     purchase.Instant // in the state; who is Ready for longest takes the next call
 	// Till is when Ringing, Talking or Wrapping lapses, zero otherwise. The node that has the call puts it off for as

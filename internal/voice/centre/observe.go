@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"tenu/internal/auth"
 	"tenu/internal/purchase"
 )
 
@@ -28,6 +29,9 @@ func (q *Queue) Observe(ctx context.Context, extension, call string, number purc
 	if i < 0 {
 		return ErrExtension
 	}
+	if q.isOver(known[i].Staff, call, s) {
+		return nil
+	}
 	_, err := q.change(ctx, known[i].Staff, func(a *Agent) (bool, error) {
 		now := q.cfg.Clock.Now()
 		switch {
@@ -44,6 +48,17 @@ func (q *Queue) Observe(ctx context.Context, extension, call string, number purc
 		return true, nil
 	})
 	return err
+}
+
+// isOver reports whether it was said before, here, that the call of an agent ended: events may come again, and in another order.
+func (q *Queue) isOver(staff auth.StaffID, call string, s State) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s != Talking {
+		q.over[staff] = call
+		return false
+	}
+	return q.over[staff] == call
 }
 
 // Waits is how many callers wait here, and since when the first of them does, zero for nobody.

@@ -31,8 +31,6 @@ type Config struct {
 	MaxWaiting int
 	// Changed is told, without waiting, of agents that changed, here or elsewhere; nil: nobody is.
 	Changed func(Agent)
-	// Watched reports whether somebody here wants to be told at once of what other nodes do; nil: nobody does.
-	Watched func() bool
 }
 
 func (c *Config) fill() {
@@ -70,9 +68,10 @@ type Queue struct {
 	places  map[string]*Place
 	count   int64 // of what entered or was claimed
 	handled handled
-	readAt  purchase.Instant // when agents were read last
-	lookAt  purchase.Instant // when that was tried last
-	lookBy  purchase.Instant // when they are to be read at the latest, whatever the rhythm; zero for no such time
+	over    map[auth.StaffID]string // the last call that a telephone system said the end of
+	readAt  purchase.Instant        // when agents were read last
+	lookAt  purchase.Instant        // when that was tried last
+	lookBy  purchase.Instant        // when they are to be read at the latest, whatever the rhythm; zero for no such time
 }
 
 // hold is an agent who was given a call here.
@@ -86,7 +85,7 @@ type hold struct {
 func New(cfg Config) *Queue {
 	cfg.fill()
 	return &Queue{cfg: cfg, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), agents: map[auth.StaffID]Agent{},
-		held: map[auth.StaffID]hold{}, places: map[string]*Place{}, handled: newHandled()}
+		held: map[auth.StaffID]hold{}, over: map[auth.StaffID]string{}, places: map[string]*Place{}, handled: newHandled()}
 }
 
 // Place is a caller's in the queue.

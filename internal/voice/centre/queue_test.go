@@ -255,7 +255,7 @@ func TestOpenInHours(t *testing.T) {
 func TestConsole(t *testing.T) {
 	in(t, func(t *testing.T, s *store.Memory) {
 		n := run(t, s, nil)
-		for _, extension := range []string{"", "-1", ".1", "20 01", "sip:2001@x", "é", string(make([]byte, 65))} {
+		for _, extension := range []string{"", "-1", ".1", "20 01", "sip:2001@x", "é", string(make([]byte, 65)), "0022670112233", "00-882-13.555", "2260001"} {
 			if err := n.Sign(t.Context(), 1, extension); !errors.Is(err, centre.ErrExtension) {
 				t.Errorf("%q: %v", extension, err)
 			}
@@ -362,6 +362,36 @@ func TestCallersGoBeforeCallbacks(t *testing.T) {
 	})
 }
 
+// What a telephone system says of its own calls may come twice, and in any order.
+func TestObserve(t *testing.T) {
+	in(t, func(t *testing.T, s *store.Memory) {
+		n := run(t, s, nil)
+		n.sign(1)
+		observe := func(call string, state centre.State) {
+			n.must(n.Observe(t.Context(), "2001", call, 22670000001, state))
+		}
+		observe("x", centre.Talking)
+		if a := n.is(1, centre.Talking); a.Call != "x" || a.Number != 22670000001 {
+			t.Errorf("talks as %+v", a)
+		}
+		observe("another", centre.Wrapping)
+		n.is(1, centre.Talking)
+		observe("x", centre.Wrapping)
+		n.is(1, centre.Wrapping)
+		n.must(n.Done(t.Context(), 1))
+		observe("x", centre.Talking) // told again
+		n.is(1, centre.Ready)
+		observe("y", centre.Wrapping) // told before it began
+		observe("y", centre.Talking)
+		n.is(1, centre.Ready)
+		observe("z", centre.Talking)
+		n.is(1, centre.Talking)
+		if err := n.Observe(t.Context(), "2002", "q", 0, centre.Talking); !errors.Is(err, centre.ErrExtension) {
+			t.Errorf("nobody's telephone: %v", err)
+		}
+	})
+}
+
 func TestOwnCalls(t *testing.T) {
 	in(t, func(t *testing.T, s *store.Memory) {
 		n := run(t, s, nil)
@@ -384,9 +414,9 @@ func TestOwnCalls(t *testing.T) {
 
 func TestNodesShareAgents(t *testing.T) {
 	in(t, func(t *testing.T, s *store.Memory) {
-		one, two := run(t, s, nil), run(t, s, func(c *centre.Config) { c.Watched = func() bool { return true } })
+		one, two := run(t, s, nil), run(t, s, nil)
 		one.sign(1)
-		time.Sleep(time.Second)
+		time.Sleep(5 * time.Second)
 		if !two.Open() || two.OnDuty() != 1 {
 			t.Error("the other node does not know of the agent")
 		}
@@ -400,7 +430,7 @@ func TestNodesShareAgents(t *testing.T) {
 		two.must(two.Done(t.Context(), 1))
 		time.Sleep(time.Second)
 		b := one.want(waits, 1)
-		time.Sleep(time.Second)
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if last := two.told[len(two.told)-1]; last != b {
 			t.Errorf("the other node was told of %+v, not %+v", last, b)

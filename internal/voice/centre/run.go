@@ -15,7 +15,7 @@ import (
 
 // How often agents are read, beside what happens here.
 const (
-	lookBusy  = time.Second      // while somebody waits or watches: another node may have let an agent go
+	lookBusy  = time.Second      // while somebody waits: another node may have let an agent go
 	lookIdle  = 5 * time.Second  // otherwise
 	lookAgain = time.Second / 10 // after another node was faster
 	retry     = time.Second      // after the store failed
@@ -74,7 +74,7 @@ func (q *Queue) lookWithin(now purchase.Instant, d time.Duration) {
 // nextLook is when agents are to be read. q.mu is held.
 func (q *Queue) nextLook() purchase.Instant {
 	every := lookIdle
-	if len(q.waiting) > 0 || q.cfg.Watched != nil && q.cfg.Watched() {
+	if len(q.waiting) > 0 {
 		every = lookBusy
 	}
 	at := q.lookAt.Add(every)

@@ -43,6 +43,8 @@ type Failure struct {
 	Why   Why
 	Code  int // of the final answer (RFC 3261, section 21), 0 when there was none
 	Cause error
+	// Theirs says that the network told why, of that telephone: others may be reached, whatever the code.
+	Theirs bool
 }
 
 func (f *Failure) Error() string {
@@ -68,7 +70,7 @@ func failed(res *sip.Response, rang bool) *Failure {
 	for _, h := range res.GetHeaders("Reason") {
 		for each := range strings.SplitSeq(unnamed(h.Value()), ",") {
 			if why, ok := byCause(each); ok {
-				f.Why = why
+				f.Why, f.Theirs = why, true
 				return f
 			}
 		}

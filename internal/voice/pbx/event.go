@@ -30,9 +30,9 @@ type Calls interface{ Add(c centre.Call) }
 
 // The bounds of what comes in.
 const (
-	maxBody   = 256 << 10 // bytes
-	maxEvents = 500       // of one request
-	maxName   = 128       // bytes of a call's name
+	maxBody   = 16 << 10 // bytes: what the API takes of anybody
+	maxEvents = 100      // of one request
+	maxName   = 128      // bytes of a call's name
 )
 
 // Event is what the telephone system tells. Which fields it has depends on its type:

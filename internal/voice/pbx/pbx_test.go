@@ -264,7 +264,7 @@ func TestBadEvents(t *testing.T) {
 	if code, text := tell(t, p, `{"events": []}`, now, secrets[0]); code != http.StatusBadRequest {
 		t.Errorf("nothing: %d %s", code, text)
 	}
-	if code, text := tell(t, p, `{"events": [`+strings.Repeat(good+",", maxEvents)+good+`]}`, now, secrets[0]); code != http.StatusBadRequest || !strings.Contains(text, "1 to 500") {
+	if code, text := tell(t, p, `{"events": [`+strings.Repeat(good+",", maxEvents)+good+`]}`, now, secrets[0]); code != http.StatusBadRequest || !strings.Contains(text, "1 to 100") {
 		t.Errorf("too many: %d %s", code, text)
 	}
 	if code, _ := tell(t, p, strings.Repeat(" ", maxBody+1), now, secrets[0]); code != http.StatusRequestEntityTooLarge {

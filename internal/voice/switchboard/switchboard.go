@@ -120,7 +120,7 @@ func (s *Switchboard) unmet(ctx context.Context, a centre.Agent) error {
 // down reports whether a failure would be everybody's, and then nobody is connected for a while.
 func (s *Switchboard) down(err error) bool {
 	var f *line.Failure
-	down := errors.As(err, &f) && f.Why == line.Unreachable && (f.Code == 0 || f.Code == 401 || f.Code == 407 || f.Code >= 500 && f.Code < 600)
+	down := errors.As(err, &f) && f.Why == line.Unreachable && !f.Theirs && (f.Code == 0 || f.Code == 401 || f.Code == 407 || f.Code >= 500 && f.Code < 600)
 	if down {
 		s.rest.Store(int64(s.cfg.Clock.Now().Add(restFor)))
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
+
 	"tenu/internal/care"
 	"tenu/internal/purchase"
 	"tenu/internal/testpeer"
@@ -274,10 +276,16 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%d: %+v", code, got)
 		}
 	}
+	// A gateway that says 503 of a telephone that is off is not down.
+	r.exchange.Telephone(customer, func(ring *testpeer.Ring) { ring.Refuse(503, sip.NewHeader("Reason", "Q.850;cause=20")) })
+	_, err := r.Customer(t.Context(), dial.Call{Number: 22670112233}, 5*time.Second)
+	var got *dial.Failure
+	if !errors.As(err, &got) || *got != (dial.Failure{Ring: care.Unreachable}) {
+		t.Errorf("off: %+v", got)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.exchange.Telephone(customer, func(*testpeer.Ring) { cancel() })
-	_, err := r.Customer(ctx, dial.Call{Number: 22670112233}, 5*time.Second)
-	var got *dial.Failure
+	_, err = r.Customer(ctx, dial.Call{Number: 22670112233}, 5*time.Second)
 	if !errors.As(err, &got) || *got != (dial.Failure{Ring: care.Lost}) {
 		t.Errorf("given up: %+v", got)
 	}
