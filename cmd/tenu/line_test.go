@@ -197,7 +197,8 @@ func (h *hotline) zone() *time.Location {
 
 // TestCallback: a purchase is stuck; its customer calls 121, hears so with the deadline, and asks to be called back. In the
 // window the agent's telephone rings, the customer's does, the console shows whose call it is, and the promise is kept. Then
-// the same with the node killed after the promise: still one call, inside the window.
+// the same with the node killed after the promise: still one call, inside the window. What is spoken is heard as time goes by, so
+// no browser runs beside it.
 func TestCallback(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "tenu")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
