@@ -191,7 +191,7 @@ func (h *hotline) zone() *time.Location {
 	return zone
 }
 
-// TestLine is line 121 over SIP, served by a process of its own.
+// TestLine is line 121 over SIP, served by a process of its own. What is spoken is heard as time goes by, so no browser runs beside it.
 func TestLine(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "tenu")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")

@@ -45,7 +45,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// node is one tenu serve process.
+// node is one tenu serve process. It keeps its address over restarts, so a test that restarts it is not parallel:
+// while it is down, a connection of another test might take its port.
 type node struct {
 	r      *rig
 	name   string

@@ -184,7 +184,7 @@ func runPlanted(t *testing.T, binary string, d *defect) *sim.Violation {
 	run := exec.CommandContext(t.Context(), binary, "-test.run", "^TestPlantedRun$", "-test.timeout", "4m")
 	run.Env = append(os.Environ(), "TENU_PLANTED="+d.name, "GOGC=1000")
 	if d.careful() {
-		run.Env = append(run.Env, "TENU_PLANTED_CARE="+t.TempDir())
+		run.Env = append(run.Env, "TENU_PLANTED_CARE="+directory(t))
 	}
 	said, err := run.Output()
 	var first *sim.Violation

@@ -15,6 +15,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// directory is one that is kept in memory where the system has such: care commits often, and nothing of it is to be kept.
+func directory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "tenu-sim-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // soak multiplies what is simulated.
 func soak(t *testing.T) int {
 	t.Helper()
@@ -101,7 +112,7 @@ func TestSameSeed(t *testing.T) {
 
 // TestSimulationCare is the short form of `tenu sim --care`.
 func TestSimulationCare(t *testing.T) {
-	o := sim.Options{Seed: 1, Purchases: 1000 * soak(t), Care: true, Open: sim.SQLite(t.TempDir())}
+	o := sim.Options{Seed: 1, Purchases: 1000 * soak(t), Care: true, Open: sim.SQLite(directory(t))}
 	r := simulate(t, o)
 	t.Logf("%d cases, settled %d times, by rules %d times; %d requests; %d promises, %d kept, %d broken; %d acts of rules",
 		r.Cases, r.Settled, r.ByRule, r.Requests, r.Callbacks, r.Kept, r.Broken, r.Treatments)
@@ -120,7 +131,7 @@ func TestSimulationCare(t *testing.T) {
 
 // TestSameSeedCare: likewise with care.
 func TestSameSeedCare(t *testing.T) {
-	o := sim.Options{Seed: 5, Purchases: 300, Care: true, Open: sim.SQLite(t.TempDir())}
+	o := sim.Options{Seed: 5, Purchases: 300, Care: true, Open: sim.SQLite(directory(t))}
 	if first, again := simulate(t, o), simulate(t, o); first.TraceHash != again.TraceHash {
 		t.Errorf("hashes %s and %s", first.TraceHash, again.TraceHash)
 	}

@@ -1,12 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that the tests write with behind the store's back
@@ -71,15 +74,47 @@ func execute(t testing.TB, kind, dsn, statement string) {
 	}
 }
 
-// fresh gives a database its schema.
+// fresh gives a database its schema. A file gets what migrating one made.
 func fresh(t testing.TB, dsn string) string {
 	t.Helper()
-	from, to, err := store.Migrate(t.Context(), dsn, store.Options{})
-	if err != nil || from != 0 || to == 0 {
-		t.Fatalf("migrate a fresh database from %d to %d: %v", from, to, err)
+	if path, file := strings.CutPrefix(dsn, "sqlite:"); file {
+		whole, err := migrated()
+		if err == nil {
+			err = os.WriteFile(path, whole, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dsn
+	}
+	if err := migrate(dsn); err != nil {
+		t.Fatal(err)
 	}
 	return dsn
 }
+
+// migrate migrates a database that has nothing yet.
+func migrate(dsn string) error {
+	from, to, err := store.Migrate(context.Background(), dsn, store.Options{})
+	if err != nil || from != 0 || to == 0 {
+		return fmt.Errorf("migrate a fresh database from %d to %d: %w", from, to, err)
+	}
+	return nil
+}
+
+// migrated is the file of a SQLite database that was migrated once, and has nothing else in it.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "tenu-store-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "tenu.db")
+	if err := migrate("sqlite:" + path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) //nolint:gosec // a path of our own making
+})
 
 // open opens a store that is closed with the test, and checks that nothing of it stays.
 func open(t testing.TB, dsn string) *store.Store {
