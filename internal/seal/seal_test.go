@@ -240,14 +240,14 @@ func BenchmarkText(b *testing.B) {
 	text := strings.Repeat("x", 160)
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Text(seal.Where("notice.text", int64(123456789), int64(1), int64(22670123456)), text)
+		r.Text(seal.Where("report.detail", int64(123456789), int64(22670123456), "other"), text)
 	}
 }
 
 func BenchmarkOpenText(b *testing.B) {
 	k, _, _ := keeperOf(b)
 	r := ringOf(b, k, keyOf(b, k))
-	where := seal.Where("notice.text", int64(123456789), int64(1), int64(22670123456))
+	where := seal.Where("report.detail", int64(123456789), int64(22670123456), "other")
 	sealed := r.Text(where, strings.Repeat("x", 160))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -21,7 +21,7 @@ func BenchmarkAffect(b *testing.B) {
 	for name, dsn := range map[string]func() string{"sqlite": func() string { return "sqlite:" + filepath.Join(b.TempDir(), "bench.db") },
 		"postgres": func() string { return testpeer.Postgres(b) }} {
 		b.Run(name, func(b *testing.B) {
-			s := openBench(b, dsn(), 1, nil)
+			s := openBench(b, dsn(), 1)
 			lease, err := s.Acquire(b.Context(), "n")
 			if err != nil {
 				b.Fatal(err)

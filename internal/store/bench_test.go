@@ -12,7 +12,6 @@ import (
 	"tenu/internal/ledger"
 	"tenu/internal/money"
 	"tenu/internal/purchase"
-	"tenu/internal/seal"
 	"tenu/internal/testpeer"
 )
 
@@ -46,34 +45,18 @@ func sale(id purchase.ID, epoch int64, now purchase.Instant) [3]purchase.Change 
 func BenchmarkCommit(b *testing.B) {
 	for _, size := range []int{256, 512} {
 		b.Run(fmt.Sprintf("sqlite/%d", size), func(b *testing.B) {
-			benchCommit(b, "sqlite:"+filepath.Join(b.TempDir(), "bench.db"), size, 1, nil)
-		})
-		b.Run(fmt.Sprintf("sqlite-sealed/%d", size), func(b *testing.B) {
-			benchCommit(b, "sqlite:"+filepath.Join(b.TempDir(), "bench.db"), size, 1, sealingBench(b))
+			benchCommit(b, "sqlite:"+filepath.Join(b.TempDir(), "bench.db"), size, 1)
 		})
 		for _, committers := range []int{1, 2} {
 			b.Run(fmt.Sprintf("postgres/%d/%d", size, committers), func(b *testing.B) {
-				benchCommit(b, testpeer.Postgres(b), size, committers, nil)
+				benchCommit(b, testpeer.Postgres(b), size, committers)
 			})
 		}
 	}
 }
 
-func sealingBench(b *testing.B) *Sealing {
-	b.Helper()
-	identity, recipient, err := seal.NewIdentity()
-	if err != nil {
-		b.Fatal(err)
-	}
-	k, err := seal.NewKeeper([]string{recipient}, identity)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return &Sealing{Keeper: k, Now: func() purchase.Instant { return 1 }}
-}
-
-func benchCommit(b *testing.B, dsn string, size, committers int, sealing *Sealing) {
-	s := openBench(b, dsn, committers, sealing)
+func benchCommit(b *testing.B, dsn string, size, committers int) {
+	s := openBench(b, dsn, committers)
 	before := cpuTime(b)
 	b.ResetTimer()
 	times := sellBench(b, s, b.N, size, committers)
@@ -88,7 +71,7 @@ func benchCommit(b *testing.B, dsn string, size, committers int, sealing *Sealin
 // BenchmarkVerify verifies a database of 100 000 purchases.
 func BenchmarkVerify(b *testing.B) {
 	for name, dsn := range map[string]string{"sqlite": "sqlite:" + filepath.Join(b.TempDir(), "bench.db"), "postgres": testpeer.VolatilePostgres(b)} {
-		s := openBench(b, dsn, 1, nil)
+		s := openBench(b, dsn, 1)
 		sellBench(b, s, 100_000, 512, 1)
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -101,12 +84,12 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-func openBench(b *testing.B, dsn string, committers int, sealing *Sealing) *Store {
+func openBench(b *testing.B, dsn string, committers int) *Store {
 	b.Helper()
 	if _, _, err := Migrate(b.Context(), dsn, Options{}); err != nil {
 		b.Fatal(err)
 	}
-	s, err := Open(b.Context(), dsn, Options{Committers: committers, Sealing: sealing})
+	s, err := Open(b.Context(), dsn, Options{Committers: committers})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -34,7 +34,6 @@ type committer struct {
 	batch    batch
 	sent     []int // statements of the pipeline, in order
 	unlogged bool
-	sealer   *sealer
 	leaves   []byte
 	packed   []byte
 }
@@ -294,7 +293,7 @@ func (c *committer) fill(epoch int64) error {
 			}
 		}
 		for j := range change.Notices {
-			putNotice(c.arrays[insertNotices], c.sealer, p, &change.Notices[j])
+			putNotice(c.arrays[insertNotices], p, &change.Notices[j])
 		}
 		for j := range change.Cases {
 			putCase(c.arrays[insertCases], p, &change.Cases[j])

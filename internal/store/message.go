@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"tenu/internal/care"
 	"tenu/internal/notify"
@@ -84,6 +85,17 @@ func (l Letters) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notic
 		return nil, err
 	}
 	return readable(notices, limit)
+}
+
+// readable leaves out what nobody can be sent because it cannot be read. When that is all there was room for, what
+// stands behind it would wait in silence: that is an error.
+func readable(notices []purchase.Notice, limit int) ([]purchase.Notice, error) {
+	found := len(notices)
+	notices = slices.DeleteFunc(notices, func(n purchase.Notice) bool { return n.Text == care.Unreadable })
+	if len(notices) == 0 && found == limit && limit > 0 {
+		return nil, fmt.Errorf("read unsent messages: %d of %d: %w", found, limit, care.ErrUnreadable)
+	}
+	return notices, nil
 }
 
 // NewestUnsent is notify.Store.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 
-	"tenu/internal/care"
 	"tenu/internal/purchase"
 )
 
@@ -16,23 +14,8 @@ const reachable = `to_number < 1000000000000000`
 // UnsentNotices returns up to limit notices that no SMS centre has taken over,
 // those of the oldest facts first.
 func (s *Store) UnsentNotices(ctx context.Context, limit int) ([]purchase.Notice, error) {
-	notices, err := list(ctx, s, "read unsent notices", s.scanNotice,
+	return list(ctx, s, "read unsent notices", scanNotice,
 		`SELECT `+names(noticeColumns, "")+` FROM notice WHERE sent_at = 0 AND `+reachable+` ORDER BY at, purchase, fact, to_number LIMIT $1`, limit)
-	if err != nil {
-		return nil, err
-	}
-	return readable(notices, limit)
-}
-
-// readable leaves out what nobody can be sent because it cannot be read. When that is all there was room for, what
-// stands behind it would wait in silence: that is an error.
-func readable(notices []purchase.Notice, limit int) ([]purchase.Notice, error) {
-	found := len(notices)
-	notices = slices.DeleteFunc(notices, func(n purchase.Notice) bool { return n.Text == care.Unreadable })
-	if len(notices) == 0 && found == limit && limit > 0 {
-		return nil, fmt.Errorf("read unsent messages: %d of %d: %w", found, limit, care.ErrUnreadable)
-	}
-	return notices, nil
 }
 
 // NewestUnsent is notify.Store.

@@ -40,7 +40,7 @@ func openPostgres(dsn string, options Options) (*postgres, error) {
 	p.pool.SetMaxIdleConns(options.Readers + 1)
 	for i := range options.Committers {
 		c := newCommitter(config, int64(i))
-		c.unlogged, c.sealer = options.Unlogged, options.sealer
+		c.unlogged = options.Unlogged
 		p.all = append(p.all, c)
 		p.idle <- c
 	}

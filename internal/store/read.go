@@ -68,7 +68,7 @@ func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchas
 	for _, part := range parts {
 		query := `SELECT ` + part.columns + ` FROM ` + part.from + ` WHERE purchase` + d.among + ` ORDER BY purchase, version` +
 			strings.ReplaceAll(part.order, "{bytewise}", d.bytewise)
-		err := each(ctx, tx, func(rows *sql.Rows) error { return part.read(s, rows, of) }, query, list)
+		err := each(ctx, tx, func(rows *sql.Rows) error { return part.read(rows, of) }, query, list)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.from, err)
 		}
@@ -82,9 +82,9 @@ func (s *Store) records(ctx context.Context, tx *sql.Tx, ids []int64) ([]purchas
 // parts are the tables that a record is made of beside the purchase itself.
 var parts = []struct {
 	from, columns, order string
-	read                 func(s *Store, row scanner, of func(purchase.ID) *purchase.Record) error
+	read                 func(row scanner, of func(purchase.ID) *purchase.Record) error
 }{
-	{"attempt", names(attemptColumns, ""), "", func(_ *Store, row scanner, of func(purchase.ID) *purchase.Record) error {
+	{"attempt", names(attemptColumns, ""), "", func(row scanner, of func(purchase.ID) *purchase.Record) error {
 		var id purchase.ID
 		var a purchase.Attempt
 		err := scanAttempt(row, &id, &a)
@@ -95,7 +95,7 @@ var parts = []struct {
 		r.Attempts = append(r.Attempts, a)
 		return nil
 	}},
-	{"evidence", names(evidenceColumns, ""), "", func(_ *Store, row scanner, of func(purchase.ID) *purchase.Record) error {
+	{"evidence", names(evidenceColumns, ""), "", func(row scanner, of func(purchase.ID) *purchase.Record) error {
 		var id purchase.ID
 		var e purchase.Evidence
 		if err := scanEvidence(row, &id, &e); err != nil {
@@ -107,7 +107,7 @@ var parts = []struct {
 	}},
 	{"posting p JOIN account d ON d.id = p.debit JOIN account c ON c.id = p.credit",
 		"p.purchase, p.leg, p.effect, d.name, c.name, p.amount, d.currency, p.at", ", leg, effect",
-		func(_ *Store, row scanner, of func(purchase.ID) *purchase.Record) error {
+		func(row scanner, of func(purchase.ID) *purchase.Record) error {
 			var id purchase.ID
 			var x purchase.Posting
 			if err := scanPosting(row, &id, &x); err != nil {
@@ -117,16 +117,16 @@ var parts = []struct {
 			r.Postings = append(r.Postings, x)
 			return nil
 		}},
-	{"notice", names(noticeColumns, ""), ", fact, to_number", func(s *Store, row scanner, of func(purchase.ID) *purchase.Record) error {
+	{"notice", names(noticeColumns, ""), ", fact, to_number", func(row scanner, of func(purchase.ID) *purchase.Record) error {
 		var n purchase.Notice
-		if err := s.scanNotice(row, &n); err != nil {
+		if err := scanNotice(row, &n); err != nil {
 			return err
 		}
 		r := of(n.Purchase)
 		r.Notices = append(r.Notices, n)
 		return nil
 	}},
-	{"care_case", names(caseColumns, ""), ", matter{bytewise}", func(_ *Store, row scanner, of func(purchase.ID) *purchase.Record) error {
+	{"care_case", names(caseColumns, ""), ", matter{bytewise}", func(row scanner, of func(purchase.ID) *purchase.Record) error {
 		var id purchase.ID
 		var c purchase.Case
 		if err := scanCase(row, &id, &c); err != nil {

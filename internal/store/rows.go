@@ -208,12 +208,12 @@ func putPosting(s sink, p *purchase.Purchase, x *purchase.Posting, debit, credit
 	}
 }
 
-func putNotice(s sink, e *sealer, p *purchase.Purchase, n *purchase.Notice) {
+func putNotice(s sink, p *purchase.Purchase, n *purchase.Notice) {
 	for _, v := range [...]int64{int64(p.ID), p.Version, int64(n.To), int64(n.At), int64(n.SentAt), int64(n.Fact)} {
 		s.number(v)
 	}
 	s.text(clean(string(n.Language)))
-	s.text(e.text(n.Text, "notice.text", int64(p.ID), int64(n.Fact), int64(n.To)))
+	s.text(clean(n.Text))
 }
 
 func putCase(s sink, p *purchase.Purchase, c *purchase.Case) {
@@ -316,12 +316,9 @@ func scanPosting(row scanner, id *purchase.ID, x *purchase.Posting) error {
 	return row.Scan(id, &x.Leg, &x.Effect, &x.Debit, &x.Credit, &x.Amount.Minor, &x.Amount.Currency, &x.At)
 }
 
-func (s *Store) scanNotice(row scanner, n *purchase.Notice) error {
+func scanNotice(row scanner, n *purchase.Notice) error {
 	var version int64
-	if err := row.Scan(&n.Purchase, &version, &n.To, &n.At, &n.SentAt, &n.Fact, &n.Language, &n.Text); err != nil {
-		return err
-	}
-	return s.open(&n.Text, "notice.text", int64(n.Purchase), int64(n.Fact), int64(n.To))
+	return row.Scan(&n.Purchase, &version, &n.To, &n.At, &n.SentAt, &n.Fact, &n.Language, &n.Text)
 }
 
 func scanCase(row scanner, id *purchase.ID, c *purchase.Case) error {

@@ -40,7 +40,7 @@ func openSQLite(path string, options Options) (*sqlite, error) {
 	if path == "" || strings.HasPrefix(path, ":") {
 		return nil, fmt.Errorf("%q names no file", path)
 	}
-	s := &sqlite{path: path, mode: "rw", options: options, writer: writer{unlogged: options.Unlogged, sealer: options.sealer}}
+	s := &sqlite{path: path, mode: "rw", options: options, writer: writer{unlogged: options.Unlogged}}
 	if options.create {
 		s.mode = "rwc"
 	}

@@ -45,7 +45,6 @@ type Options struct {
 	Blind bool
 
 	create bool // make the file of a SQLite database that does not exist
-	sealer *sealer
 }
 
 func (o *Options) fill() {
@@ -125,7 +124,6 @@ func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
 // connect makes a store without looking at its schema.
 func connect(dsn string, options Options) (*Store, error) {
 	options.fill()
-	options.sealer = &sealer{options: options.Sealing}
 	kind, path, _ := strings.Cut(dsn, ":")
 	var db database
 	var err error
@@ -144,7 +142,7 @@ func connect(dsn string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{db: db, log: options.Log, sealer: options.sealer, told: options.Damaged, committers: options.Committers}, nil
+	return &Store{db: db, log: options.Log, sealer: &sealer{options: options.Sealing}, told: options.Damaged, committers: options.Committers}, nil
 }
 
 // Committers is how many Commits are worth having under way at once.

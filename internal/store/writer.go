@@ -31,7 +31,6 @@ type writer struct {
 	accounts map[ledger.Key]int64
 	sums     sums
 	unlogged bool
-	sealer   *sealer
 	leaves   []byte
 	packed   []byte
 }
@@ -215,7 +214,7 @@ func (w *writer) prepare(ctx context.Context, dc any) error {
 	if !ok {
 		return fmt.Errorf("the driver's %T prepares no statements", dc)
 	}
-	*w = writer{accounts: map[ledger.Key]int64{}, sums: sums{}, unlogged: w.unlogged, sealer: w.sealer}
+	*w = writer{accounts: map[ledger.Key]int64{}, sums: sums{}, unlogged: w.unlogged}
 	var err error
 	prepare := func(stmt *driver.Stmt, text string) {
 		if err == nil {
@@ -249,7 +248,7 @@ func (w *writer) close() error {
 			errs = append(errs, stmt.Close())
 		}
 	}
-	*w = writer{unlogged: w.unlogged, sealer: w.sealer}
+	*w = writer{unlogged: w.unlogged}
 	return errors.Join(errs...)
 }
 
@@ -402,7 +401,7 @@ func (w *writer) writeRest(c *purchase.Change) error {
 		}
 	}
 	for i := range c.Notices {
-		putNotice(&t[noticeTable].values, w.sealer, p, &c.Notices[i])
+		putNotice(&t[noticeTable].values, p, &c.Notices[i])
 		if err := t[noticeTable].added(); err != nil {
 			return err
 		}
