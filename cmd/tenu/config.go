@@ -46,6 +46,7 @@ type config struct {
 	Evidence  evidenceConfig  `yaml:"evidence"`
 	Retention retentionConfig `yaml:"retention"`
 	Log       logConfig       `yaml:"log"`
+	Traces    tracesConfig    `yaml:"traces"`
 
 	file *yamlfile.File
 	dir  string // relative paths in the file are relative to the file
@@ -144,7 +145,7 @@ func parseConfig(path string, data []byte) (*config, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	for _, check := range []func() error{c.checkNode, c.checkListen, c.checkPartners, c.checkClients, c.checkCare, c.checkIncidents, c.checkReconcile, c.checkStatus, c.checkConsole, c.checkEvidence, c.checkRetention, c.checkVoice,
-		c.checkSealing} {
+		c.checkSealing, c.checkTraces} {
 		if err := check(); err != nil {
 			return nil, fmt.Errorf("configuration: %w", err)
 		}

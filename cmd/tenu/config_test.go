@@ -71,7 +71,7 @@ func TestExampleIsWhole(t *testing.T) {
 func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, name := range []string{"config.go", "partners.go", "care.go", "customers.go", "incidents.go", "telling.go", "reconcile.go", "voiceconfig.go"} {
+	for _, name := range []string{"config.go", "partners.go", "care.go", "customers.go", "incidents.go", "telling.go", "reconcile.go", "voiceconfig.go", "traces.go"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

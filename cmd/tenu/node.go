@@ -75,6 +75,7 @@ type node struct {
 	limits    *regulator.Limits // of the country, that figures are held against
 	workforce
 	telephony
+	tracing
 	watch
 	sequencer  *evidence.Sequencer
 	prover     *evidence.Prover
@@ -134,6 +135,7 @@ func openNode(ctx context.Context, a *app, cfg *config, log *slog.Logger) (n *no
 	}
 	centre = &countedCentre{centre, func(ok bool, at purchase.Instant) { n.signals.Delivered(ok, at) }, n.app.clock}
 	for _, build := range []func() error{ // in the order in which one needs the other
+		func() error { return n.buildTraces(keys) },
 		func() error { return n.buildSwitch(ctx) },
 		func() error { return n.buildEngine(keys, centre) },
 		func() error { return n.buildPush(keys, secret) },
@@ -229,7 +231,7 @@ func (n *node) buildEngine(keys *purchase.Keyring, centre notify.Centre) (err er
 	names, readers := []string{}, map[string]purchase.BalanceReader{}
 	for name, guard := range n.parts.guards {
 		names = append(names, name)
-		readers[name] = guard
+		readers[name] = n.traces.Balances(name, guard)
 	}
 	desk, err = sale.New(sale.Config{Directory: n.parts.directory, Catalogue: n.parts.catalogue, Engine: n.engine, Archive: n.store,
 		Clock: n.app.clock, Reference: keys.Reference, Partners: names, Readers: readers, Admit: n.admit})
@@ -257,9 +259,14 @@ func (n *node) admit(r *purchase.Request) error {
 
 func (n *node) buildAPI(keys *purchase.Keyring) (err error) {
 	n.metrics = telemetry.NewMetrics(version, n.engine.Stats, n.partnerStates)
-	n.api, err = api.New(api.Config{Version: version, Desk: n.desk, Engine: n.engine, Purchases: n.store, Numbers: n.parts.directory,
+	cfg := api.Config{Version: version, Desk: n.desk, Engine: n.engine, Purchases: n.store, Numbers: n.parts.directory,
 		Callers: n.parts.callers, Clients: n.parts.clients, Keys: keys, Clock: n.app.clock, NewID: uuid.NewString, Meter: n.metrics, Log: n.log,
-		Deployment: n.deployment(), Annexes: append(n.pbxAnnex(), n.annex(), n.figuresAnnex()), Receipts: n.receipts(), Proofs: n.prover})
+		Deployment: n.deployment(), Annexes: append(n.pbxAnnex(), n.annex(), n.figuresAnnex()), Receipts: n.receipts(), Proofs: n.prover}
+	if n.traces != nil {
+		cfg.Tracer = n.traces
+	}
+	n.api, err = api.New(cfg)
+	n.metrics.Traces(n.traces)
 	n.metrics.Webhooks(n.webhookFigures)
 	n.measureCalls()
 	n.metrics.Log(n.logFigures)
@@ -439,6 +446,7 @@ func (n *node) hangUp() {
 // close closes what openNode opened.
 func (n *node) close() error {
 	n.hangUp()
+	n.endTraces()
 	if n.store != nil {
 		return n.store.Close()
 	}

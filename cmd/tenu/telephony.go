@@ -243,13 +243,14 @@ func (n *node) measureCalls() {
 	})
 }
 
-// callEnded measures a call that is over.
+// callEnded measures and traces a call that is over.
 func (n *node) callEnded(c centre.Call) {
 	agent := time.Duration(-1)
 	if c.Taken != 0 {
 		agent = c.Taken.Sub(c.Queued)
 	}
 	n.measured.Ended(string(c.Release), c.Answered.Sub(c.At), agent)
+	n.traceCall(&c)
 }
 
 // callRefused counts a call that came when there were too many.

@@ -89,7 +89,14 @@ type Meter interface {
 	CallbackRefused(partner string)
 }
 
-// Config is what an API is built from. All of it is needed but receipts and annexes.
+// Tracer tells of single requests; *telemetry.Traces does.
+type Tracer interface {
+	// Request tells of one request answered: under the parent that its traceparent header names, "" for none, and about a
+	// purchase, "" for none.
+	Request(route, parent string, status int, about purchase.Reference, from, to purchase.Instant, attrs ...slog.Attr)
+}
+
+// Config is what an API is built from. All of it is needed but tracer, receipts and annexes.
 type Config struct {
 	Version   string
 	Desk      Desk
@@ -103,6 +110,8 @@ type Config struct {
 	NewID     func() string // identities of requests
 	Meter     Meter
 	Log       *slog.Logger
+	// Tracer tells of requests; nil: nobody does.
+	Tracer Tracer
 	// Receipts makes receipts; nil where there are none.
 	Receipts Receipts
 	// Proofs proves what receipts say; nil: nothing does.
@@ -125,6 +134,7 @@ type API struct {
 	clock     purchase.Clock
 	newID     func() string
 	meter     Meter
+	tracer    Tracer
 	log       *slog.Logger
 	receipts  Receipts
 	proofs    Proofs
@@ -152,6 +162,7 @@ func New(cfg Config) (*API, error) {
 		clock:      cfg.Clock,
 		newID:      cfg.NewID,
 		meter:      cfg.Meter,
+		tracer:     cfg.Tracer,
 		log:        cfg.Log,
 		receipts:   cfg.Receipts,
 		proofs:     cfg.Proofs,

@@ -42,6 +42,7 @@ func (a *API) callback(ctx context.Context, in *callbackIn) (*struct{}, error) {
 		a.meter.CallbackRefused(in.Partner)
 		return nil, problem(CodeCallbackBody, "").because(err)
 	}
+	callOf(ctx).about = id
 	err = a.engine.Callback(ctx, id, event)
 	switch {
 	case errors.Is(err, purchase.ErrNotFound):

@@ -166,6 +166,7 @@ func (a *API) buy(ctx context.Context, in *buyIn) (*buyOut, error) {
 	if bought.Err != nil {
 		return nil, refusal(bought.Err, in.Body.Language)
 	}
+	callOf(ctx).about = bought.Purchase.ID
 	out := &buyOut{Status: made(bought.Replay), Applied: applied(wait), Body: a.view(&bought.Purchase)}
 	out.Location = "/v1/purchases/" + out.Body.Reference
 	return out, nil
@@ -278,6 +279,7 @@ func (a *API) own(ctx context.Context, reference string) (*purchase.Record, *Pro
 	case record.Purchase.Client != callOf(ctx).client.Name:
 		return nil, problem(CodePurchase, "")
 	}
+	callOf(ctx).about = id
 	return record, nil
 }
 

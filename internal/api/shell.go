@@ -21,6 +21,7 @@ type call struct {
 	client *auth.Client // nil before and without authentication
 	stay   *stay        // likewise
 	cause  error        // behind an answer that does not tell it
+	about  purchase.ID  // the purchase of the answer, 0 for none or several
 
 	items, refused int // purchases of a batch
 }
@@ -142,6 +143,7 @@ func (a *API) finish(rec *recorder, r *http.Request, c *call, start purchase.Ins
 		client = c.client.Name
 	}
 	a.meter.Request(route, client, rec.status, took)
+	a.trace(rec, r, c, route, client, start, start.Add(took))
 	fields := []slog.Attr{slog.String("request", c.id), slog.String("client", client), slog.String("route", route),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took)}
 	if c.items > 0 {
@@ -151,6 +153,21 @@ func (a *API) finish(rec *recorder, r *http.Request, c *call, start purchase.Ins
 		fields = append(fields, slog.String("error", c.cause.Error()))
 	}
 	a.log.LogAttrs(r.Context(), c.level(rec.status), "request", fields...)
+}
+
+// trace tells of a request. Only who is known may say what it is part of.
+func (a *API) trace(rec *recorder, r *http.Request, c *call, route, client string, from, to purchase.Instant) {
+	if a.tracer == nil {
+		return
+	}
+	parent, about := "", purchase.Reference("")
+	if given := r.Header.Values("Traceparent"); c.client != nil && len(given) == 1 {
+		parent = given[0]
+	}
+	if c.about != 0 {
+		about = a.keys.Reference(c.about)
+	}
+	a.tracer.Request(route, parent, rec.status, about, from, to, slog.String("request", c.id), slog.String("client", client))
 }
 
 // level is how much an answer should worry an operator. Refusing to sell while
