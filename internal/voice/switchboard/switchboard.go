@@ -185,5 +185,9 @@ func (p party) Say(ctx context.Context, key string, number purchase.MSISDN) erro
 
 // Bridge is dial.Party.
 func (p party) Bridge(ctx context.Context, other dial.Party) error {
-	return p.Call.Bridge(ctx, other.(party).Call) //nolint:forcetypeassert // both are of one switchboard
+	o, ours := other.(party)
+	if !ours {
+		return errors.New("switchboard: somebody of another switchboard")
+	}
+	return p.Call.Bridge(ctx, o.Call)
 }
