@@ -312,10 +312,12 @@ func (n *node) runTelephony(serving context.Context, failed func(error), loops *
 // begins says whether this node begins callbacks, as long as it serves.
 func (n *node) begins(serving context.Context) func(context.Context) (ours, alone bool, err error) {
 	return func(ctx context.Context) (ours, alone bool, err error) {
-		if serving.Err() != nil {
+		select {
+		case <-serving.Done():
 			return false, false, nil
+		default:
+			return n.standing(ctx)
 		}
-		return n.standing(ctx)
 	}
 }
 

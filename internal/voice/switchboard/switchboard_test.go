@@ -171,7 +171,7 @@ func TestCallerHangsUp(t *testing.T) {
 func TestNotTaken(t *testing.T) {
 	failed := fmt.Errorf("test: %w", purchase.ErrUnavailable)
 	for name, fault := range map[string]func(r *rig, agents []centre.Agent, move func() (int, error)) (int, error){
-		"store fails": func(r *rig, agents []centre.Agent, move func() (int, error)) (int, error) {
+		"store fails": func(_ *rig, agents []centre.Agent, move func() (int, error)) (int, error) {
 			if agents[0].State == centre.Talking {
 				return 0, failed
 			}
