@@ -119,7 +119,10 @@ func (r *Ring) Answer() (*Talk, error) {
 		return nil, err
 	}
 	talk.callee, talk.offer = r.dialog, string(r.offer)
-	if talk.to, err = heardAt(r.offer); err != nil {
+	talk.mu.Lock() // it breathes already
+	talk.to, err = heardAt(r.offer)
+	talk.mu.Unlock()
+	if err != nil {
 		return nil, errors.Join(err, talk.sound.Close())
 	}
 	r.x.keep(r.dialog.ID, talk)
