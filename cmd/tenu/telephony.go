@@ -239,6 +239,10 @@ func (n *node) measureCalls() {
 		for state, agents := range standing.Agents {
 			l.Agents[state.String()] = agents
 		}
+		if n.line != nil {
+			c := n.line.Counts()
+			l.SIP = &telemetry.SIP{Open: c.Open, Dialled: c.Dialled, Reached: c.Reached, Forbidden: c.Forbidden, Late: n.media.Late(), Registered: n.line.Registered()}
+		}
 		return l
 	})
 }

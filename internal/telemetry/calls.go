@@ -18,6 +18,16 @@ type Line struct {
 	Waiting int            // callers, for an agent
 	Agents  map[string]int // by state
 	Lost    int64          // calls that could not be kept, since the start
+	SIP     *SIP           // of the SIP server, nil where there is none
+}
+
+// SIP is how the SIP server stands, and what it counted since its start.
+type SIP struct {
+	Open             int64           // calls that came in and are not over
+	Dialled, Reached int64           // calls that it made, and those of them that were answered
+	Forbidden        int64           // requests from outside the trunks
+	Late             time.Duration   // the most that a packet of sound left too late
+	Registered       map[string]bool // the trunks that are to know where the line is, and whether they do
 }
 
 // Calls adds the measures of the voice line, whose releases are given so that each is told from the start, and how
@@ -59,11 +69,18 @@ var (
 	descCallers   = described("calls_waiting", "Callers who wait for an agent at this node.")
 	descAgents    = described("agents", "Agents at their telephones, by what they do, as this node knows them.", "state")
 	descCallsLost = described("calls_lost_total", "Calls whose record could not be kept. Any is worth a look.")
+
+	descCallsOpen      = described("calls_open", "Calls to the line that are under way.")
+	descCallsDialled   = described("calls_dialled_total", "Calls that the line made, to agents and to customers.")
+	descCallsReached   = described("calls_reached_total", "Calls that the line made and that were answered.")
+	descCallsForbidden = described("calls_forbidden_total", "SIP requests from outside the trunks.")
+	descPacketLate     = described("call_packet_late_seconds", "The most that a packet of sound left too late, since the start.")
+	descTrunk          = described("trunk_registered", "1 while a trunk that is to know where the line is does, otherwise 0.", "trunk")
 )
 
 // Describe sends the descriptions of all that Collect sends.
 func (line) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descCallers, descAgents, descCallsLost} {
+	for _, d := range []*prometheus.Desc{descCallers, descAgents, descCallsLost, descCallsOpen, descCallsDialled, descCallsReached, descCallsForbidden, descPacketLate, descTrunk} {
 		ch <- d
 	}
 }
@@ -75,5 +92,20 @@ func (l line) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descCallsLost, prometheus.CounterValue, float64(s.Lost))
 	for state, n := range s.Agents {
 		ch <- prometheus.MustNewConstMetric(descAgents, prometheus.GaugeValue, float64(n), state)
+	}
+	if s.SIP == nil {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(descCallsOpen, prometheus.GaugeValue, float64(s.SIP.Open))
+	ch <- prometheus.MustNewConstMetric(descCallsDialled, prometheus.CounterValue, float64(s.SIP.Dialled))
+	ch <- prometheus.MustNewConstMetric(descCallsReached, prometheus.CounterValue, float64(s.SIP.Reached))
+	ch <- prometheus.MustNewConstMetric(descCallsForbidden, prometheus.CounterValue, float64(s.SIP.Forbidden))
+	ch <- prometheus.MustNewConstMetric(descPacketLate, prometheus.GaugeValue, s.SIP.Late.Seconds())
+	for trunk, registered := range s.SIP.Registered {
+		value := 0.0
+		if registered {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descTrunk, prometheus.GaugeValue, value, trunk)
 	}
 }

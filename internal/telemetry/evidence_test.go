@@ -18,7 +18,9 @@ func scrape(t *testing.T, figures func() (telemetry.Evidence, error)) string {
 	t.Helper()
 	m := telemetry.NewMetrics("v1", func() purchase.Stats { return purchase.Stats{} }, func() []telemetry.Partner { return nil })
 	m.Log(figures)
-	m.Calls([]string{"overload"}, func() telemetry.Line { return telemetry.Line{Agents: map[string]int{"ready": 0}} })
+	m.Calls([]string{"overload"}, func() telemetry.Line {
+		return telemetry.Line{Agents: map[string]int{"ready": 0}, SIP: &telemetry.SIP{Registered: map[string]bool{"core": true}}}
+	})
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	if w.Code != 200 {
