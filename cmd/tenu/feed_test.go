@@ -68,7 +68,7 @@ func TestFeed(t *testing.T) {
 		old = string(key)
 	}
 	s := startSite(t, func(text string) string {
-		return text + "  - name: old\n    channel: old\n    scopes: [regulator:read]\n    keys: [{hash: \"" + auth.HashKey(old).String() + "\", expires: 2020-01-01T00:00:00Z}]\n"
+		return strings.Replace(text, "clients:\n", "clients:\n  - name: old\n    channel: old\n    scopes: [regulator:read]\n    keys: [{hash: \""+auth.HashKey(old).String()+"\", expires: 2020-01-01T00:00:00Z}]\n", 1)
 	})
 	s.published(t, "2024-07")
 	base := s.remote.URL + feed.Base

@@ -411,10 +411,9 @@ func TestBoardOfTheLine(t *testing.T) {
 // Where the line calls back by itself, no agent is offered to, or does.
 func TestCallsThatAreDialled(t *testing.T) {
 	s := play(t)
-	shows(t, s.get("anna", "/calls"), http.StatusOK, "70 11 22 33")
 	id := must[[]care.Callback](t)(s.cfg.Care.Callbacks(t.Context(), adama, 1))[0]
 	s.clock.by.Add(int64(id.WindowAt.Sub(s.clock.Now())) + int64(time.Minute))
-	shows(t, s.get("anna", "/calls"), http.StatusOK, `value="ring"`)
+	shows(t, s.get("anna", "/calls"), http.StatusOK, "70 11 22 33", `value="ring"`)
 	s.cfg.Line.Dials = true
 	a := s.get("anna", "/calls")
 	shows(t, a, http.StatusOK, "Le 121 rappelle de lui-même", "Dès qu'un agent est prêt.")

@@ -234,8 +234,9 @@ func (d *Desk) Pseudonym(month string, id purchase.ID) string {
 
 // Unveil finds the purchase of a name, or returns ErrNotFound.
 func (d *Desk) Unveil(month, name string) (purchase.ID, error) {
-	b, err := encoding.DecodeString(strings.ToUpper(name))
-	if err != nil || len(b) != aes.BlockSize {
+	name = strings.ToUpper(name)
+	b, err := encoding.DecodeString(name)
+	if err != nil || len(b) != aes.BlockSize || encoding.EncodeToString(b) != name { // its last letter has bits that say nothing
 		return 0, ErrNotFound
 	}
 	block, err := aes.NewCipher(derived(d.cfg.Secret, "pseudonyms "+month))

@@ -110,6 +110,13 @@ func publication(t *testing.T, in installation) {
 	if id, err := desk.Unveil("2024-07", m.Open[0].Name); err != nil || id != 3 {
 		t.Errorf("the name is of %d: %v", id, err)
 	}
+	for _, last := range "ABCDEFGHJKMNPQRSTVWXYZ0123456789" { // a name is written in one way
+		name := m.Open[0].Name
+		other := name[:len(name)-1] + string(last)
+		if _, err := desk.Unveil("2024-07", other); (err == nil) != (other == name) {
+			t.Errorf("%s is found as %s: %v", name, other, err)
+		}
+	}
 	if _, err := desk.Unveil("2024-08", m.Open[0].Name); !errors.Is(err, regulator.ErrNotFound) {
 		t.Errorf("the name holds in another month: %v", err)
 	}
