@@ -84,7 +84,7 @@ func serve(t *testing.T, capacity, overflow int) netip.AddrPort {
 	}
 	l, err := line.New(line.Config{Address: at, Identity: "121", Trunks: []line.Trunk{{Name: "load", Networks: []netip.Prefix{netip.PrefixFrom(at.Addr(), 8)}}},
 		Capacity: capacity, Overflow: overflow, RetryAfter: time.Minute, Language: "fr", Media: streams, Sounds: sounds, Voices: voices,
-		Clock: clock{}, Log: slog.New(slog.DiscardHandler), Number: func(string) (purchase.MSISDN, bool) { return 0, false }, Serve: talk, Overload: talk})
+		Clock: clock{}, Log: slog.New(slog.DiscardHandler), Number: func(string) (purchase.MSISDN, bool) { return 0, false }, Serve: talk, Overload: talk, Refused: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
