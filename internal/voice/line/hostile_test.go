@@ -28,6 +28,7 @@ type raw struct {
 	sound *net.UDPConn
 	id    string
 	to    string // the line's, with its tag once there is one
+	last  string // request, which is sent again until it is answered: a packet may be lost
 }
 
 func (r *rig) raw() *raw {
@@ -70,18 +71,23 @@ func (x *raw) request(method string, number int, branch, body string, without ..
 		end := at + strings.Index(text[at:], "\r\n") + 2
 		text = text[:at] + text[end:]
 	}
+	x.last = text
 	x.send(text)
 }
 
 // wants waits for an answer to a method, whatever else comes.
 func (x *raw) wants(code int, method string) {
 	x.t.Helper()
-	data := make([]byte, 4096)
+	data, late := make([]byte, 4096), time.Now().Add(20*time.Second)
 	for {
-		_ = x.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = x.conn.SetReadDeadline(time.Now().Add(sip.T1))
 		n, err := x.conn.Read(data)
-		if err != nil {
+		switch {
+		case err != nil && time.Now().After(late):
 			x.t.Fatalf("%s of %s: no %d", method, x.id, code)
+		case err != nil:
+			x.send(x.last)
+			continue
 		}
 		msg, err := sip.ParseMessage(bytes.Clone(data[:n]))
 		if err != nil {
