@@ -84,17 +84,6 @@ func startHotline(t *testing.T, program string, open bool) *hotline {
 	return h
 }
 
-// freePort is where a line may listen.
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	probe, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = probe.Close() }()
-	return netip.MustParseAddrPort(probe.Addr().String())
-}
-
 // configured adapts the demonstration's configuration. It is noon where the customer is, and callbacks are
 // made from the next minute on that leaves time to promise one.
 func (h *hotline) configured(text string) string {
@@ -343,7 +332,11 @@ voice:
 // TestLineEnds: a node that ends in good order while an agent's telephone rings for a caller leaves the agent ready, and
 // the call in the record.
 func TestLineEnds(t *testing.T) {
-	exchange, at := testpeer.NewExchange(t), freePort(t)
+	exchange := testpeer.NewExchange(t)
+	at, err := free(t.Context(), "127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := startSite(t, withLine(at, exchange.Address().String()))
 	rings := make(chan *testpeer.Ring, 1)
 	exchange.Telephone(extension, func(r *testpeer.Ring) { rings <- r })
@@ -379,7 +372,10 @@ func TestLineEnds(t *testing.T) {
 
 // TestLinePortTaken: a node whose line cannot listen ends, and says why.
 func TestLinePortTaken(t *testing.T) {
-	at := freePort(t)
+	at, err := free(t.Context(), "127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	other, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		t.Fatal(err)

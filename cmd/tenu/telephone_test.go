@@ -20,11 +20,6 @@ type exchange struct {
 	calls map[string]centre.Agent
 }
 
-// Waits is console.Agents: whoever waits here does so since now.
-func (e *exchange) Waits() (int, purchase.Instant) {
-	return e.Standing().Waiting, e.site.app.clock.Now()
-}
-
 func (e *exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := r.FormValue("call")
 	var err error

@@ -69,7 +69,8 @@ func (l *linePart) line(v *visit) error {
 		}
 		l.Line = append(l.Line, x)
 	}
-	waiting, since := v.cfg.Line.Agents.Waits()
+	standing := v.cfg.Line.Agents.Standing()
+	waiting, since := standing.Waiting, standing.Since
 	longest := v.Say("line_nobody")
 	if waiting > 0 {
 		longest = v.Say("line_longest", "Time", v.lasted(max(v.Now.Sub(since), 0)))

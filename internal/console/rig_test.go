@@ -234,7 +234,7 @@ func start(t testing.TB) *rig {
 	}
 	r.sign = must[note.Signer](t)(note.NewSigner(private))
 	verify := note.VerifierList(must[note.Verifier](t)(note.NewVerifier(public)))
-	r.Console = must[*Console](t)(New(Config{Breaks: r.breaks, Verify: verify, Incidents: incidents, Pauses: r.pauses, Record: db, Series: series, Line: &Line{Agents: agents{r.queue, r.clock}, Record: db}, Brand: "tenu", Staff: people, Care: desk, Store: db, Purchases: db, Engine: r.engine, Sales: sales, Numbers: numbers, References: r.keys,
+	r.Console = must[*Console](t)(New(Config{Breaks: r.breaks, Verify: verify, Incidents: incidents, Pauses: r.pauses, Record: db, Series: series, Line: &Line{Agents: r.queue, Record: db}, Brand: "tenu", Staff: people, Care: desk, Store: db, Purchases: db, Engine: r.engine, Sales: sales, Numbers: numbers, References: r.keys,
 		Partners: map[string]map[string]string{"wallet": {"fr": "Portefeuille", "en": "Wallet"}, "ocs": {"fr": "OCS"}}, Location: time.UTC, Clock: r.clock, Random: rand.Reader, Secret: secret, Log: log}))
 	salt := []byte("salt of the tests")
 	cheap := fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, base64.RawStdEncoding.EncodeToString(salt),

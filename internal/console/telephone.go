@@ -29,8 +29,8 @@ type Agents interface {
 	Pause(ctx context.Context, staff auth.StaffID) error
 	// Done ends what one of the staff writes down after a call.
 	Done(ctx context.Context, staff auth.StaffID) error
-	// Waits tells how many callers wait, and since when the first of them does, zero for nobody.
-	Waits() (callers int, since purchase.Instant)
+	// Standing tells who waits on this node.
+	Standing() centre.Standing
 }
 
 // Record reads agents and calls; *store.Store does.
@@ -248,7 +248,7 @@ func (h *hub) glanceAgents(ctx context.Context, g *glimpse) error {
 	if line == nil {
 		return nil
 	}
-	if waiting, _ := line.Agents.Waits(); waiting != g.waiting {
+	if waiting := line.Agents.Standing().Waiting; waiting != g.waiting {
 		g.waiting = waiting
 		h.mu.Lock()
 		for s := range h.streams {

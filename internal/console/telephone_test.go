@@ -16,19 +16,6 @@ import (
 	"tenu/internal/voice/centre"
 )
 
-// agents are a queue's. Whoever waits has done so for a minute.
-type agents struct {
-	*centre.Queue
-	clock *clock
-}
-
-func (a agents) Waits() (int, purchase.Instant) {
-	if n := a.Standing().Waiting; n > 0 {
-		return n, a.clock.Now().Add(-time.Minute)
-	}
-	return 0, 0
-}
-
 // picksUp signs somebody on at a telephone.
 func (r *rig) picksUp(login, extension string) {
 	r.t.Helper()
@@ -273,7 +260,7 @@ func TestPopBetweenPageAndStream(t *testing.T) {
 func (r *rig) other() *Console {
 	r.t.Helper()
 	cfg := r.cfg
-	cfg.Line = &Line{Agents: agents{centre.New(centre.Config{Store: r.store, Clock: r.clock}), r.clock}, Record: r.store}
+	cfg.Line = &Line{Agents: centre.New(centre.Config{Store: r.store, Clock: r.clock}), Record: r.store}
 	return must[*Console](r.t)(New(cfg))
 }
 
@@ -394,7 +381,7 @@ func TestBoardOfTheLine(t *testing.T) {
 	shows(t, s.post("emil", "/board/agents/anna"), http.StatusForbidden)
 	shows(t, s.post("carol", "/board/agents/nobody"), http.StatusNotFound)
 	_, agent := s.rings(centre.Waiter{Call: "c-9", Number: adama})
-	must[*centre.Place](t)(s.queue.Enter(centre.Waiter{Call: "c-10", Number: binta}))
+	must[*centre.Place](t)(s.queue.Enter(centre.Waiter{Call: "c-10", Number: binta, Since: s.clock.Now().Add(-time.Minute)}))
 	shows(t, s.get("carol", "/board"), http.StatusOK, "le premier depuis 60.0 s", "Ça sonne")
 	shows(t, s.post("carol", "/board/agents/anna"), http.StatusConflict)
 	s.talks(agent)

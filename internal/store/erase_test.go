@@ -111,6 +111,16 @@ func traces(t testing.TB, kind string, db *sql.DB, number purchase.MSISDN) map[s
 
 func tracesIn(t testing.TB, db *sql.DB, table string, columns []string, forms *person.Forms, found map[string]int) {
 	t.Helper()
+	eachValue(t, db, table, columns, func(column string, v any) {
+		if holdsNumber(t, column, v, forms) {
+			found[column]++
+		}
+	})
+}
+
+// eachValue goes through every value of a table's columns, which are called "table.column".
+func eachValue(t testing.TB, db *sql.DB, table string, columns []string, each func(column string, v any)) {
+	t.Helper()
 	rows, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `, `)+` FROM `+table) //nolint:gosec // of the schema
 	if err != nil {
 		t.Fatal(err)
@@ -125,9 +135,7 @@ func tracesIn(t testing.TB, db *sql.DB, table string, columns []string, forms *p
 			t.Fatal(err)
 		}
 		for i, v := range values {
-			if holdsNumber(t, table+"."+columns[i], v, forms) {
-				found[table+"."+columns[i]]++
-			}
+			each(table+"."+columns[i], v)
 		}
 	}
 	if err := rows.Err(); err != nil {

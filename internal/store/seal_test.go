@@ -210,29 +210,12 @@ func findWords(t testing.TB, s *store.Store, kind, dsn string, db *sql.DB, words
 
 func findIn(t testing.TB, db *sql.DB, table string, columns, words []string) (found []string) {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `, `)+` FROM `+table) //nolint:gosec // of the schema
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		values, to := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			to[i] = &values[i]
+	eachValue(t, db, table, columns, func(column string, v any) {
+		text := fmt.Sprintf("%s", v)
+		if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
+			found = append(found, column)
 		}
-		if err := rows.Scan(to...); err != nil {
-			t.Fatal(err)
-		}
-		for i, v := range values {
-			text := fmt.Sprintf("%s", v)
-			if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
-				found = append(found, table+"."+columns[i])
-			}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	})
 	return found
 }
 

@@ -60,15 +60,3 @@ func (q *Queue) isOver(staff auth.StaffID, call string, s State) bool {
 	}
 	return q.over[staff] == call
 }
-
-// Waits is how many callers wait here, and since when the first of them does, zero for nobody.
-func (q *Queue) Waits() (callers int, since purchase.Instant) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, p := range q.waiting {
-		if since == 0 || p.w.Since < since {
-			since = p.w.Since
-		}
-	}
-	return len(q.waiting), since
-}

@@ -244,8 +244,9 @@ func (q *Queue) onDuty() (n int) {
 
 // Standing is how the queue stands.
 type Standing struct {
-	Waiting int
-	Agents  map[State]int // those who are Away are not counted
+	Waiting int              // callers, here
+	Since   purchase.Instant // when the first of them began to wait, zero for nobody
+	Agents  map[State]int    // those who are Away are not counted
 }
 
 // Standing tells how the queue stands.
@@ -256,6 +257,11 @@ func (q *Queue) Standing() Standing {
 	for _, a := range q.agents {
 		if a.State != Away {
 			s.Agents[a.State]++
+		}
+	}
+	for _, p := range q.waiting {
+		if s.Since == 0 || p.w.Since < s.Since {
+			s.Since = p.w.Since
 		}
 	}
 	return s

@@ -161,7 +161,7 @@ func TestCallerHangsUp(t *testing.T) {
 		t.Errorf("taken at %d: %v", taken, err)
 	}
 	r.is(centre.Ready)
-	if callers, _ := r.queue.Waits(); callers != 0 {
+	if callers := r.queue.Standing().Waiting; callers != 0 {
 		t.Errorf("%d wait", callers)
 	}
 }

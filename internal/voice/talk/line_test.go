@@ -130,9 +130,6 @@ func (p *phone) hears(what string, want []byte) {
 
 // A caller over a real line hears, byte by byte, "payé, pas encore crédité" with the deadline, and takes a callback.
 func TestOverLine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as it speaks")
-	}
 	over := make(chan centre.Call, 1)
 	r := newRig(t, func(cfg *Config) { cfg.Record = func(c centre.Call) { over <- c } })
 	r.sell(awa, charged)
